@@ -1,0 +1,22 @@
+/* err.h - why something failed, for a person
+ *
+ * A function that a person must understand takes a `struct rm_err *` and fills it when it fails; the
+ * return value stays a negative errno for the program. NULL is allowed: then only the code is kept. */
+#ifndef CONF_ERR_H
+#define CONF_ERR_H
+
+enum { RM_ERR_MAX = 2048 }; /* libvirt's own texts run to several hundred bytes and are never cut */
+
+struct rm_err {
+    char text[RM_ERR_MAX]; /* one line without its end, NUL-terminated; empty: nothing failed */
+};
+
+/* Writes the text and returns code, so that `return rm_fail(err, -EINVAL, "...")` is one line. */
+int rm_fail(struct rm_err *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "prefix: " before the text that is there; returns code. */
+int rm_prefix(struct rm_err *err, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,39 @@
+/* service.h - what every daemon needs of its surroundings: signals, readiness, watchdog, exit codes */
+#ifndef CONF_SERVICE_H
+#define CONF_SERVICE_H
+
+#include "conf/env.h"
+
+#include <stdbool.h>
+
+/* Exit codes of all programs; the client's are in the man page and scripts rely on them. */
+enum service_exit {
+    EXIT_OK = 0,
+    EXIT_SOME_FAILED = 1,   /* a guest failed; of a daemon: it could not go on */
+    EXIT_USAGE = 2,         /* command line or settings */
+    EXIT_NO_BROKER = 3,     /* not reached, or time-out */
+    EXIT_TABLE = 4,         /* table or CSV */
+    EXIT_NOT_PERMITTED = 5,
+    EXIT_INTERRUPTED = 130,
+};
+
+/* Blocks SIGINT, SIGTERM and SIGHUP and returns a signalfd for them (close it yourself), or -errno.
+ * SIGPIPE is ignored. Call it before any thread starts. */
+int service_signals(void);
+
+/* Reads one signal; 0 when there is none. Does not block. */
+int service_signal_read(int fd);
+
+/* sd_notify: does nothing where there is no systemd. status may be NULL. */
+void service_ready(const char *status);
+void service_status(const char *status);
+void service_stopping(void);
+
+/* Half of systemd's watchdog interval, or 0 when it asks for none; service_alive() feeds it. */
+usec_t service_watchdog(void);
+void service_alive(void);
+
+/* "0.1.0 (git commit abc1234)"; where the version is written is CMakeLists.txt. */
+const char *service_version(void);
+
+#endif
