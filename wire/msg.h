@@ -1,0 +1,50 @@
+/* msg.h - frames to messages and back
+ *
+ * A message is one frame: the four bytes "RMG" and MSG_VERSION, then a packed RmMessage. Memory of what was
+ * unpacked comes from an arena, so that freeing is one reset. */
+#ifndef WIRE_MSG_H
+#define WIRE_MSG_H
+
+#include "conf/err.h"
+#include "wire/rmigrate.pb-c.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MSG_VERSION = 1,
+    MSG_HEADER = 4,                   /* bytes before the packed message */
+    MSG_MAX = 64 * 1024 * 1024,       /* bytes of one frame */
+    MSG_ARENA_MAX = 512 * 1024 * 1024 /* bytes that unpacking one frame may take */
+};
+
+/* ---- arena: memory that is given back all at once. Not for threads. */
+struct arena;
+struct arena *arena_new(size_t limit); /* limit: bytes in use at most; 0 = MSG_ARENA_MAX */
+void arena_free(struct arena *arena);  /* NULL is fine */
+void arena_reset(struct arena *arena);
+void *arena_alloc(struct arena *arena, size_t size);        /* zeroed, aligned to 16; NULL: limit or no memory */
+char *arena_strdup(struct arena *arena, const char *text);  /* NULL as above */
+char *arena_printf(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+ProtobufCAllocator *arena_allocator(struct arena *arena);   /* for x__unpack(); borrowed */
+
+/* An array of pointers that grows: protobuf-c's repeated fields. ARENA_PUSH(arena, reply->n_jobs, reply->jobs, view)
+ * is 0 or -ENOMEM. */
+int arena_push(struct arena *arena, size_t *n, void ***list, void *item);
+#define ARENA_PUSH(arena, n, list, item) arena_push((arena), &(n), (void ***)(void *)&(list), (item))
+
+/* ---- frames */
+
+/* Returns a frame to be freed by free(), or NULL for no memory or when it would be longer than MSG_MAX. */
+uint8_t *msg_pack(const RmMessage *message, size_t *ret_length);
+
+/* The message lives in the arena. -EPROTO: not ours, or damaged; -EPROTONOSUPPORT: another MSG_VERSION;
+ * -EMSGSIZE: too long; -ENOMEM. */
+int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessage **ret_message,
+               struct rm_err *err);
+
+/* What a message is, for logs: "hello", "request/submit". Borrowed, static. */
+const char *msg_name(const RmMessage *message);
+
+#endif
