@@ -1,0 +1,46 @@
+/* table.h - the site tables as xCAT knows them: raw rows, exactly as imported
+ *
+ * A row may belong to a node or to a group, a value may be a pattern; here nothing is interpreted. Rows keep
+ * the order in which they were imported. Nothing is durable before store_commit(). */
+#ifndef STORE_TABLE_H
+#define STORE_TABLE_H
+
+#include "conf/err.h"
+#include "store/store.h"
+#include "wire/msg.h"
+#include "wire/rmigrate.pb-c.h"
+
+struct table {
+    const char *name;
+    const char *const *columns; /* NULL-terminated, in the order of the CSV; the first is the key */
+    size_t n_columns;
+};
+
+const struct table *table_find(const char *name); /* NULL: no such table */
+const struct table *table_at(size_t i);           /* NULL behind the last one */
+int table_column(const struct table *table, const char *name); /* index, or -ENOENT */
+
+/* One row by its key; a table has one row for a key. -ENOENT. */
+int table_row_get(struct store *store, const struct table *table, const char *key,
+                  struct arena *arena, RmRow **ret_row);
+/* Sets one column of the row of that key; the row is made behind the others when there is none. value NULL: undefined. */
+int table_row_set(struct store *store, const struct table *table, const char *key, int column,
+                  const char *value);
+int table_row_delete(struct store *store, const struct table *table, const char *key);
+
+/* Rows in their order, behind the row number `after` (0: from the first). f gets the row's number too; it returns 0 to go
+ * on, 1 to stop, negative to fail. The row lives in a scratch arena. */
+typedef int table_walk_f(void *ctx, uint64_t number, const RmRow *row);
+int table_walk(struct store *store, const struct table *table, uint64_t after, table_walk_f *f,
+               void *ctx);
+
+/* CSV in. All or nothing: the text is read and checked whole before the first row is touched. add: rows are added to those that
+ * are there (a key that is there already is an error); otherwise the table is emptied first. Any subset of the columns in
+ * any order. Returns the number of rows, or -EINVAL with line and column, -EEXIST, -ENOSPC. */
+int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
+                  bool add, struct rm_err *err);
+
+/* The value of a cell, or NULL when it is undefined or the empty string. */
+const char *table_cell(const RmRow *row, int column);
+
+#endif
