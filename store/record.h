@@ -1,8 +1,9 @@
-/* record.h - typed access to the broker's records: jobs, what is live, results, events, batches, guests,
- * hosts, tokens
+/* record.h - typed access to the broker's records: jobs, what is live, results, events, batches,
+ * guests, hosts, tokens
  *
- * All functions return 0 or a negative errno: -ENOENT (no such record), -ENOSPC, -EBADMSG (the bytes are
- * damaged), -ENOMEM. What is read lives in the arena. Nothing is durable before store_commit(). */
+ * All functions return 0 or a negative errno: -ENOENT (no such record), -ENOSPC, -EBADMSG (the
+ * bytes are damaged), -ENOMEM. What is read lives in the arena. Nothing is durable before
+ * store_commit(). */
 #ifndef STORE_RECORD_H
 #define STORE_RECORD_H
 
@@ -11,11 +12,14 @@
 #include "wire/msg.h"
 #include "wire/rmigrate.pb-c.h"
 
-/* Checks or writes the schema number and reads the counters. Called once after store_open(). */
+/* Checks the schema number, or writes it into a new store (and commits). Called once after
+ * store_open(). -EINVAL with what to do: the store is of a newer program, or a read-only one is not
+ * ready. */
 int record_open(struct store *store, struct rm_err *err);
 
-/* The next id for a job or a batch: sequential, never given twice, also after a crash (it is part of the transaction;
- * store_abort() gives ids back that nobody has heard of). */
+/* Ids for jobs and batches, `count` of them from *ret_first on: sequential from 1, never given
+ * twice, also after a crash. The counter is part of the transaction: store_abort() gives ids back
+ * that nobody has heard of. */
 int record_next_id(struct store *store, uint64_t count, uint64_t *ret_first);
 
 int record_job_put(struct store *store, const RmJob *job);
@@ -31,26 +35,31 @@ int record_result_get(struct store *store, uint64_t id, struct arena *arena, RmR
 int record_batch_put(struct store *store, const RmBatch *batch);
 int record_batch_get(struct store *store, uint64_t id, struct arena *arena, RmBatch **ret_batch);
 
+/* Sequences of a job's events have no gaps; RmLive.events and RmResult.events say how many there
+ * are. */
 int record_event_put(struct store *store, const RmEvent *event);
-/* Events that concern no job: gives the sequence itself. */
+/* An event that concerns no job: gives the sequence itself. */
 int record_site_event_put(struct store *store, RmEvent *event);
 
 int record_guest_put(struct store *store, const RmGuest *guest);
 int record_guest_delete(struct store *store, const char *name);
-int record_guest_get(struct store *store, const char *name, struct arena *arena, RmGuest **ret_guest);
+int record_guest_get(struct store *store, const char *name, struct arena *arena,
+                     RmGuest **ret_guest);
 
 int record_host_put(struct store *store, const RmHost *host);
 int record_host_get(struct store *store, const char *name, struct arena *arena, RmHost **ret_host);
 
-/* token: 16 bytes. Old ones are forgotten by record_token_trim(), a bounded number each time. */
+/* token: RECORD_TOKEN bytes. record_token_trim() forgets those from before `before`, the oldest
+ * first, `most` at most. */
 enum { RECORD_TOKEN = 16 };
 int record_token_put(struct store *store, const RmToken *token);
-int record_token_get(struct store *store, const void *token, struct arena *arena, RmToken **ret_token);
+int record_token_get(struct store *store, const void *token, struct arena *arena,
+                     RmToken **ret_token);
 int record_token_trim(struct store *store, uint64_t before, unsigned most);
 
-/* Walks, each in key order. f gets the record in a scratch arena that is reset after each call: copy what you keep.
- * It returns 0 to go on, 1 to stop, negative to fail. A damaged record is handed to `damaged` (may be NULL: then the walk
- * fails with -EBADMSG) and passed over. */
+/* Walks, each in key order. f gets the record in a scratch arena that is reset after each call:
+ * copy what you keep. It returns 0 to go on, 1 to stop, negative to fail. A damaged record is
+ * handed to `damaged` (may be NULL: then the walk fails with -EBADMSG) and passed over. */
 typedef int record_walk_f(void *ctx, const ProtobufCMessage *record);
 typedef void record_damaged_f(void *ctx, enum store_table table, const void *key, size_t length);
 int record_walk(struct store *store, enum store_table table, record_walk_f *f,
@@ -63,6 +72,17 @@ int record_walk_events(struct store *store, uint64_t job, record_walk_f *f, void
 
 /* What a table's values are; NULL for tables that hold plain bytes. */
 const ProtobufCMessageDescriptor *record_descriptor(enum store_table table);
-const char *record_table_name(enum store_table table);
+
+/* Packs any message as the value of a key, and back; for tables whose keys are not made here
+ * (table.c). */
+int record_put(struct store *store, enum store_table table, const void *key, size_t key_length,
+               const ProtobufCMessage *record, bool append);
+int record_unpack(enum store_table table, const void *value, size_t length, struct arena *arena,
+                  ProtobufCMessage **ret_record);
+
+enum { RECORD_SCHEMA = 1 }; /* raised only when an old field changes its meaning */
+
+/* The id that record_next_id() would give, without taking it: every id that exists is smaller. */
+int record_peek_id(struct store *store, uint64_t *ret_next);
 
 #endif

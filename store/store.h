@@ -1,9 +1,9 @@
 /* store.h - the engine: ordered tables of bytes, one transaction at a time
  *
- * Knows nothing of jobs. Written so that a second engine can stand behind it: no LMDB type appears here.
- * One thread. The first change opens a transaction, which everything that follows sees; store_commit()
- * makes all of it durable at once (two flushes, full sync: an acknowledged commit survives a power cut), store_abort()
- * drops it. No logging. */
+ * Knows nothing of jobs. Written so that a second engine can stand behind it: no LMDB type appears
+ * here. One thread. The first change opens a transaction, which everything that follows sees;
+ * store_commit() makes all of it durable at once (two flushes, full sync: an acknowledged commit
+ * survives a power cut), store_abort() drops it. No logging. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -14,19 +14,23 @@
 #include <stdint.h>
 
 enum store_table {
-    STORE_META,   /* name -> bytes: schema, counters */
-    STORE_JOB,    /* id -> RmJob; appended, never rewritten */
-    STORE_LIVE,   /* id -> RmLive; unfinished jobs only: all that a restart reads */
-    STORE_RESULT, /* id -> RmResult */
-    STORE_EVENT,  /* job, sequence -> RmEvent */
-    STORE_BATCH,  /* id -> RmBatch */
-    STORE_GUEST,  /* name -> RmGuest */
-    STORE_HOST,   /* name -> RmHost */
-    STORE_TOKEN,  /* 16 bytes -> RmToken */
+    STORE_META,      /* name -> bytes: schema, counters */
+    STORE_JOB,       /* id -> RmJob; appended, never rewritten */
+    STORE_LIVE,      /* id -> RmLive; unfinished jobs only: all that a restart reads */
+    STORE_RESULT,    /* id -> RmResult */
+    STORE_EVENT,     /* job, sequence -> RmEvent */
+    STORE_BATCH,     /* id -> RmBatch */
+    STORE_GUEST,     /* name -> RmGuest */
+    STORE_HOST,      /* name -> RmHost */
+    STORE_TOKEN,     /* 16 bytes -> RmToken */
     STORE_TOKEN_AGE, /* time, token -> nothing: the oldest first, for forgetting */
-    STORE_ROW,    /* table, 0, key, 0, number -> RmRow: the site tables in their order */
+    STORE_ROW,       /* site table, 0, number -> RmRow: rows in their order */
+    STORE_ROW_KEY,   /* site table, 0, key -> number of its row */
     STORE_TABLES
 };
+
+/* "job", "live" and so on: what the table is called on disk and by `rmigrate-store dump`. */
+const char *store_table_name(enum store_table table);
 
 enum { STORE_KEY_MAX = 500 }; /* bytes; LMDB's own limit is 511 */
 
@@ -42,25 +46,35 @@ enum store_open_flags {
     STORE_NO_SYNC = 4, /* tests only: a crash of the machine may lose everything */
 };
 
-/* path: a directory; made (0700) with STORE_CREATE. size: address space, the most that it can grow to.
- * A second process that opens for writing is refused (-EBUSY). A directory that holds something else, a schema
- * that is newer: -EINVAL with what to do. */
+/* path: a directory; made (0700) with STORE_CREATE. size: address space, the most that it can grow
+ * to; read-only: not looked at. Any number of processes may read beside the one that writes; a
+ * second writer is refused (-EBUSY), and so is a second open of one store in one process. -ENOENT:
+ * there is none. -EINVAL: the directory holds something else, or is on a network file system. */
 int store_open(const char *path, uint64_t size, int flags, struct store **ret_store,
                struct rm_err *err);
 void store_close(struct store *store); /* drops what is not committed; NULL is fine */
 
-/* -ENOSPC: the store is full (the transaction is then unusable: abort it). append: key is greater than
- * all that are there (cheaper; falls back to an ordinary put when it is not). */
+const char *store_path(const struct store *store); /* as it was opened; borrowed */
+bool store_is_read_only(const struct store *store);
+
+/* -ENOSPC: the store is full. After an error of a put or a delete other than -ENOENT, -EINVAL and
+ * -EROFS the transaction cannot be committed any more: abort it. append: key is greater than all
+ * that are there (cheaper; falls back to an ordinary put when it is not). The value must not be
+ * borrowed from the store. */
 int store_put(struct store *store, enum store_table table, const void *key, size_t key_length,
               const void *value, size_t length, bool append);
-int store_delete(struct store *store, enum store_table table, const void *key, size_t key_length);
-                 /* -ENOENT */
+int store_delete(struct store *store, enum store_table table, const void *key,
+                 size_t key_length); /* -ENOENT */
+/* Deletes every key that begins with prefix (at least one byte). 0 also when there was none. */
+int store_delete_prefix(struct store *store, enum store_table table, const void *prefix,
+                        size_t length);
 int store_get(struct store *store, enum store_table table, const void *key, size_t key_length,
               struct store_bytes *ret_value); /* -ENOENT */
 
-/* Walks keys in order from the first that is >= `from` (from_length 0: from the first), or downwards from the last
- * that is <= `from` (from_length 0: from the last). f returns 0 to go on, 1 to stop, negative to fail; it must not change
- * the store. Returns 0, 1 when stopped, or the error. */
+/* Walks keys in order from the first that is >= `from` (from_length 0: from the first), or
+ * downwards from the last that is <= `from` (from_length 0: from the last). f returns 0 to go on, 1
+ * to stop, negative to fail; it may read from the store but must not change it, commit or rest.
+ * Returns 0, 1 when stopped, or the error. */
 typedef int store_walk_f(void *ctx, const void *key, size_t key_length, const void *value,
                          size_t length);
 int store_walk(struct store *store, enum store_table table, const void *from, size_t from_length,
@@ -68,20 +82,22 @@ int store_walk(struct store *store, enum store_table table, const void *from, si
 
 uint64_t store_count(struct store *store, enum store_table table);
 
-bool store_is_dirty(const struct store *store); /* a transaction is open */
+bool store_is_dirty(const struct store *store);            /* a transaction is open */
 int store_commit(struct store *store, struct rm_err *err); /* 0 also when there was nothing to do */
 void store_abort(struct store *store);
 
-/* Ends the read view that store_get and store_walk opened outside a transaction, so that its pages may be used again.
- * Called at the end of each turn; commit and abort do it as well. */
+/* Ends the read view that store_get and store_walk opened outside a transaction, so that its pages
+ * may be used again. Called at the end of each turn; commit and abort do it as well. */
 void store_rest(struct store *store);
 
-/* How full: bytes in use (pages that no one needs are not counted) and the most it can be. A broker refuses new jobs above
- * STORE_FULL_PERCENT, so that results always have room. */
+/* How full: bytes in use (pages that no one needs are not counted; what is not committed neither)
+ * and the most it can be. A broker refuses new jobs above STORE_FULL_PERCENT, so that results
+ * always have room. */
 enum { STORE_FULL_PERCENT = 90 };
 int store_usage(struct store *store, uint64_t *ret_used, uint64_t *ret_size);
 
-/* A compacted copy into a new directory, while others write. */
+/* A compacted copy of what is committed, into a new or empty directory, while others write. It is
+ * on disk when this returns. -EEXIST: there is something in it. */
 int store_backup(struct store *store, const char *path, struct rm_err *err);
 
 /* Test hook: the n-th commit from now fails with -EIO; 0 = never. */

@@ -1,0 +1,672 @@
+/* store.c - the engine: LMDB
+ *
+ * Rules that the measurements and the known faults of LMDB 0.9.24 gave: full sync; no WRITEMAP, no
+ * DUPSORT, no nested transactions; values are copied or unpacked, never cast, because LMDB aligns
+ * to two bytes only. */
+#include "store/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* LMDB's own lock file admits several writers, one after another; the broker must be the only one.
+ */
+#define WRITER_LOCK "writer.lock"
+#define DATA_FILE   "data.mdb"
+#define LOCK_FILE   "lock.mdb"
+
+static const char *const table_names[STORE_TABLES] = {
+    [STORE_META] = "meta",           [STORE_JOB] = "job",     [STORE_LIVE] = "live",
+    [STORE_RESULT] = "result",       [STORE_EVENT] = "event", [STORE_BATCH] = "batch",
+    [STORE_GUEST] = "guest",         [STORE_HOST] = "host",   [STORE_TOKEN] = "token",
+    [STORE_TOKEN_AGE] = "token_age", [STORE_ROW] = "row",     [STORE_ROW_KEY] = "row_key",
+};
+
+struct store {
+    char *path;
+    MDB_env *env;
+    MDB_dbi tables[STORE_TABLES];
+    bool has[STORE_TABLES]; /* false: a read-only store of an older program lacks this table */
+    MDB_txn *write;         /* NULL = none is open */
+    MDB_txn *read;          /* kept between uses: renewing it is cheap */
+    bool reading;           /* read holds a view */
+    bool read_only;
+    int failed;           /* why the open write transaction cannot be committed; 0 = it can */
+    unsigned fail_commit; /* test hook: countdown; 0 = never */
+    int writer_lock;      /* descriptor; -1 = none */
+    uint64_t commits;     /* since the store was opened */
+    uint64_t used;        /* bytes, as of used_at */
+    uint64_t used_at;     /* the count of commits plus 1; 0 = not known */
+    pid_t pid;            /* who opened it */
+    dev_t device;         /* of the data file, with inode: to know it again */
+    ino_t inode;
+    struct store *next; /* in open_stores */
+};
+
+/* Opening one LMDB environment twice in a process and closing one of them drops the locks of both,
+ * so the open ones are remembered. One thread uses stores: no lock. */
+static struct store *open_stores;
+
+const char *store_table_name(enum store_table table)
+{
+    return table_names[table];
+}
+
+const char *store_path(const struct store *store)
+{
+    return store->path;
+}
+
+bool store_is_read_only(const struct store *store)
+{
+    return store->read_only;
+}
+
+static int code_of(int rc)
+{
+    if (rc > 0)
+        return -rc;
+    switch (rc) {
+    case MDB_SUCCESS:
+        return 0;
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_KEYEXIST:
+        return -EEXIST;
+    case MDB_MAP_FULL:
+        return -ENOSPC;
+    case MDB_TXN_FULL:
+        return -E2BIG;
+    case MDB_READERS_FULL:
+        return -EUSERS;
+    case MDB_MAP_RESIZED:
+        return -ESTALE;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return -EBADMSG;
+    case MDB_BAD_VALSIZE:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+        return -EINVAL;
+    default:
+        return -EIO;
+    }
+}
+
+/* ---- opening */
+
+static int fsync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+static int join(char *buffer, const char *path, const char *name)
+{
+    int n = snprintf(buffer, PATH_MAX, "%s/%s", path, name);
+    return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* mmap and locks of network file systems do not keep what LMDB needs. */
+static bool is_network(const char *path)
+{
+    static const unsigned types[] = {0x6969 /* NFS */, 0xff534d42 /* CIFS */,
+                                     0xfe534d42 /* SMB2 */};
+    struct statfs fs;
+    if (statfs(path, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if ((unsigned)fs.f_type == types[i])
+            return true;
+    return false;
+}
+
+/* True when only what a first start may have left behind is there. */
+static bool is_empty_directory(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return false;
+    bool empty = true;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, "lost+found") != 0 && strcmp(e->d_name, WRITER_LOCK) != 0 &&
+            strcmp(e->d_name, LOCK_FILE) != 0)
+            empty = false;
+    closedir(dir);
+    return empty;
+}
+
+static int make_directory(const char *path, struct rm_err *err)
+{
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return 0;
+    return rm_fail(err, -errno, "cannot make the directory %s: %s", path, strerror(errno));
+}
+
+static int lock_writer(struct store *store, struct rm_err *err)
+{
+    char name[PATH_MAX];
+    int r = join(name, store->path, WRITER_LOCK);
+    if (r < 0)
+        return rm_fail(err, r, "%s: the path is too long", store->path);
+    store->writer_lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->writer_lock < 0)
+        return rm_fail(err, -errno, "cannot open %s: %s", name, strerror(errno));
+    if (flock(store->writer_lock, LOCK_EX | LOCK_NB) < 0) {
+        char owner[32] = "";
+        ssize_t n = pread(store->writer_lock, owner, sizeof(owner) - 1, 0);
+        owner[n > 0 ? strspn(owner, "0123456789") : 0] = '\0';
+        if (errno != EWOULDBLOCK)
+            return rm_fail(err, -errno, "cannot lock %s: %s", name, strerror(errno));
+        return rm_fail(err, -EBUSY, "the store %s is in use by another process%s%s", store->path,
+                       owner[0] ? ", pid " : "", owner);
+    }
+    /* Only for the text above: the lock itself is the descriptor's. */
+    if (ftruncate(store->writer_lock, 0) < 0 || dprintf(store->writer_lock, "%d\n", getpid()) < 0)
+        return rm_fail(err, -errno, "cannot write %s: %s", name, strerror(errno));
+    return 0;
+}
+
+/* Is there a store, and may one be made? Sets *ret_new. */
+static int look_at(const char *path, int flags, bool *ret_new, struct rm_err *err)
+{
+    char name[PATH_MAX];
+    if (join(name, path, DATA_FILE) < 0)
+        return rm_fail(err, -ENAMETOOLONG, "%s: the path is too long", path);
+    bool there = access(name, F_OK) == 0;
+    if (!there && errno != ENOENT)
+        return rm_fail(err, -errno, "cannot open the store %s: %s", path, strerror(errno));
+    if (!there && !(flags & STORE_CREATE))
+        return rm_fail(err, -ENOENT, "there is no store in %s", path);
+    if (!there && !is_empty_directory(path))
+        return rm_fail(err, -EINVAL,
+                       "%s holds no store but other files: name an empty directory or a new one",
+                       path);
+    if (is_network(path))
+        return rm_fail(err, -EINVAL, "%s is on a network file system, where a store is not safe",
+                       path);
+    *ret_new = !there;
+    return 0;
+}
+
+/* Refuses an LMDB environment that somebody else made, before anything is written into it. */
+static int open_tables(struct store *store, struct rm_err *err)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn);
+    if (rc != 0)
+        return rm_fail(err, code_of(rc), "cannot read the store %s: %s", store->path,
+                       mdb_strerror(rc));
+    MDB_dbi main;
+    MDB_stat stat = {0};
+    rc = mdb_dbi_open(txn, NULL, 0, &main);
+    if (rc == 0)
+        rc = mdb_stat(txn, main, &stat);
+    if (rc != 0)
+        goto fail;
+    rc = mdb_dbi_open(txn, table_names[STORE_META], 0, &store->tables[STORE_META]);
+    if (rc == MDB_INCOMPATIBLE || (rc == MDB_NOTFOUND && stat.ms_entries > 0)) {
+        mdb_txn_abort(txn);
+        return rm_fail(err, -EINVAL, "%s holds a database that is not an rmigrate store",
+                       store->path);
+    }
+    for (int i = 0; i < STORE_TABLES; i++) {
+        rc =
+            mdb_dbi_open(txn, table_names[i], store->read_only ? 0 : MDB_CREATE, &store->tables[i]);
+        store->has[i] = rc == 0;
+        if (rc != 0 && !(rc == MDB_NOTFOUND && store->read_only))
+            goto fail;
+    }
+    rc = mdb_txn_commit(txn);
+    if (rc == 0)
+        return 0;
+    return rm_fail(err, code_of(rc), "cannot write the store %s: %s", store->path,
+                   mdb_strerror(rc));
+fail:
+    mdb_txn_abort(txn);
+    return rm_fail(err, code_of(rc), "cannot open the tables of the store %s: %s", store->path,
+                   mdb_strerror(rc));
+}
+
+/* Remembers which file is open; -EBUSY when this process has it open already. */
+static int remember(struct store *store, struct rm_err *err)
+{
+    char name[PATH_MAX];
+    struct stat st;
+    int r = join(name, store->path, DATA_FILE);
+    if (r < 0 || stat(name, &st) < 0)
+        return 0; /* a new one */
+    store->device = st.st_dev;
+    store->inode = st.st_ino;
+    for (struct store *s = open_stores; s; s = s->next)
+        if (s->inode == store->inode && s->device == store->device && s->pid == getpid())
+            return rm_fail(err, -EBUSY, "the store %s is open in this process already",
+                           store->path);
+    return 0;
+}
+
+static int open_environment(struct store *store, uint64_t size, int flags, bool is_new,
+                            struct rm_err *err)
+{
+    unsigned env_flags = MDB_NOTLS;
+    if (store->read_only)
+        env_flags |= MDB_RDONLY;
+    if (flags & STORE_NO_SYNC)
+        env_flags |= MDB_NOSYNC;
+    int rc = mdb_env_create(&store->env);
+    if (rc == 0)
+        rc = mdb_env_set_maxdbs(store->env, STORE_TABLES);
+    if (rc == 0 && !store->read_only && size > 0) {
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+        rc = mdb_env_set_mapsize(store->env, (size + page - 1) / page * page);
+    }
+    if (rc == 0)
+        rc = mdb_env_open(store->env, store->path, env_flags, 0600);
+    if (rc != 0)
+        return rm_fail(err, code_of(rc), "cannot open the store %s: %s", store->path,
+                       mdb_strerror(rc));
+    int dead;
+    mdb_reader_check(store->env, &dead); /* readers that were killed would keep pages for ever */
+    int r = open_tables(store, err);
+    if (r < 0 || !is_new)
+        return r;
+    r = fsync_directory(store->path);
+    return r < 0 ? rm_fail(err, r, "cannot sync %s: %s", store->path, strerror(-r)) : 0;
+}
+
+int store_open(const char *path, uint64_t size, int flags, struct store **ret_store,
+               struct rm_err *err)
+{
+    struct store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return rm_fail(err, -ENOMEM, "out of memory");
+    store->writer_lock = -1;
+    store->read_only = flags & STORE_READ_ONLY;
+    store->pid = getpid();
+    store->path = strdup(path);
+    bool is_new = false;
+    int r = store->path ? 0 : -ENOMEM;
+    if (store->read_only)
+        flags &= ~STORE_CREATE;
+    if (r == 0 && (flags & STORE_CREATE))
+        r = make_directory(path, err);
+    if (r == 0)
+        r = look_at(path, flags, &is_new, err);
+    if (r == 0)
+        r = remember(store, err);
+    if (r == 0 && !store->read_only)
+        r = lock_writer(store, err);
+    if (r == 0)
+        r = open_environment(store, size, flags, is_new, err);
+    if (r == 0 && is_new)
+        r = remember(store, err);
+    if (r < 0) {
+        store_close(store);
+        return r;
+    }
+    store->next = open_stores;
+    open_stores = store;
+    *ret_store = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    for (struct store **s = &open_stores; *s; s = &(*s)->next)
+        if (*s == store) {
+            *s = store->next;
+            break;
+        }
+    if (store->write)
+        mdb_txn_abort(store->write);
+    if (store->read)
+        mdb_txn_abort(store->read);
+    if (store->env)
+        mdb_env_close(store->env);
+    if (store->writer_lock >= 0)
+        close(store->writer_lock);
+    free(store->path);
+    free(store);
+}
+
+/* ---- transactions */
+
+void store_rest(struct store *store)
+{
+    if (store->reading)
+        mdb_txn_reset(store->read);
+    store->reading = false;
+}
+
+static int begin_write(struct store *store)
+{
+    if (store->read_only)
+        return -EROFS;
+    if (store->failed)
+        return store->failed;
+    if (store->write)
+        return 0;
+    store_rest(store);
+    return code_of(mdb_txn_begin(store->env, NULL, 0, &store->write));
+}
+
+/* A snapshot of what is committed, which lasts until store_rest(). */
+static int begin_view(struct store *store)
+{
+    int rc = 0;
+    if (!store->read)
+        rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->read);
+    else if (!store->reading)
+        rc = mdb_txn_renew(store->read);
+    if (rc == 0)
+        store->reading = true;
+    return code_of(rc);
+}
+
+/* What reads use: the open write transaction, else a snapshot. */
+static int begin_read(struct store *store, MDB_txn **ret_txn)
+{
+    if (store->write) {
+        *ret_txn = store->write;
+        return store->failed;
+    }
+    int r = begin_view(store);
+    if (r == 0)
+        *ret_txn = store->read;
+    return r;
+}
+
+bool store_is_dirty(const struct store *store)
+{
+    return store->write != NULL;
+}
+
+void store_abort(struct store *store)
+{
+    store_rest(store);
+    if (store->write)
+        mdb_txn_abort(store->write);
+    store->write = NULL;
+    store->failed = 0;
+}
+
+int store_commit(struct store *store, struct rm_err *err)
+{
+    store_rest(store);
+    if (!store->write)
+        return 0;
+    int r = store->failed;
+    if (r < 0) {
+        store_abort(store);
+        return rm_fail(err, r,
+                       "a change of the store %s did not work, so all of it was dropped: %s",
+                       store->path, strerror(-r));
+    }
+    if (store->fail_commit > 0 && --store->fail_commit == 0) {
+        store_abort(store);
+        return rm_fail(err, -EIO, "cannot write the store %s: a test asked for this", store->path);
+    }
+    int rc = mdb_txn_commit(store->write);
+    store->write = NULL; /* gone also when it failed */
+    if (rc != 0)
+        return rm_fail(err, code_of(rc), "cannot write the store %s: %s", store->path,
+                       mdb_strerror(rc));
+    store->commits++;
+    return 0;
+}
+
+void store_fail_commit(struct store *store, unsigned countdown)
+{
+    store->fail_commit = countdown;
+}
+
+/* ---- records */
+
+static MDB_val val(const void *data, size_t length)
+{
+    return (MDB_val){.mv_data = (void *)(uintptr_t)data, .mv_size = length};
+}
+
+static bool is_key(size_t length)
+{
+    return length > 0 && length <= STORE_KEY_MAX;
+}
+
+int store_put(struct store *store, enum store_table table, const void *key, size_t key_length,
+              const void *value, size_t length, bool append)
+{
+    if (!is_key(key_length))
+        return -EINVAL;
+    int r = begin_write(store);
+    if (r < 0)
+        return r;
+    MDB_val k = val(key, key_length), v = val(value, length);
+    int rc = MDB_KEYEXIST;
+    if (append)
+        rc = mdb_put(store->write, store->tables[table], &k, &v, MDB_APPEND);
+    if (rc == MDB_KEYEXIST)
+        rc = mdb_put(store->write, store->tables[table], &k, &v, 0);
+    store->failed = code_of(rc);
+    return store->failed;
+}
+
+int store_delete(struct store *store, enum store_table table, const void *key, size_t key_length)
+{
+    if (!is_key(key_length))
+        return -EINVAL;
+    int r = begin_write(store);
+    if (r < 0)
+        return r;
+    MDB_val k = val(key, key_length);
+    int rc = mdb_del(store->write, store->tables[table], &k, NULL);
+    if (rc == MDB_NOTFOUND)
+        return -ENOENT;
+    store->failed = code_of(rc);
+    return store->failed;
+}
+
+int store_delete_prefix(struct store *store, enum store_table table, const void *prefix,
+                        size_t length)
+{
+    if (!is_key(length))
+        return -EINVAL;
+    int r = begin_write(store);
+    if (r < 0)
+        return r;
+    MDB_cursor *cursor = NULL;
+    int rc = mdb_cursor_open(store->write, store->tables[table], &cursor);
+    /* The place is sought anew each time: where a cursor stands after a delete is a thing that
+     * versions of LMDB do not agree about. */
+    while (rc == 0) {
+        MDB_val k = val(prefix, length), v;
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+        if (rc != 0 || k.mv_size < length || memcmp(k.mv_data, prefix, length) != 0)
+            break;
+        rc = mdb_cursor_del(cursor, 0);
+    }
+    if (cursor)
+        mdb_cursor_close(cursor);
+    if (rc != MDB_NOTFOUND)
+        store->failed = code_of(rc);
+    return store->failed;
+}
+
+int store_get(struct store *store, enum store_table table, const void *key, size_t key_length,
+              struct store_bytes *ret_value)
+{
+    MDB_txn *txn;
+    if (!is_key(key_length))
+        return -EINVAL;
+    if (!store->has[table])
+        return -ENOENT;
+    int r = begin_read(store, &txn);
+    if (r < 0)
+        return r;
+    MDB_val k = val(key, key_length), v;
+    int rc = mdb_get(txn, store->tables[table], &k, &v);
+    if (rc == 0)
+        *ret_value = (struct store_bytes){v.mv_data, v.mv_size};
+    return code_of(rc);
+}
+
+/* Sets the cursor on the last key that is <= from. */
+static int seek_down(MDB_cursor *cursor, MDB_val *k, MDB_val *v)
+{
+    MDB_val from = *k;
+    int rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+    if (rc == MDB_NOTFOUND)
+        return mdb_cursor_get(cursor, k, v, MDB_LAST);
+    if (rc == 0 &&
+        (k->mv_size != from.mv_size || memcmp(k->mv_data, from.mv_data, from.mv_size) != 0))
+        return mdb_cursor_get(cursor, k, v, MDB_PREV);
+    return rc;
+}
+
+int store_walk(struct store *store, enum store_table table, const void *from, size_t from_length,
+               bool down, store_walk_f *f, void *ctx)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    if (from_length > STORE_KEY_MAX)
+        return -EINVAL;
+    if (!store->has[table])
+        return 0;
+    int r = begin_read(store, &txn);
+    if (r < 0)
+        return r;
+    int rc = mdb_cursor_open(txn, store->tables[table], &cursor);
+    if (rc != 0)
+        return code_of(rc);
+    MDB_val k = val(from, from_length), v;
+    if (from_length == 0)
+        rc = mdb_cursor_get(cursor, &k, &v, down ? MDB_LAST : MDB_FIRST);
+    else if (down)
+        rc = seek_down(cursor, &k, &v);
+    else
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    r = 0;
+    while (rc == 0 && r == 0) {
+        r = f(ctx, k.mv_data, k.mv_size, v.mv_data, v.mv_size);
+        if (r == 0)
+            rc = mdb_cursor_get(cursor, &k, &v, down ? MDB_PREV : MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    if (rc != 0 && rc != MDB_NOTFOUND)
+        return code_of(rc);
+    return r;
+}
+
+uint64_t store_count(struct store *store, enum store_table table)
+{
+    MDB_txn *txn;
+    MDB_stat stat;
+    if (!store->has[table] || begin_read(store, &txn) < 0 ||
+        mdb_stat(txn, store->tables[table], &stat) != 0)
+        return 0;
+    return stat.ms_entries;
+}
+
+/* ---- the whole */
+
+/* Pages that are free: LMDB keeps lists of them in its table 0, each led by its length. */
+static int free_pages(MDB_txn *txn, uint64_t *ret_pages)
+{
+    MDB_cursor *cursor;
+    MDB_val k, v;
+    uint64_t pages = 0;
+    int rc = mdb_cursor_open(txn, 0, &cursor);
+    if (rc != 0)
+        return code_of(rc);
+    while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+        size_t n = 0;
+        if (v.mv_size >= sizeof(n))
+            memcpy(&n, v.mv_data, sizeof(n));
+        pages += n;
+    }
+    mdb_cursor_close(cursor);
+    *ret_pages = pages;
+    return rc == MDB_NOTFOUND ? 0 : code_of(rc);
+}
+
+int store_usage(struct store *store, uint64_t *ret_used, uint64_t *ret_size)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    uint64_t unused;
+    mdb_env_info(store->env, &info);
+    if (store->read_only || store->used_at != store->commits + 1) {
+        bool was_reading = store->reading;
+        int r = begin_view(store);
+        if (r == 0)
+            r = free_pages(store->read, &unused);
+        if (!was_reading)
+            store_rest(store);
+        if (r < 0)
+            return r;
+        mdb_env_stat(store->env, &stat);
+        uint64_t pages = (uint64_t)info.me_last_pgno + 1;
+        store->used = (pages > unused ? pages - unused : 0) * stat.ms_psize;
+        store->used_at = store->commits + 1;
+    }
+    *ret_used = store->used;
+    *ret_size = info.me_mapsize;
+    return 0;
+}
+
+/* Makes sure of the copy: LMDB writes it but does not flush it. */
+static int sync_file(const char *name)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fsync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+int store_backup(struct store *store, const char *path, struct rm_err *err)
+{
+    char name[PATH_MAX];
+    if (join(name, path, DATA_FILE) < 0)
+        return rm_fail(err, -ENAMETOOLONG, "%s: the path is too long", path);
+    bool made = access(path, F_OK) < 0;
+    int r = make_directory(path, err);
+    if (r < 0)
+        return r;
+    if (!is_empty_directory(path))
+        return rm_fail(err, -EEXIST, "%s is not an empty directory", path);
+    int rc = mdb_env_copy2(store->env, path, MDB_CP_COMPACT);
+    if (rc == MDB_INCOMPATIBLE) { /* pages that leaked: a copy as it is takes them along */
+        unlink(name);
+        rc = mdb_env_copy2(store->env, path, 0);
+    }
+    r = rc == 0 ? sync_file(name) : code_of(rc);
+    if (r == 0)
+        r = fsync_directory(path);
+    if (r == 0)
+        return 0;
+    unlink(name);
+    if (made)
+        rmdir(path);
+    return rm_fail(err, r, "cannot copy the store %s to %s: %s", store->path, path,
+                   rc != 0 ? mdb_strerror(rc) : strerror(-r));
+}
