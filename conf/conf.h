@@ -1,12 +1,12 @@
 /* conf.h - the settings of each program, read from one libconfig file into a validated struct
  *
- * One file serves all programs; each reads its own section and checks that the others' top-level names
- * are known. Unknown keys, wrong types and values out of range are errors that name file and line.
- * Every size, rate and duration is a string with a unit (unit.h); plain integers are counts.
+ * One file serves all programs; each reads its own section and checks that the others' top-level
+ * names are known. Unknown keys, wrong types and values out of range are errors that name file and
+ * line. Every size, rate and duration is a string with a unit (unit.h); plain integers are counts.
  * conf/rmigrate.conf documents every setting with its default; a test parses it and compares.
  *
- * Where the file comes from: the -c option, else RMIGRATE_CONF, else RM_CONF_DEFAULT. A client may have
- * none (only when neither -c nor RMIGRATE_CONF names one) and then uses the defaults. */
+ * Where the file comes from: the -c option, else RMIGRATE_CONF, else RM_CONF_DEFAULT. A client may
+ * have none (only when neither -c nor RMIGRATE_CONF names one) and then uses the defaults. */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
@@ -24,10 +24,12 @@ enum {
     CONF_NAME_MAX = 255,      /* bytes of the name of a host, a guest, a key */
     CONF_ENDPOINT_MAX = 1024, /* bytes of an endpoint or a connection URI */
     CONF_LISTEN_MAX = 16,
-    CONF_KEYS_MAX = 16384,        /* named keys */
-    CONF_HYPERVISORS_MAX = 256,   /* of one worker */
-    CONF_SLOTS_MAX = 64,          /* migrations at once from one hypervisor */
-    CONF_Z85_LEN = 40,            /* characters of a CURVE key as Z85 text */
+    CONF_KEYS_MAX = 16384,      /* named keys */
+    CONF_HYPERVISORS_MAX = 256, /* of one worker */
+    CONF_SLOTS_MAX = 64,        /* migrations at once from one hypervisor */
+    CONF_LIMIT_MAX = 10000,     /* migrations at once, of any limit of the broker */
+    CONF_USERS_MAX = 1024,      /* viewers, operators */
+    CONF_Z85_LEN = 40,          /* characters of a CURVE key as Z85 text */
 };
 
 /* What a key, or a user on the local socket, may do; each role may do what stands before it.
@@ -40,20 +42,20 @@ enum fence_mode { FENCE_AUTO, FENCE_ALWAYS, FENCE_NEVER };
 int fence_parse(const char *text, enum fence_mode *ret_mode);
 const char *fence_name(enum fence_mode mode);
 
-struct conf_key {                    /* one row of the allow-list */
-    char *name;                      /* who it is: stands in every event */
+struct conf_key { /* one row of the allow-list */
+    char *name;   /* who it is: stands in every event */
     enum role role;
     char public_key[CONF_Z85_LEN + 1];
-    char **hosts;                    /* worker: the hypervisors it may speak for; default: its name */
+    char **hosts; /* worker: the hypervisors it may speak for; default: its name */
     size_t n_hosts;
 };
 
-struct conf_migration {        /* how a guest is moved unless the job says otherwise */
-    uint64_t bandwidth;        /* bytes/s for one migration; 0 = no cap */
-    usec_t downtime;           /* longest pause that pre-copy may end with; 0 = the hypervisor's own */
-    usec_t timeout;            /* whole migration; 0 = no end */
-    usec_t stall;              /* no progress for this long: aborted; 0 = never */
-    bool auto_converge;        /* slow a guest down that writes faster than the link carries */
+struct conf_migration { /* how a guest is moved unless the job says otherwise */
+    uint64_t bandwidth; /* bytes/s for one migration; 0 = no cap */
+    usec_t downtime;    /* longest pause that pre-copy may end with; 0 = the hypervisor's own */
+    usec_t timeout;     /* whole migration; 0 = no end */
+    usec_t stall;       /* no progress for this long: aborted; 0 = never */
+    bool auto_converge; /* slow a guest down that writes faster than the link carries */
     enum fence_mode fence;
 };
 
@@ -65,35 +67,39 @@ struct conf_broker {
     char *key_file;        /* CURVE key of the broker; NULL = none */
     struct conf_key *keys; /* the allow-list */
     size_t n_keys;
-    unsigned socket_mode;  /* of ipc sockets, for example 0660 */
-    char *socket_group;    /* of ipc sockets; NULL = unchanged */
-    char **viewers, **operators; /* local users with a lesser role on ipc; everyone else who may open it is admin */
+    unsigned socket_mode; /* of ipc sockets, for example 0660 */
+    char *socket_group;   /* of ipc sockets; NULL = unchanged */
+    /* local users with a lesser role on ipc; everyone else who may open the socket is admin */
+    char **viewers, **operators;
     size_t n_viewers, n_operators;
     unsigned limit_source, limit_destination, limit_cluster; /* migrations at once; 0 = no limit */
     usec_t heartbeat;       /* a worker says something at least this often */
     usec_t session_timeout; /* a worker that is silent this long is lost; at least 3 heartbeats */
     unsigned attempts;      /* tries of one job, the first one counted */
     usec_t retry_wait;      /* before the second try; doubles each time, at most 5 min */
-    usec_t unreachable;     /* a queued job whose hypervisor has no worker this long fails; 0 = waits for ever */
-    unsigned vcpus_per_cpu; /* how many vCPUs one CPU of a host may carry when a destination is chosen */
-    char *exclude_nodes;    /* a noderange that is taken out of every noderange; NULL = none */
+    usec_t unreachable; /* no worker for its hypervisor: a queued job fails; 0 = waits for ever */
+    unsigned vcpus_per_cpu; /* that a CPU may carry when a destination is chosen */
+    char *exclude_nodes;    /* a noderange taken out of every noderange; NULL = none */
     struct conf_migration migration;
 };
 
+/* Either libvirt's (connect) or a member of a z/VM cluster (smapi and login). */
 struct conf_hypervisor {
-    char *name;        /* what the tables call it */
-    char *connect;     /* how this worker reaches its libvirt */
-    char *peer;        /* how other hypervisors' daemons reach it; NULL: none can send guests here */
-    char *migration;   /* its address for the data, tcp://...; NULL: the hypervisor's own choice */
-    uint64_t memory;   /* bytes that guests may take; 0: what the host has */
-    unsigned vcpus;    /* CPUs that count; 0: what the host has */
+    char *name;      /* what the tables call it; z/VM: the member's system id, in any case */
+    char *connect;   /* how this worker reaches its libvirt; NULL on z/VM */
+    char *peer;      /* how other hypervisors' daemons reach it; NULL: none can send guests here */
+    char *migration; /* its address for the data, tcp://...; NULL: the hypervisor's own choice */
+    uint64_t memory; /* bytes that guests may take; 0: what the host has */
+    unsigned vcpus;  /* CPUs that count; 0: what the host has */
+    char *smapi;     /* z/VM: tcp://, tls:// or iucv:// of the SMAPI server; NULL otherwise */
+    char *login;     /* z/VM: file with userid and password on two lines; NULL otherwise */
 };
 
 struct conf_worker {
-    char *broker;     /* endpoint */
-    char *key_file;   /* own CURVE key; NULL = none */
-    char *server_key; /* Z85 public key of the broker; NULL = none */
-    unsigned slots;   /* migrations at once from each hypervisor */
+    char *broker;           /* endpoint */
+    char *key_file;         /* own CURVE key; NULL = none */
+    char *server_key;       /* Z85 public key of the broker; NULL = none */
+    unsigned slots;         /* migrations at once from each hypervisor */
     usec_t connect_timeout; /* until a hypervisor's daemon must have answered */
     usec_t call_timeout;    /* for every other libvirt call but the migration itself */
     struct conf_hypervisor *hypervisors;
@@ -107,8 +113,11 @@ struct conf_client {
     usec_t timeout; /* until the broker must have answered one request */
 };
 
-/* file: as the -c option gave it, or NULL. Errors: -ENOENT (no file), -EINVAL. Free with the twin;
- * both are fine on a zeroed struct. RMIGRATE_BROKER is applied to the client. */
+/* file: as the -c option gave it, or NULL. Errors: -ENOENT (no file), -EINVAL; -EACCES and the like
+ * when the file cannot be opened. *ret_conf is written only on success; free it with the twin,
+ * which is fine on a zeroed struct too. RMIGRATE_BROKER is applied to the client. Beyond each value
+ * by itself: a session lasts 3 heartbeats at least; keys, hosts and users are named once; an
+ * endpoint of tcp that other machines reach needs CURVE keys on both sides. */
 int conf_broker_load(const char *file, struct conf_broker *ret_conf, struct rm_err *err);
 int conf_worker_load(const char *file, struct conf_worker *ret_conf, struct rm_err *err);
 int conf_client_load(const char *file, struct conf_client *ret_conf, struct rm_err *err);
@@ -116,8 +125,16 @@ void conf_broker_done(struct conf_broker *conf);
 void conf_worker_done(struct conf_worker *conf);
 void conf_client_done(struct conf_client *conf);
 
-/* True for a name that may stand for a host, a guest or a key: 1..CONF_NAME_MAX bytes, printable ASCII
- * without blanks, and none of : , ' " ( ) @ ^ / (a noderange and `NODE: text` could not carry it). */
+/* True for a name that may stand for a host, a guest or a key: 1..CONF_NAME_MAX bytes, printable
+ * ASCII without blanks, and none of : , ' " ( ) @ ^ / (a noderange and `NODE: text` could not carry
+ * it). */
 bool conf_name_is_valid(const char *name);
+
+/* True for an endpoint that no other machine reaches: ipc, or tcp on 127.x, ::1 or localhost. */
+bool conf_endpoint_is_local(const char *endpoint);
+
+/* Calls visit for each setting that a file may hold. name is whole ("broker.limits.source",
+ * "worker.hypervisors.peer"); standard is the default as the file would write it, NULL: none. */
+void conf_visit(void (*visit)(void *ctx, const char *name, const char *standard), void *ctx);
 
 #endif

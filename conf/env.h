@@ -14,10 +14,10 @@ typedef uint64_t usec_t; /* microseconds: a point (suffix _at) or a span (suffix
 #define USEC_NEVER    UINT64_MAX
 
 struct env {
-    usec_t (*now)(void *ctx);       /* monotonic, for deadlines */
-    usec_t (*wall)(void *ctx);      /* since 1970, for what people read and what is stored */
-    uint64_t (*random)(void *ctx);  /* unpredictable in the real one, seeded in tests */
-    void *ctx;                      /* theirs */
+    usec_t (*now)(void *ctx);      /* monotonic, for deadlines */
+    usec_t (*wall)(void *ctx);     /* since 1970, for what people read and what is stored */
+    uint64_t (*random)(void *ctx); /* unpredictable in the real one, seeded in tests */
+    void *ctx;                     /* theirs */
 };
 
 /* The real one: CLOCK_MONOTONIC, CLOCK_REALTIME, getrandom(2). */

@@ -1,8 +1,8 @@
 /* log.h - levelled key=value lines to the journal or to stderr
  *
- * Under systemd (JOURNAL_STREAM names stderr) lines go to the journal with their priority; else to stderr
- * with a time and a level. Library code does not log: a function that logs says so in its header.
- * A line is one line: control characters in it are replaced. Threads may log. */
+ * Under systemd (JOURNAL_STREAM names stderr) lines go to the journal with their priority; else to
+ * stderr with a time and a level. Library code does not log: a function that logs says so in its
+ * header. A line is one line: control characters in it are replaced. Threads may log. */
 #ifndef CONF_LOG_H
 #define CONF_LOG_H
 

@@ -1,4 +1,4 @@
-/* service.h - what every daemon needs of its surroundings: signals, readiness, watchdog, exit codes */
+/* service.h - what a daemon needs of its surroundings: signals, readiness, watchdog, exit codes */
 #ifndef CONF_SERVICE_H
 #define CONF_SERVICE_H
 
@@ -9,10 +9,10 @@
 /* Exit codes of all programs; the client's are in the man page and scripts rely on them. */
 enum service_exit {
     EXIT_OK = 0,
-    EXIT_SOME_FAILED = 1,   /* a guest failed; of a daemon: it could not go on */
-    EXIT_USAGE = 2,         /* command line or settings */
-    EXIT_NO_BROKER = 3,     /* not reached, or time-out */
-    EXIT_TABLE = 4,         /* table or CSV */
+    EXIT_SOME_FAILED = 1, /* a guest failed; of a daemon: it could not go on */
+    EXIT_USAGE = 2,       /* command line or settings */
+    EXIT_NO_BROKER = 3,   /* not reached, or time-out */
+    EXIT_TABLE = 4,       /* table or CSV */
     EXIT_NOT_PERMITTED = 5,
     EXIT_INTERRUPTED = 130,
 };

@@ -1,10 +1,11 @@
 /* unit.h - sizes, rates and durations as people write them: "64 MiB", "1250 MB/s", "10 min"
  *
- * A number without a unit is refused, except 0: libconfig 1.5 reads integers above 2^31 wrongly, and a
- * bare "30" has cost too many people a night. Decimal (kB MB GB TB) and binary (KiB MiB GiB TiB)
- * units; rates are bytes a second with "/s", or bits with "bit/s" (Mbit/s, Gbit/s); durations us ms s
- * min h d, also joined: "1 h 30 min". A blank between number and unit is optional; fractions are
- * allowed ("1.5 GiB"); negative numbers, overflow and trailing text are errors (-EINVAL, -ERANGE). */
+ * A number without a unit is refused, except 0: libconfig 1.5 reads integers above 2^31 wrongly,
+ * and a bare "30" has cost too many people a night. Decimal (kB MB GB TB) and binary (KiB MiB GiB
+ * TiB) units; rates are bytes a second with "/s", or bits with "bit/s" (Mbit/s, Gbit/s); durations
+ * us ms s min h d, also joined: "1 h 30 min". A blank between number and unit is optional;
+ * fractions are allowed ("1.5 GiB"); negative numbers, overflow and trailing text are errors
+ * (-EINVAL, -ERANGE). */
 #ifndef CONF_UNIT_H
 #define CONF_UNIT_H
 

@@ -1,0 +1,165 @@
+/* log.c - levelled key=value lines to the journal or to stderr */
+#include "conf/log.h"
+
+#include "conf/err.h"
+
+#define SD_JOURNAL_SUPPRESS_LOCATION /* file and line of this file would say nothing */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+enum {
+    LINE_MAX_BYTES = 4096, /* an error text (RM_ERR_MAX) and what stands around it */
+    FIELD_MAX = 512,       /* NAME=value of a journal field; a name is at most 255 bytes */
+};
+
+static const struct {
+    const char *name;
+    int priority; /* syslog's number, which the journal wants */
+} levels[] = {
+    [LOG_LEVEL_ERROR] = {"error", 3},
+    [LOG_LEVEL_WARN] = {"warning", 4},
+    [LOG_LEVEL_INFO] = {"info", 6},
+    [LOG_LEVEL_DEBUG] = {"debug", 7},
+};
+
+/* Words that become fields of their own, so that `journalctl GUEST=kvm1` finds a guest's lines. */
+static const struct {
+    const char *key, *field;
+} fields[] = {{"job", "JOB"}, {"guest", "GUEST"}, {"host", "HOST"}};
+
+enum { LEVELS = sizeof(levels) / sizeof(levels[0]), FIELDS = sizeof(fields) / sizeof(fields[0]) };
+
+/* Written by log_open() before any thread starts, only read afterwards. */
+static const char *log_name;
+static enum log_level log_top = LOG_LEVEL_INFO;
+static bool log_to_journal;
+
+/* systemd names the device and inode that it gave to stderr: if stderr was redirected since then,
+ * whoever did that wants the lines there. */
+static bool stderr_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    if (!stream || fstat(STDERR_FILENO, &st) < 0)
+        return false;
+    char want[64];
+    snprintf(want, sizeof(want), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(stream, want) == 0;
+}
+
+void log_open(const char *name, enum log_level level)
+{
+    log_name = name;
+    log_top = level;
+    log_to_journal = stderr_is_journal();
+}
+
+int log_level_parse(const char *text, enum log_level *ret_level)
+{
+    for (int i = 0; i < LEVELS; i++)
+        if (strcmp(text, levels[i].name) == 0) {
+            *ret_level = (enum log_level)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* The value of the first word `key=value` of a text; its length, or 0 when there is none. */
+static size_t find_word(const char *text, const char *key, const char **ret_value)
+{
+    size_t key_length = strlen(key);
+    for (const char *p = text; (p = strstr(p, key)); p += key_length) {
+        if ((p != text && p[-1] != ' ') || p[key_length] != '=')
+            continue;
+        *ret_value = p + key_length + 1;
+        return strcspn(*ret_value, " :,'\"()"); /* none of these can stand in a name */
+    }
+    return 0;
+}
+
+static int send_journal(enum log_level level, const char *text)
+{
+    char message[LINE_MAX_BYTES + sizeof("MESSAGE=")], priority[32], identifier[FIELD_MAX];
+    char found[FIELDS][FIELD_MAX];
+    struct iovec iov[3 + FIELDS];
+    int n = 0;
+
+    iov[n].iov_base = message;
+    iov[n++].iov_len = (size_t)snprintf(message, sizeof(message), "MESSAGE=%s", text);
+    iov[n].iov_base = priority;
+    iov[n++].iov_len =
+        (size_t)snprintf(priority, sizeof(priority), "PRIORITY=%d", levels[level].priority);
+    if (log_name && strlen(log_name) < FIELD_MAX / 2) {
+        iov[n].iov_base = identifier;
+        iov[n++].iov_len =
+            (size_t)snprintf(identifier, sizeof(identifier), "SYSLOG_IDENTIFIER=%s", log_name);
+    }
+    for (int i = 0; i < FIELDS; i++) {
+        const char *value;
+        size_t length = find_word(text, fields[i].key, &value);
+        if (length == 0 || length >= FIELD_MAX / 2)
+            continue;
+        iov[n].iov_base = found[i];
+        iov[n++].iov_len = (size_t)snprintf(found[i], sizeof(found[i]), "%s=%.*s", fields[i].field,
+                                            (int)length, value);
+    }
+    return sd_journal_sendv(iov, n);
+}
+
+/* One write(2) for a line, so that lines of several threads do not mix. */
+static void send_stderr(enum log_level level, const char *text)
+{
+    char line[LINE_MAX_BYTES + 64], time[ENV_TIME_MAX];
+    int length = snprintf(line, sizeof(line), "%s %-7s %s\n",
+                          env_time_text(env_wall(env_system()), time), levels[level].name, text);
+    const char *p = line;
+    while (length > 0) {
+        ssize_t n = write(STDERR_FILENO, p, (size_t)length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return; /* nobody is left who could be told */
+        p += n;
+        length -= (int)n;
+    }
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    if (level > log_top)
+        return;
+    int saved_errno = errno;
+    char text[LINE_MAX_BYTES];
+    va_list ap;
+    va_start(ap, format);
+    int r = vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    if (r < 0)
+        snprintf(text, sizeof(text), "a line that cannot be written: %s", format);
+    else if ((size_t)r >= sizeof(text))
+        memcpy(text + sizeof(text) - sizeof("..."), "...", sizeof("..."));
+    rm_one_line(text);
+    if (!log_to_journal || send_journal(level, text) < 0)
+        send_stderr(level, text);
+    errno = saved_errno;
+}
+
+bool log_allowed(struct log_limit *limit, usec_t now, usec_t interval, unsigned burst)
+{
+    if (limit->count == 0 || now - limit->since_at >= interval) {
+        limit->since_at = now;
+        limit->count = 0;
+    }
+    if (limit->count >= burst)
+        return false;
+    limit->count++;
+    return true;
+}

@@ -1,0 +1,86 @@
+/* service.c - what every daemon needs of its surroundings: signals, readiness, watchdog, version */
+#include "conf/service.h"
+
+#include "conf/err.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#if !defined(RM_VERSION) || !defined(RM_COMMIT)
+#error "RM_VERSION and RM_COMMIT come from CMakeLists.txt"
+#endif
+
+enum { STATUS_MAX = 1024 }; /* bytes of a status line */
+
+int service_signals(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    if (sigaction(SIGPIPE, &ignore, NULL) < 0)
+        return -errno;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+int service_signal_read(int fd)
+{
+    struct signalfd_siginfo info;
+    ssize_t n;
+    do
+        n = read(fd, &info, sizeof(info));
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+/* sd_notify's message is lines: a line's end inside the status would start another assignment. */
+static void notify(const char *first, const char *status)
+{
+    char line[STATUS_MAX];
+    snprintf(line, sizeof(line), "%s", status ? status : "");
+    rm_one_line(line);
+    sd_notifyf(/* unset_environment = */ 0, "%s%s%s", first, status ? "STATUS=" : "", line);
+}
+
+void service_ready(const char *status)
+{
+    notify("READY=1\n", status);
+}
+
+void service_status(const char *status)
+{
+    if (status)
+        notify("", status);
+}
+
+void service_stopping(void)
+{
+    notify("STOPPING=1\n", NULL);
+}
+
+usec_t service_watchdog(void)
+{
+    uint64_t usec = 0;
+    if (sd_watchdog_enabled(/* unset_environment = */ 0, &usec) <= 0)
+        return 0;
+    return usec / 2;
+}
+
+void service_alive(void)
+{
+    notify("WATCHDOG=1\n", NULL);
+}
+
+const char *service_version(void)
+{
+    return RM_VERSION " (git commit " RM_COMMIT ")";
+}

@@ -1,0 +1,242 @@
+/* word.c - what a single text of a setting may be */
+#include "conf/word.h"
+
+#include "conf/conf.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { Z85_GROUP = 5 }; /* characters that stand for four bytes */
+
+static const char *const roles[] = {[ROLE_NONE] = "none",
+                                    [ROLE_VIEWER] = "viewer",
+                                    [ROLE_OPERATOR] = "operator",
+                                    [ROLE_ADMIN] = "admin",
+                                    [ROLE_WORKER] = "worker"};
+static const char *const fences[] = {
+    [FENCE_AUTO] = "auto", [FENCE_ALWAYS] = "always", [FENCE_NEVER] = "never"};
+
+const char *role_name(enum role role)
+{
+    return (unsigned)role <= ROLE_WORKER ? roles[role] : "unknown";
+}
+
+int role_parse(const char *text, enum role *ret_role)
+{
+    for (int i = ROLE_VIEWER; i <= ROLE_WORKER; i++) /* none is what one has, not what one gives */
+        if (strcmp(text, roles[i]) == 0) {
+            *ret_role = (enum role)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+const char *fence_name(enum fence_mode mode)
+{
+    return (unsigned)mode <= FENCE_NEVER ? fences[mode] : "unknown";
+}
+
+int fence_parse(const char *text, enum fence_mode *ret_mode)
+{
+    for (int i = FENCE_AUTO; i <= FENCE_NEVER; i++)
+        if (strcmp(text, fences[i]) == 0) {
+            *ret_mode = (enum fence_mode)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+int word_parse_role(const char *text, void *ret, struct rm_err *err)
+{
+    if (role_parse(text, ret) < 0)
+        return rm_fail(err, -EINVAL, "'%s' is not viewer, operator, admin or worker", text);
+    return 0;
+}
+
+int word_parse_fence(const char *text, void *ret, struct rm_err *err)
+{
+    if (fence_parse(text, ret) < 0)
+        return rm_fail(err, -EINVAL, "'%s' is not auto, always or never", text);
+    return 0;
+}
+
+/* File modes are octal, which libconfig does not know: "0660". */
+int word_parse_mode(const char *text, void *ret, struct rm_err *err)
+{
+    size_t length = strlen(text);
+    if (length < 3 || length > 4 || strspn(text, "01234567") != length ||
+        (length == 4 && *text != '0'))
+        return rm_fail(err, -EINVAL, "'%s' is not a file's mode in octal, as \"0660\"", text);
+    *(unsigned *)ret = (unsigned)strtoul(text, NULL, 8);
+    return 0;
+}
+
+bool conf_name_is_valid(const char *name)
+{
+    size_t length = strlen(name);
+    if (length == 0 || length > CONF_NAME_MAX)
+        return false;
+    for (const char *p = name; *p; p++)
+        if (*p <= ' ' || *p > '~' || strchr(":,'\"()@^/", *p))
+            return false;
+    return true;
+}
+
+int word_check_name(const char *text, struct rm_err *err)
+{
+    if (!conf_name_is_valid(text))
+        return rm_fail(err, -EINVAL,
+                       "'%.*s' is not a name: 1 to %d printable characters without blanks and "
+                       "none of : , ' \" ( ) @ ^ /",
+                       CONF_NAME_MAX, text, CONF_NAME_MAX);
+    return 0;
+}
+
+/* A user or group of this machine; what directories call them may hold an @ or a \. */
+int word_check_user(const char *text, struct rm_err *err)
+{
+    if (strlen(text) > CONF_NAME_MAX || strpbrk(text, " :,"))
+        return rm_fail(err, -EINVAL, "'%.*s' is not the name of a user or group", CONF_NAME_MAX,
+                       text);
+    return 0;
+}
+
+/* Printable, no blanks, not too long: what an endpoint and a URI have in common. */
+static int check_address(const char *text, struct rm_err *err)
+{
+    if (strlen(text) > CONF_ENDPOINT_MAX)
+        return rm_fail(err, -EINVAL, "is longer than %d bytes", CONF_ENDPOINT_MAX);
+    for (const char *p = text; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            return rm_fail(err, -EINVAL, "'%s' holds a blank or a character that is not ASCII",
+                           text);
+    return 0;
+}
+
+static const char *behind(const char *text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return strncmp(text, prefix, length) == 0 ? text + length : NULL;
+}
+
+static bool is_port(const char *text, bool listen)
+{
+    if (strcmp(text, "*") == 0)
+        return listen;
+    return *text && strlen(text) <= 5 && strspn(text, "0123456789") == strlen(text) &&
+           atoi(text) <= UINT16_MAX && (listen || atoi(text) > 0);
+}
+
+static int check_endpoint(const char *text, bool listen, struct rm_err *err)
+{
+    int r = check_address(text, err);
+    if (r < 0)
+        return r;
+    const char *path = behind(text, "ipc://");
+    const char *host = behind(text, "tcp://");
+    if (path && *path)
+        return 0;
+    if (!host)
+        return rm_fail(err, -EINVAL, "'%s' is neither ipc://PATH nor tcp://HOST:PORT", text);
+    const char *colon = strrchr(host, ':');
+    if (!colon || colon == host || !is_port(colon + 1, listen))
+        return rm_fail(err, -EINVAL, "'%s' needs a host and a port: tcp://HOST:PORT", text);
+    return 0;
+}
+
+int word_check_listen(const char *text, struct rm_err *err)
+{
+    return check_endpoint(text, /* listen = */ true, err);
+}
+
+int word_check_broker(const char *text, struct rm_err *err)
+{
+    return check_endpoint(text, /* listen = */ false, err);
+}
+
+bool conf_endpoint_is_local(const char *endpoint)
+{
+    if (behind(endpoint, "ipc://"))
+        return true;
+    const char *host = behind(endpoint, "tcp://");
+    const char *colon = host ? strrchr(host, ':') : NULL;
+    if (!colon)
+        return false;
+    char address[INET6_ADDRSTRLEN];
+    size_t length = (size_t)(colon - host);
+    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
+        host++;
+        length -= 2;
+    }
+    if (length >= sizeof(address))
+        return false;
+    memcpy(address, host, length);
+    address[length] = '\0';
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, address, &v4) == 1) /* 127.0.0.1.example.org is somebody else's */
+        return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, address, &v6) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&v6);
+    return strcmp(address, "localhost") == 0;
+}
+
+int word_check_uri(const char *text, struct rm_err *err)
+{
+    const char *colon = strstr(text, "://");
+    if (!colon || colon == text)
+        return rm_fail(err, -EINVAL, "'%s' is not a connection URI, as qemu:///system", text);
+    return check_address(text, err);
+}
+
+int word_check_migration(const char *text, struct rm_err *err)
+{
+    const char *host = behind(text, "tcp://");
+    if (!host || !*host)
+        return rm_fail(err, -EINVAL, "'%s' is not tcp://ADDRESS", text);
+    return check_address(text, err);
+}
+
+int word_check_smapi(const char *text, struct rm_err *err)
+{
+    static const char *const schemes[] = {"tcp://", "tls://", "iucv://"};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        const char *rest = behind(text, schemes[i]);
+        if (rest && *rest)
+            return check_address(text, err);
+    }
+    return rm_fail(err, -EINVAL, "'%s' begins with none of tcp:// tls:// iucv://", text);
+}
+
+/* 40 characters of Z85: each five are a number to base 85 that fits into 32 bits. */
+int word_check_z85(const char *text, struct rm_err *err)
+{
+    static const char digits[] =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    static const char what[] = "is not a key: %d characters of Z85, as `rmigrate keygen` prints";
+    if (strlen(text) != CONF_Z85_LEN)
+        return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
+    uint64_t group = 0;
+    for (int i = 0; i < CONF_Z85_LEN; i++) {
+        const char *digit = strchr(digits, text[i]);
+        if (!digit)
+            return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
+        group = group * 85 + (uint64_t)(digit - digits);
+        if (i % Z85_GROUP == Z85_GROUP - 1) {
+            if (group > UINT32_MAX)
+                return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
+            group = 0;
+        }
+    }
+    return 0;
+}
+
+int word_parse_z85(const char *text, void *ret, struct rm_err *err)
+{
+    int r = word_check_z85(text, err);
+    if (r == 0)
+        memcpy(ret, text, CONF_Z85_LEN + 1);
+    return r;
+}
