@@ -1,17 +1,17 @@
-/* guest.c - a guest without an operating system, made to be migrated and to notice if that went
- * wrong
+/* guest.c - a guest without an operating system, made to be migrated and to notice what that does
  *
  * A multiboot ELF (`qemu -kernel`), 32 bits, flat, no paging.  It fills memory with a pattern that
  * it can compute again, writes a part of it over and over, and keeps comparing all of it.  Words on
  * its command line:
  *
  *   fill=MiB   memory filled with data that does not compress: what a first pass has to send
- *   ws=MiB     the working set: the first part of the filled memory, written page by page in a
- * circle rate=KiB   how much of the working set is dirtied in a second; 0 = none disk=N     each
- * second, the count of seconds goes into the next of N sectors of the first IDE disk off=S powers
- * itself off after S seconds crash=S    triple fault after S seconds (the machine reboots) rot=S
- * spoils one word of its own memory after S seconds, to show that this is noticed noacpi=1   takes
- * no notice of the power button
+ *   ws=MiB     the working set: the first part of that memory, written page by page in a circle
+ *   rate=KiB   how much of the working set is dirtied in a second; 0 = none
+ *   disk=N     each second its number is written into the next of N sectors of the first IDE disk
+ *   off=S      powers itself off after S seconds
+ *   crash=S    triple fault after S seconds (the machine reboots)
+ *   rot=S      spoils one word of its own memory after S seconds, to show that this is noticed
+ *   noacpi=1   takes no notice of the power button
  *
  * Lines on its serial port:
  *
@@ -34,17 +34,17 @@ enum {
     PAGE = 4096,           /* what a migration sends as a whole */
     PAGE_WORDS = PAGE / 4, /* words in it */
     PASS_SECONDS = 2,      /* how long one comparison of all the memory takes */
-    PASS_STRIDE = 8, /* a pass looks at every 8th word of each page, the next pass at the next */
-    MAX_COMPLAINTS = 20, /* a spoiled memory must not flood the log */
-    MAX_WORDS = 512,     /* length of the command line */
+    PASS_STRIDE = 8,       /* a pass looks at every 8th word of a page, the next one at the next */
+    MAX_COMPLAINTS = 20,   /* a spoiled memory must not flood the log */
+    MAX_WORDS = 512,       /* length of the command line */
 };
 
-struct multiboot {      /* what the loader hands over */
-    uint32_t flags;     /* bit 2: words is valid */
-    uint32_t mem_lower; /* KiB below 1 MiB */
-    uint32_t mem_upper; /* KiB above 1 MiB */
-    uint32_t boot_device;
-    uint32_t words; /* address of the command line */
+struct multiboot {        /* what the loader hands over */
+    uint32_t flags;       /* bit 2: words is valid */
+    uint32_t mem_lower;   /* KiB below 1 MiB */
+    uint32_t mem_upper;   /* KiB above 1 MiB */
+    uint32_t boot_device; /* not used */
+    uint32_t words;       /* address of the command line */
 };
 
 struct memory {
