@@ -1,7 +1,9 @@
 /* table.h - the site tables as xCAT knows them: raw rows, exactly as imported
  *
- * A row may belong to a node or to a group, a value may be a pattern; here nothing is interpreted. Rows keep
- * the order in which they were imported. Nothing is durable before store_commit(). */
+ * A row may belong to a node or to a group, a value may be a pattern; here nothing is interpreted.
+ * Rows keep the order in which they were imported. A value that was imported as "" is kept as set
+ * but empty, so that a dump gives back what was imported; it counts as undefined when it is read as
+ * an attribute (table_cell), as in xCAT. Nothing is durable before store_commit(). */
 #ifndef STORE_TABLE_H
 #define STORE_TABLE_H
 
@@ -10,35 +12,48 @@
 #include "wire/msg.h"
 #include "wire/rmigrate.pb-c.h"
 
+#include <stdio.h>
+
+enum {
+    TABLE_KEY_MAX = 255,      /* bytes of a key, at least one */
+    TABLE_ROWS_MAX = 1000000, /* of one import */
+};
+
 struct table {
     const char *name;
     const char *const *columns; /* NULL-terminated, in the order of the CSV; the first is the key */
     size_t n_columns;
 };
 
-const struct table *table_find(const char *name); /* NULL: no such table */
-const struct table *table_at(size_t i);           /* NULL behind the last one */
+const struct table *table_find(const char *name);              /* NULL: no such table */
+const struct table *table_at(size_t i);                        /* NULL behind the last one */
 int table_column(const struct table *table, const char *name); /* index, or -ENOENT */
 
-/* One row by its key; a table has one row for a key. -ENOENT. */
+/* One row by its key; a table has one row for a key. -ENOENT. Rows have a cell for each column. */
 int table_row_get(struct store *store, const struct table *table, const char *key,
                   struct arena *arena, RmRow **ret_row);
-/* Sets one column of the row of that key; the row is made behind the others when there is none. value NULL: undefined. */
+/* Sets one column of the row of that key; the row is made behind the others when there is none.
+ * value NULL: undefined. -EINVAL: an impossible key, or another value for the key column. */
 int table_row_set(struct store *store, const struct table *table, const char *key, int column,
                   const char *value);
-int table_row_delete(struct store *store, const struct table *table, const char *key);
+int table_row_delete(struct store *store, const struct table *table, const char *key); /* -ENOENT */
 
-/* Rows in their order, behind the row number `after` (0: from the first). f gets the row's number too; it returns 0 to go
- * on, 1 to stop, negative to fail. The row lives in a scratch arena. */
+/* Rows in their order, behind the row number `after` (0: from the first). f gets the row's number
+ * too; it returns 0 to go on, 1 to stop, negative to fail. The row lives in a scratch arena.
+ * Returns 0, 1 when stopped, or the error. */
 typedef int table_walk_f(void *ctx, uint64_t number, const RmRow *row);
 int table_walk(struct store *store, const struct table *table, uint64_t after, table_walk_f *f,
                void *ctx);
 
-/* CSV in. All or nothing: the text is read and checked whole before the first row is touched. add: rows are added to those that
- * are there (a key that is there already is an error); otherwise the table is emptied first. Any subset of the columns in
- * any order. Returns the number of rows, or -EINVAL with line and column, -EEXIST, -ENOSPC. */
+/* CSV in. All or nothing: the text is read and checked whole before the first row is touched. add:
+ * rows are added to those that are there (a key that is there already is an error); otherwise the
+ * table is emptied first. Any subset of the columns in any order. Returns the number of rows, or
+ * -EINVAL with line and column, -EEXIST with the line, -ENOSPC (abort the transaction). */
 int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
                   bool add, struct rm_err *err);
+
+/* CSV out: header and all rows; table_restore() of it makes the same rows. */
+int table_dump(struct store *store, const struct table *table, FILE *file);
 
 /* The value of a cell, or NULL when it is undefined or the empty string. */
 const char *table_cell(const RmRow *row, int column);

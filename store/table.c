@@ -1,0 +1,536 @@
+/* table.c - the site tables: rows by number, numbers by key, import and export */
+#include "store/table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/csv.h"
+#include "store/key.h"
+#include "store/record.h"
+
+/* clang-format off */
+static const char *const vm_columns[] = {
+    "node", "mgr", "host", "migrationdest", "storage", "storagemodel", "storagecache",
+    "storageformat", "cfgstore", "memory", "cpus", "nics", "nicmodel", "bootorder",
+    "clockoffset", "virtflags", "master", "vncport", "textconsole", "powerstate", "beacon",
+    "datacenter", "cluster", "guestostype", "othersettings", "physlots", "vidmodel", "vidproto",
+    "vidpassword", "comments", "disable", NULL,
+};
+static const char *const nodelist_columns[] = {
+    "node", "groups", "status", "statustime", "appstatus", "appstatustime", "primarysn",
+    "hidden", "updatestatus", "updatestatustime", "zonename", "comments", "disable", NULL,
+};
+static const char *const hypervisor_columns[] = {
+    "node", "type", "mgr", "interface", "netmap", "defaultnet", "cluster", "datacenter",
+    "preferdirect", "comments", "disable", NULL,
+};
+static const char *const nodegroup_columns[] = {
+    "groupname", "grouptype", "members", "membergroups", "wherevals", "comments", "disable",
+    NULL,
+};
+static const char *const nodehm_columns[] = {
+    "node", "power", "mgt", "cons", "termserver", "termport", "conserver", "serialport",
+    "serialspeed", "serialflow", "getmac", "cmdmapping", "consoleondemand", "consoleenabled",
+    "comments", "disable", NULL,
+};
+static const char *const zvm_columns[] = {
+    "node", "hcp", "userid", "nodetype", "parent", "comments", "disable", "discovered",
+    "status", NULL,
+};
+/* clang-format on */
+
+#define TABLE(name_)                                                                               \
+    {                                                                                              \
+        .name = #name_, .columns = name_##_columns,                                                \
+        .n_columns = sizeof(name_##_columns) / sizeof(name_##_columns[0]) - 1                      \
+    }
+static const struct table tables[] = {
+    TABLE(hypervisor), TABLE(nodegroup), TABLE(nodehm), TABLE(nodelist), TABLE(vm), TABLE(zvm),
+};
+enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };
+
+const struct table *table_at(size_t i)
+{
+    return i < N_TABLES ? &tables[i] : NULL;
+}
+
+const struct table *table_find(const char *name)
+{
+    for (size_t i = 0; i < N_TABLES; i++)
+        if (strcmp(tables[i].name, name) == 0)
+            return &tables[i];
+    return NULL;
+}
+
+int table_column(const struct table *table, const char *name)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (strcmp(table->columns[i], name) == 0)
+            return (int)i;
+    return -ENOENT;
+}
+
+const char *table_cell(const RmRow *row, int column)
+{
+    if (column < 0 || (size_t)column >= row->n_cells)
+        return NULL;
+    const RmCell *cell = row->cells[column];
+    return cell->set && cell->value[0] != '\0' ? cell->value : NULL;
+}
+
+/* ---- keys: the table's name, 0, then a number or a key */
+
+enum { U64 = 8, NAME_MAX_BYTES = 16 }; /* of a table's name with its 0 */
+
+struct key {
+    uint8_t bytes[NAME_MAX_BYTES + TABLE_KEY_MAX];
+    size_t length;
+};
+static_assert(sizeof(((struct key *)0)->bytes) <= STORE_KEY_MAX, "keys of rows fit");
+
+static struct key key_prefix(const struct table *table)
+{
+    struct key key = {.length = strlen(table->name) + 1};
+    memcpy(key.bytes, table->name, key.length);
+    return key;
+}
+
+static struct key key_number(const struct table *table, uint64_t number)
+{
+    struct key key = key_prefix(table);
+    key_u64(key.bytes + key.length, number);
+    key.length += U64;
+    return key;
+}
+
+static struct key key_name(const struct table *table, const char *name, size_t length)
+{
+    struct key key = key_prefix(table);
+    memcpy(key.bytes + key.length, name, length);
+    key.length += length;
+    return key;
+}
+
+/* The length of a row's key, or 0 when it cannot be one. */
+static size_t key_length(const char *name)
+{
+    size_t length = strnlen(name, TABLE_KEY_MAX + 1);
+    return length <= TABLE_KEY_MAX ? length : 0;
+}
+
+/* The number of the row of that key. */
+static int find(struct store *store, const struct table *table, const char *name,
+                uint64_t *ret_number)
+{
+    struct store_bytes bytes;
+    size_t length = key_length(name);
+    if (length == 0)
+        return -ENOENT;
+    struct key key = key_name(table, name, length);
+    int r = store_get(store, STORE_ROW_KEY, key.bytes, key.length, &bytes);
+    if (r < 0)
+        return r;
+    if (bytes.length != U64)
+        return -EBADMSG;
+    *ret_number = key_read_u64(bytes.data);
+    return 0;
+}
+
+/* Is that the key of a row of this table? Then *ret_number. */
+static bool is_number_key(const struct key *prefix, const void *key, size_t length,
+                          uint64_t *ret_number)
+{
+    if (length != prefix->length + U64 || memcmp(key, prefix->bytes, prefix->length) != 0)
+        return false;
+    *ret_number = key_read_u64((const uint8_t *)key + prefix->length);
+    return true;
+}
+
+struct last {
+    struct key prefix;
+    uint64_t number;
+};
+
+static int last_row(void *ctx, const void *key, size_t length, const void *value, size_t size)
+{
+    struct last *last = ctx;
+    (void)value;
+    (void)size;
+    is_number_key(&last->prefix, key, length, &last->number);
+    return 1;
+}
+
+/* The number of the last row; 0 when there is none. */
+static int last_number(struct store *store, const struct table *table, uint64_t *ret_number)
+{
+    struct last last = {.prefix = key_prefix(table)};
+    struct key from = key_number(table, UINT64_MAX);
+    int r = store_walk(store, STORE_ROW, from.bytes, from.length, true, last_row, &last);
+    if (r >= 0)
+        *ret_number = last.number;
+    return r < 0 ? r : 0;
+}
+
+/* ---- one row */
+
+static int get_number(struct store *store, const struct table *table, uint64_t number,
+                      struct arena *arena, RmRow **ret_row)
+{
+    struct store_bytes bytes;
+    ProtobufCMessage *record;
+    struct key key = key_number(table, number);
+    int r = store_get(store, STORE_ROW, key.bytes, key.length, &bytes);
+    if (r == 0)
+        r = record_unpack(STORE_ROW, bytes.data, bytes.length, arena, &record);
+    if (r == 0)
+        *ret_row = (RmRow *)record;
+    return r;
+}
+
+/* A row of an older program may lack the newest columns. */
+static int fill(const struct table *table, struct arena *arena, RmRow *row)
+{
+    if (row->n_cells >= table->n_columns)
+        return 0;
+    RmCell **cells = arena_alloc(arena, table->n_columns * sizeof(RmCell *));
+    if (!cells)
+        return -ENOMEM;
+    for (size_t i = 0; i < table->n_columns; i++) {
+        cells[i] = i < row->n_cells ? row->cells[i] : arena_alloc(arena, sizeof(RmCell));
+        if (!cells[i])
+            return -ENOMEM;
+        if (i >= row->n_cells)
+            rm_cell__init(cells[i]);
+    }
+    row->cells = cells;
+    row->n_cells = table->n_columns;
+    return 0;
+}
+
+int table_row_get(struct store *store, const struct table *table, const char *key,
+                  struct arena *arena, RmRow **ret_row)
+{
+    uint64_t number;
+    RmRow *row;
+    int r = find(store, table, key, &number);
+    if (r == 0)
+        r = get_number(store, table, number, arena, &row);
+    if (r == 0)
+        r = fill(table, arena, row);
+    if (r == 0)
+        *ret_row = row;
+    return r;
+}
+
+static int put(struct store *store, const struct table *table, uint64_t number, const RmRow *row)
+{
+    struct key key = key_number(table, number);
+    return record_put(store, STORE_ROW, key.bytes, key.length, &row->base, /* append = */ false);
+}
+
+/* A row that is new: with its entry in the index. */
+static int put_new(struct store *store, const struct table *table, uint64_t number,
+                   const RmRow *row, const char *name)
+{
+    uint8_t value[U64];
+    key_u64(value, number);
+    struct key key = key_name(table, name, key_length(name));
+    int r = store_put(store, STORE_ROW_KEY, key.bytes, key.length, value, sizeof(value), false);
+    return r < 0 ? r : put(store, table, number, row);
+}
+
+/* The empty text of protobuf-c is not const; nothing writes to it. */
+static char *text(const char *value)
+{
+    return (char *)(uintptr_t)value;
+}
+
+static int set_cell(struct store *store, const struct table *table, struct arena *arena,
+                    const char *key, int column, const char *value)
+{
+    uint64_t number;
+    RmRow *row;
+    int r = find(store, table, key, &number);
+    bool is_new = r == -ENOENT;
+    if (is_new) {
+        row = arena_alloc(arena, sizeof(*row));
+        if (!row)
+            return -ENOMEM;
+        rm_row__init(row);
+        row->table = text(table->name);
+        r = last_number(store, table, &number);
+        number++;
+    } else if (r == 0) {
+        r = get_number(store, table, number, arena, &row);
+    }
+    if (r == 0)
+        r = fill(table, arena, row);
+    if (r < 0)
+        return r;
+    *row->cells[column] = (RmCell)RM_CELL__INIT;
+    row->cells[column]->set = value != NULL;
+    row->cells[column]->value = text(value ? value : "");
+    row->cells[0]->set = true;
+    row->cells[0]->value = text(key);
+    return is_new ? put_new(store, table, number, row, key) : put(store, table, number, row);
+}
+
+int table_row_set(struct store *store, const struct table *table, const char *key, int column,
+                  const char *value)
+{
+    if (key_length(key) == 0 || column < 0 || (size_t)column >= table->n_columns)
+        return -EINVAL;
+    if (column == 0 && (!value || strcmp(value, key) != 0))
+        return -EINVAL;
+    struct arena *arena = arena_new(0);
+    if (!arena)
+        return -ENOMEM;
+    int r = set_cell(store, table, arena, key, column, value);
+    arena_free(arena);
+    return r;
+}
+
+int table_row_delete(struct store *store, const struct table *table, const char *key)
+{
+    uint64_t number;
+    int r = find(store, table, key, &number);
+    if (r < 0)
+        return r;
+    struct key by_name = key_name(table, key, key_length(key));
+    struct key by_number = key_number(table, number);
+    r = store_delete(store, STORE_ROW_KEY, by_name.bytes, by_name.length);
+    return r < 0 ? r : store_delete(store, STORE_ROW, by_number.bytes, by_number.length);
+}
+
+/* ---- all rows */
+
+struct walk {
+    const struct table *table;
+    struct key prefix;
+    struct arena *scratch;
+    table_walk_f *f;
+    void *ctx;
+};
+
+static int walk_one(void *ctx, const void *key, size_t length, const void *value, size_t size)
+{
+    struct walk *walk = ctx;
+    uint64_t number;
+    ProtobufCMessage *record;
+    if (!is_number_key(&walk->prefix, key, length, &number))
+        return 2; /* the next table begins */
+    int r = record_unpack(STORE_ROW, value, size, walk->scratch, &record);
+    if (r == 0)
+        r = fill(walk->table, walk->scratch, (RmRow *)record);
+    if (r == 0)
+        r = walk->f(walk->ctx, number, (const RmRow *)record);
+    arena_reset(walk->scratch);
+    return r;
+}
+
+int table_walk(struct store *store, const struct table *table, uint64_t after, table_walk_f *f,
+               void *ctx)
+{
+    struct walk walk = {.table = table, .prefix = key_prefix(table), .f = f, .ctx = ctx};
+    if (after == UINT64_MAX)
+        return 0;
+    walk.scratch = arena_new(0);
+    if (!walk.scratch)
+        return -ENOMEM;
+    struct key from = key_number(table, after + 1);
+    int r = store_walk(store, STORE_ROW, from.bytes, from.length, false, walk_one, &walk);
+    arena_free(walk.scratch);
+    return r == 2 ? 0 : r;
+}
+
+static int dump_row(void *ctx, uint64_t number, const RmRow *row)
+{
+    (void)number;
+    for (size_t i = 0; i < row->n_cells; i++)
+        csv_write(ctx, row->cells[i]->set ? row->cells[i]->value : NULL, i == 0);
+    putc('\n', ctx);
+    return ferror((FILE *)ctx) ? -EIO : 0;
+}
+
+int table_dump(struct store *store, const struct table *table, FILE *file)
+{
+    for (size_t i = 0; i < table->n_columns; i++)
+        fprintf(file, "%c%s", i == 0 ? '#' : ',', table->columns[i]);
+    putc('\n', file);
+    return table_walk(store, table, 0, dump_row, file);
+}
+
+/* ---- import */
+
+struct seen {
+    const char *key; /* in the reader's buffer */
+    unsigned line;
+};
+
+struct import {
+    const struct table *table;
+    struct csv *csv;
+    int columns[CSV_FIELDS_MAX]; /* the table's column of each field */
+    size_t n_columns;
+    size_t key_field;
+    struct seen *seen; /* the keys of all records */
+    size_t n_seen, seen_room;
+};
+
+static int read_header(struct import *import, struct rm_err *err)
+{
+    const struct table *table = import->table;
+    const struct csv_field *fields;
+    bool named[CSV_FIELDS_MAX] = {false};
+    int r = csv_header(import->csv, &fields, &import->n_columns, err);
+    if (r < 0)
+        return r;
+    import->key_field = import->n_columns;
+    for (size_t i = 0; i < import->n_columns; i++) {
+        int column = table_column(table, fields[i].text);
+        if (column < 0)
+            return rm_fail(err, -EINVAL,
+                           "The header line indicates that column '%s' should exist, which is not "
+                           "defined in the schema for '%s', line %u, character %u",
+                           fields[i].text, table->name, fields[i].line, fields[i].column);
+        if (named[column])
+            return rm_fail(err, -EINVAL,
+                           "The header line names column '%s' twice, line %u, character %u",
+                           fields[i].text, fields[i].line, fields[i].column);
+        named[column] = true;
+        import->columns[i] = column;
+        if (column == 0)
+            import->key_field = i;
+    }
+    if (import->key_field == import->n_columns)
+        return rm_fail(err, -EINVAL, "The header line lacks column '%s', which is the key of '%s'",
+                       table->columns[0], table->name);
+    return 0;
+}
+
+static int see(struct import *import, const char *key, unsigned line, struct rm_err *err)
+{
+    if (import->n_seen == TABLE_ROWS_MAX)
+        return rm_fail(err, -E2BIG, "more than %d rows, line %u", TABLE_ROWS_MAX, line);
+    if (import->n_seen == import->seen_room) {
+        size_t room = import->seen_room ? import->seen_room * 2 : 1024;
+        struct seen *seen = reallocarray(import->seen, room, sizeof(*seen));
+        if (!seen)
+            return rm_fail(err, -ENOMEM, "out of memory");
+        import->seen = seen;
+        import->seen_room = room;
+    }
+    import->seen[import->n_seen++] = (struct seen){key, line};
+    return 0;
+}
+
+static int compare_seen(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+    int r = strcmp(x->key, y->key);
+    return r != 0 ? r : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Reads all records and refuses what cannot be stored, before anything is touched. */
+static int check_all(struct import *import, struct store *store, bool add, struct rm_err *err)
+{
+    const struct table *table = import->table;
+    const struct csv_field *fields;
+    size_t n;
+    unsigned line;
+    int r;
+    while ((r = csv_next(import->csv, &fields, &n, &line, err)) > 0) {
+        const char *key = import->key_field < n ? fields[import->key_field].text : "";
+        uint64_t number;
+        if (key_length(key) == 0)
+            return rm_fail(err, -EINVAL, "the key column '%s' %s, line %u", table->columns[0],
+                           key[0] ? "has a value of more than 255 bytes" : "has no value", line);
+        r = add ? find(store, table, key, &number) : -ENOENT;
+        if (r == 0)
+            return rm_fail(err, -EEXIST, "table '%s' has a row '%s' already, line %u", table->name,
+                           key, line);
+        if (r != -ENOENT)
+            return rm_fail(err, r, "cannot read table '%s': %s", table->name, strerror(-r));
+        r = see(import, key, line, err);
+        if (r < 0)
+            return r;
+    }
+    if (r < 0)
+        return r;
+    if (import->n_seen > 1)
+        qsort(import->seen, import->n_seen, sizeof(*import->seen), compare_seen);
+    for (size_t i = 1; i < import->n_seen; i++)
+        if (strcmp(import->seen[i - 1].key, import->seen[i].key) == 0)
+            return rm_fail(err, -EEXIST, "the row '%s' stands on line %u and again on line %u",
+                           import->seen[i].key, import->seen[i - 1].line, import->seen[i].line);
+    return 0;
+}
+
+static int write_all(struct import *import, struct store *store, bool add)
+{
+    const struct table *table = import->table;
+    const struct csv_field *fields;
+    RmCell cells[CSV_FIELDS_MAX], *list[CSV_FIELDS_MAX];
+    RmRow row = RM_ROW__INIT;
+    uint64_t number = 0;
+    size_t n;
+    unsigned line;
+    struct key prefix = key_prefix(table);
+    int r;
+    if (add) {
+        r = last_number(store, table, &number);
+    } else {
+        r = store_delete_prefix(store, STORE_ROW, prefix.bytes, prefix.length);
+        if (r == 0)
+            r = store_delete_prefix(store, STORE_ROW_KEY, prefix.bytes, prefix.length);
+    }
+    row.table = text(table->name);
+    row.cells = list;
+    row.n_cells = table->n_columns;
+    while (r == 0 && (r = csv_next(import->csv, &fields, &n, &line, NULL)) > 0) {
+        for (size_t i = 0; i < table->n_columns; i++) {
+            rm_cell__init(&cells[i]);
+            list[i] = &cells[i];
+        }
+        for (size_t i = 0; i < n; i++) {
+            cells[import->columns[i]].set = fields[i].set;
+            cells[import->columns[i]].value = text(fields[i].text);
+        }
+        cells[0].set = true;
+        r = put_new(store, table, ++number, &row, fields[import->key_field].text);
+    }
+    return r;
+}
+
+/* Begins to read the text (again). */
+static int start(struct import *import, const char *csv, size_t length, struct rm_err *err)
+{
+    import->csv = csv_new(csv, length);
+    if (!import->csv)
+        return rm_fail(err, -ENOMEM, "out of memory");
+    return read_header(import, err);
+}
+
+int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
+                  bool add, struct rm_err *err)
+{
+    struct import import = {.table = table};
+    int r = start(&import, csv, length, err);
+    if (r == 0)
+        r = check_all(&import, store, add, err);
+    int rows = (int)import.n_seen;
+    csv_free(import.csv);
+    free(import.seen);
+    if (r < 0)
+        return r;
+
+    r = start(&import, csv, length, err); /* what was read was cut up: once more from the text */
+    if (r == 0) {
+        r = write_all(&import, store, add);
+        if (r < 0)
+            rm_fail(err, r, "cannot write table '%s': %s", table->name, strerror(-r));
+    }
+    csv_free(import.csv);
+    return r < 0 ? r : rows;
+}
