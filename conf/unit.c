@@ -134,8 +134,9 @@ static const struct unit *read_unit(const struct kind *kind, const char **p)
     return NULL;
 }
 
-/* number * factor / divisor, to the nearest. The whole part is held against 64 bits first; then
- * whole * factor < 2^67, scale < 2^60 and fraction * factor < 2^100, so that nothing overflows. */
+/* number * factor / divisor, to the nearest; -ERANGE above 64 bits, -EDOM where it rounds to 0. The
+ * whole part is held against 64 bits first; then whole * factor < 2^67, scale < 2^60 and fraction *
+ * factor < 2^100, so that nothing overflows. */
 static int multiply(const struct number *number, const struct unit *unit, uint64_t *ret_value)
 {
     wide_t whole = (wide_t)number->whole * unit->factor;
@@ -144,8 +145,10 @@ static int multiply(const struct number *number, const struct unit *unit, uint64
     wide_t parts = whole * number->scale + (wide_t)number->fraction * unit->factor;
     wide_t scale = (wide_t)number->scale * unit->divisor;
     wide_t value = (parts + scale / 2) / scale;
-    if (value > UINT64_MAX || (value == 0 && parts > 0))
+    if (value > UINT64_MAX)
         return -ERANGE;
+    if (value == 0 && parts > 0)
+        return -EDOM;
     *ret_value = (uint64_t)value;
     return 0;
 }
@@ -172,7 +175,7 @@ static int read_term(const struct kind *kind, const char *text, const char **p,
                        kind->what, kind->choice);
     r = multiply(&number, unit, ret_value);
     if (r < 0)
-        return rm_fail(err, r, "'%s' is too %s", text, number.whole > 0 ? "large" : "small");
+        return rm_fail(err, -ERANGE, "'%s' is too %s", text, r == -EDOM ? "small" : "large");
     *ret_unit = unit;
     *p = skip_blanks(*p);
     return 0;
