@@ -5,24 +5,16 @@
  * to two bytes only. */
 #include "store/store.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-/* LMDB's own lock file admits several writers, one after another; the broker must be the only one.
- */
-#define WRITER_LOCK "writer.lock"
-#define DATA_FILE   "data.mdb"
-#define LOCK_FILE   "lock.mdb"
+#include "store/place.h"
 
 static const char *const table_names[STORE_TABLES] = {
     [STORE_META] = "meta",           [STORE_JOB] = "job",     [STORE_LIVE] = "live",
@@ -105,107 +97,6 @@ static int code_of(int rc)
 
 /* ---- opening */
 
-static int fsync_directory(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
-static int join(char *buffer, const char *path, const char *name)
-{
-    int n = snprintf(buffer, PATH_MAX, "%s/%s", path, name);
-    return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
-/* mmap and locks of network file systems do not keep what LMDB needs. */
-static bool is_network(const char *path)
-{
-    static const unsigned types[] = {0x6969 /* NFS */, 0xff534d42 /* CIFS */,
-                                     0xfe534d42 /* SMB2 */};
-    struct statfs fs;
-    if (statfs(path, &fs) < 0)
-        return false;
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if ((unsigned)fs.f_type == types[i])
-            return true;
-    return false;
-}
-
-/* True when only what a first start may have left behind is there. */
-static bool is_empty_directory(const char *path)
-{
-    DIR *dir = opendir(path);
-    if (!dir)
-        return false;
-    bool empty = true;
-    for (struct dirent *e; (e = readdir(dir)) != NULL;)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            strcmp(e->d_name, "lost+found") != 0 && strcmp(e->d_name, WRITER_LOCK) != 0 &&
-            strcmp(e->d_name, LOCK_FILE) != 0)
-            empty = false;
-    closedir(dir);
-    return empty;
-}
-
-static int make_directory(const char *path, struct rm_err *err)
-{
-    if (mkdir(path, 0700) == 0)
-        return 0;
-    if (errno == EEXIST)
-        return 0;
-    return rm_fail(err, -errno, "cannot make the directory %s: %s", path, strerror(errno));
-}
-
-static int lock_writer(struct store *store, struct rm_err *err)
-{
-    char name[PATH_MAX];
-    int r = join(name, store->path, WRITER_LOCK);
-    if (r < 0)
-        return rm_fail(err, r, "%s: the path is too long", store->path);
-    store->writer_lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->writer_lock < 0)
-        return rm_fail(err, -errno, "cannot open %s: %s", name, strerror(errno));
-    if (flock(store->writer_lock, LOCK_EX | LOCK_NB) < 0) {
-        char owner[32] = "";
-        ssize_t n = pread(store->writer_lock, owner, sizeof(owner) - 1, 0);
-        owner[n > 0 ? strspn(owner, "0123456789") : 0] = '\0';
-        if (errno != EWOULDBLOCK)
-            return rm_fail(err, -errno, "cannot lock %s: %s", name, strerror(errno));
-        return rm_fail(err, -EBUSY, "the store %s is in use by another process%s%s", store->path,
-                       owner[0] ? ", pid " : "", owner);
-    }
-    /* Only for the text above: the lock itself is the descriptor's. */
-    if (ftruncate(store->writer_lock, 0) < 0 || dprintf(store->writer_lock, "%d\n", getpid()) < 0)
-        return rm_fail(err, -errno, "cannot write %s: %s", name, strerror(errno));
-    return 0;
-}
-
-/* Is there a store, and may one be made? Sets *ret_new. */
-static int look_at(const char *path, int flags, bool *ret_new, struct rm_err *err)
-{
-    char name[PATH_MAX];
-    if (join(name, path, DATA_FILE) < 0)
-        return rm_fail(err, -ENAMETOOLONG, "%s: the path is too long", path);
-    bool there = access(name, F_OK) == 0;
-    if (!there && errno != ENOENT)
-        return rm_fail(err, -errno, "cannot open the store %s: %s", path, strerror(errno));
-    if (!there && !(flags & STORE_CREATE))
-        return rm_fail(err, -ENOENT, "there is no store in %s", path);
-    if (!there && !is_empty_directory(path))
-        return rm_fail(err, -EINVAL,
-                       "%s holds no store but other files: name an empty directory or a new one",
-                       path);
-    if (is_network(path))
-        return rm_fail(err, -EINVAL, "%s is on a network file system, where a store is not safe",
-                       path);
-    *ret_new = !there;
-    return 0;
-}
-
 /* Refuses an LMDB environment that somebody else made, before anything is written into it. */
 static int open_tables(struct store *store, struct rm_err *err)
 {
@@ -250,7 +141,7 @@ static int remember(struct store *store, struct rm_err *err)
 {
     char name[PATH_MAX];
     struct stat st;
-    int r = join(name, store->path, DATA_FILE);
+    int r = place_data_file(store->path, name);
     if (r < 0 || stat(name, &st) < 0)
         return 0; /* a new one */
     store->device = st.st_dev;
@@ -287,7 +178,7 @@ static int open_environment(struct store *store, uint64_t size, int flags, bool 
     int r = open_tables(store, err);
     if (r < 0 || !is_new)
         return r;
-    r = fsync_directory(store->path);
+    r = place_sync(store->path);
     return r < 0 ? rm_fail(err, r, "cannot sync %s: %s", store->path, strerror(-r)) : 0;
 }
 
@@ -306,13 +197,13 @@ int store_open(const char *path, uint64_t size, int flags, struct store **ret_st
     if (store->read_only)
         flags &= ~STORE_CREATE;
     if (r == 0 && (flags & STORE_CREATE))
-        r = make_directory(path, err);
+        r = place_make(path, err);
     if (r == 0)
-        r = look_at(path, flags, &is_new, err);
+        r = place_look(path, flags & STORE_CREATE, &is_new, err);
     if (r == 0)
         r = remember(store, err);
     if (r == 0 && !store->read_only)
-        r = lock_writer(store, err);
+        r = place_lock(path, &store->writer_lock, err);
     if (r == 0)
         r = open_environment(store, size, flags, is_new, err);
     if (r == 0 && is_new)
@@ -513,7 +404,7 @@ int store_delete_prefix(struct store *store, enum store_table table, const void 
 int store_get(struct store *store, enum store_table table, const void *key, size_t key_length,
               struct store_bytes *ret_value)
 {
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
     if (!is_key(key_length))
         return -EINVAL;
     if (!store->has[table])
@@ -544,7 +435,7 @@ static int seek_down(MDB_cursor *cursor, MDB_val *k, MDB_val *v)
 int store_walk(struct store *store, enum store_table table, const void *from, size_t from_length,
                bool down, store_walk_f *f, void *ctx)
 {
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
     MDB_cursor *cursor;
     if (from_length > STORE_KEY_MAX)
         return -EINVAL;
@@ -577,7 +468,7 @@ int store_walk(struct store *store, enum store_table table, const void *from, si
 
 uint64_t store_count(struct store *store, enum store_table table)
 {
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
     MDB_stat stat;
     if (!store->has[table] || begin_read(store, &txn) < 0 ||
         mdb_stat(txn, store->tables[table], &stat) != 0)
@@ -611,7 +502,7 @@ int store_usage(struct store *store, uint64_t *ret_used, uint64_t *ret_size)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    uint64_t unused;
+    uint64_t unused = 0;
     mdb_env_info(store->env, &info);
     if (store->read_only || store->used_at != store->commits + 1) {
         bool was_reading = store->reading;
@@ -632,36 +523,25 @@ int store_usage(struct store *store, uint64_t *ret_used, uint64_t *ret_size)
     return 0;
 }
 
-/* Makes sure of the copy: LMDB writes it but does not flush it. */
-static int sync_file(const char *name)
-{
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
-}
-
 int store_backup(struct store *store, const char *path, struct rm_err *err)
 {
     char name[PATH_MAX];
-    if (join(name, path, DATA_FILE) < 0)
+    if (place_data_file(path, name) < 0)
         return rm_fail(err, -ENAMETOOLONG, "%s: the path is too long", path);
     bool made = access(path, F_OK) < 0;
-    int r = make_directory(path, err);
+    int r = place_make(path, err);
     if (r < 0)
         return r;
-    if (!is_empty_directory(path))
+    if (!place_is_empty(path))
         return rm_fail(err, -EEXIST, "%s is not an empty directory", path);
     int rc = mdb_env_copy2(store->env, path, MDB_CP_COMPACT);
     if (rc == MDB_INCOMPATIBLE) { /* pages that leaked: a copy as it is takes them along */
         unlink(name);
         rc = mdb_env_copy2(store->env, path, 0);
     }
-    r = rc == 0 ? sync_file(name) : code_of(rc);
+    r = rc == 0 ? place_sync(name) : code_of(rc);
     if (r == 0)
-        r = fsync_directory(path);
+        r = place_sync(path);
     if (r == 0)
         return 0;
     unlink(name);

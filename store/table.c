@@ -119,9 +119,8 @@ static size_t key_length(const char *name)
     return length <= TABLE_KEY_MAX ? length : 0;
 }
 
-/* The number of the row of that key. */
-static int find(struct store *store, const struct table *table, const char *name,
-                uint64_t *ret_number)
+int table_row_number(struct store *store, const struct table *table, const char *name,
+                     uint64_t *ret_number)
 {
     struct store_bytes bytes;
     size_t length = key_length(name);
@@ -213,7 +212,7 @@ int table_row_get(struct store *store, const struct table *table, const char *ke
 {
     uint64_t number;
     RmRow *row;
-    int r = find(store, table, key, &number);
+    int r = table_row_number(store, table, key, &number);
     if (r == 0)
         r = get_number(store, table, number, arena, &row);
     if (r == 0)
@@ -251,7 +250,7 @@ static int set_cell(struct store *store, const struct table *table, struct arena
 {
     uint64_t number;
     RmRow *row;
-    int r = find(store, table, key, &number);
+    int r = table_row_number(store, table, key, &number);
     bool is_new = r == -ENOENT;
     if (is_new) {
         row = arena_alloc(arena, sizeof(*row));
@@ -294,7 +293,7 @@ int table_row_set(struct store *store, const struct table *table, const char *ke
 int table_row_delete(struct store *store, const struct table *table, const char *key)
 {
     uint64_t number;
-    int r = find(store, table, key, &number);
+    int r = table_row_number(store, table, key, &number);
     if (r < 0)
         return r;
     struct key by_name = key_name(table, key, key_length(key));
@@ -446,7 +445,7 @@ static int check_all(struct import *import, struct store *store, bool add, struc
         if (key_length(key) == 0)
             return rm_fail(err, -EINVAL, "the key column '%s' %s, line %u", table->columns[0],
                            key[0] ? "has a value of more than 255 bytes" : "has no value", line);
-        r = add ? find(store, table, key, &number) : -ENOENT;
+        r = add ? table_row_number(store, table, key, &number) : -ENOENT;
         if (r == 0)
             return rm_fail(err, -EEXIST, "table '%s' has a row '%s' already, line %u", table->name,
                            key, line);

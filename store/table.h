@@ -32,6 +32,9 @@ int table_column(const struct table *table, const char *name); /* index, or -ENO
 /* One row by its key; a table has one row for a key. -ENOENT. Rows have a cell for each column. */
 int table_row_get(struct store *store, const struct table *table, const char *key,
                   struct arena *arena, RmRow **ret_row);
+/* Where it stands. -ENOENT. */
+int table_row_number(struct store *store, const struct table *table, const char *key,
+                     uint64_t *ret_number);
 /* Sets one column of the row of that key; the row is made behind the others when there is none.
  * value NULL: undefined. -EINVAL: an impossible key, or another value for the key column. */
 int table_row_set(struct store *store, const struct table *table, const char *key, int column,
