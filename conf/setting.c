@@ -125,10 +125,10 @@ static int set_text(char **p, const char *text)
 static int check_text(const struct setting *setting, const char *text, struct rm_err *err)
 {
     if (!*text)
-        return rm_fail(err, -EINVAL, "is empty");
+        return rm_fail(err, -EINVAL, "the text is empty");
     for (const char *p = text; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            return rm_fail(err, -EINVAL, "holds a control character");
+            return rm_fail(err, -EINVAL, "the text holds a control character");
     return setting->check ? setting->check(text, err) : 0;
 }
 

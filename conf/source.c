@@ -317,7 +317,7 @@ static int add_file(struct source *source, const char *path, unsigned depth, str
         r = read_tokens(&rd);
     free(text);
     /* What follows an included file stands on a line of its own. */
-    if (r == 0 && length > 0 && source->text[source->length - 1] != '\n')
+    if (r == 0 && source->length > 0 && source->text[source->length - 1] != '\n')
         r = append(source, "\n", 1);
     return r;
 }

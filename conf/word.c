@@ -107,7 +107,7 @@ int word_check_user(const char *text, struct rm_err *err)
 static int check_address(const char *text, struct rm_err *err)
 {
     if (strlen(text) > CONF_ENDPOINT_MAX)
-        return rm_fail(err, -EINVAL, "is longer than %d bytes", CONF_ENDPOINT_MAX);
+        return rm_fail(err, -EINVAL, "the text is longer than %d bytes", CONF_ENDPOINT_MAX);
     for (const char *p = text; *p; p++)
         if (*p <= ' ' || *p > '~')
             return rm_fail(err, -EINVAL, "'%s' holds a blank or a character that is not ASCII",
@@ -215,7 +215,8 @@ int word_check_z85(const char *text, struct rm_err *err)
 {
     static const char digits[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-    static const char what[] = "is not a key: %d characters of Z85, as `rmigrate keygen` prints";
+    static const char what[] =
+        "this is not a key: %d characters of Z85, as `rmigrate keygen` prints";
     if (strlen(text) != CONF_Z85_LEN)
         return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
     uint64_t group = 0;
