@@ -1,0 +1,368 @@
+/* change.c - requests that change what is there: cancel, pause, resume, retry, release, open and close, reconcile,
+ * restore a table */
+#include "broker/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a set of jobs */
+
+typedef void select_f(struct core *core, struct request *request, struct job *job);
+
+static bool selected(const struct job *job, const RmSelect *what, const struct noderange *guests)
+{
+    return (what->batch == 0 || job->ask->batch == what->batch) &&
+           (*what->host == '\0' || strcmp(job->live.source, what->host) == 0) &&
+           (*what->guests == '\0' || noderange_has(guests, job->ask->guest));
+}
+
+static const char *job_name(struct core *core, uint64_t id)
+{
+    const char *name = arena_printf(core->arena, "job %" PRIu64, id);
+    return name != NULL ? name : "job";
+}
+
+/* A job that is not live: what it is instead. */
+static void not_live(struct core *core, struct request *request, uint64_t id)
+{
+    RmResult *result;
+
+    if (record_result_get(core->store, id, core->arena, &result) == 0)
+        request_outcome(core, request, job_name(core, id), false, "is already %s",
+                        job_state_name(result->state));
+    else
+        request_outcome(core, request, job_name(core, id), false, "no such job");
+}
+
+/* Calls f for each live job that was asked for. */
+static void for_selected(struct core *core, struct request *request, const RmSelect *what,
+                         select_f *f)
+{
+    struct noderange guests = {0};
+    struct job *job, *next;
+    size_t n = 0;
+
+    if (what->n_jobs == 0 && what->batch == 0 && *what->guests == '\0' && *what->host == '\0' &&
+        !what->all) {
+        request_refuse(core, request, RM_CODE__CODE_USAGE,
+                       "say which: a job, a batch, a noderange, a host, or all");
+        return;
+    }
+    if (*what->guests != '\0' && !request_guests(core, request, what->guests, &guests))
+        return;
+    for (size_t i = 0; i < what->n_jobs; i++, n++) {
+        job = job_find(core, what->jobs[i]);
+        if (job == NULL)
+            not_live(core, request, what->jobs[i]);
+        else if (selected(job, what, &guests))
+            f(core, request, job);
+    }
+    if (what->n_jobs == 0) {
+        HASH_ITER (hh, core->jobs, job, next) {
+            if (selected(job, what, &guests)) {
+                f(core, request, job);
+                n++;
+            }
+        }
+    }
+    noderange_done(&guests);
+    if (n == 0)
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no unfinished job matches");
+}
+
+static void cancel(struct core *core, struct request *request, struct job *job)
+{
+    const char *who = request->peer->user;
+    char text[300];
+    struct ending ending = {.text = text};
+
+    snprintf(text, sizeof(text), "cancelled by %s", who);
+    switch (job->live.state) {
+    case RM_STATE__QUEUED:
+    case RM_STATE__WAITING:
+        request_outcome(core, request, job_name(core, job->id), true,
+                        "cancelled; %s stays on %s", job->ask->guest, job->live.source);
+        job_finish(core, job, RM_EVENT_KIND__CANCEL, who, &ending);
+        return;
+    case RM_STATE__ASSIGNED:
+    case RM_STATE__RUNNING:
+        job->live.cancel_wanted = true;
+        job_set(&job->live.cancelled_by, who);
+        job->order_at = core->now;
+        core->order_at = core->now;
+        job_move(core, job, RM_EVENT_KIND__CANCEL, who, NULL);
+        break;
+    case RM_STATE__DOUBT:
+        job->live.cancel_wanted = true;
+        job_set(&job->live.cancelled_by, who);
+        job_note(core, job, who, "to be stopped as soon as it is known where the guest is");
+        break;
+    default:
+        break;
+    }
+    request_outcome(core, request, job_name(core, job->id), true, "is being stopped (%s)",
+                    job->ask->guest);
+}
+
+void change_cancel(struct core *core, struct request *request)
+{
+    for_selected(core, request, request->message->cancel, cancel);
+}
+
+static void pause_one(struct core *core, struct request *request, struct job *job)
+{
+    if (job->live.state != RM_STATE__QUEUED && job->live.state != RM_STATE__WAITING) {
+        request_outcome(core, request, job_name(core, job->id), false,
+                        "is %s: only a job that waits can be paused",
+                        job_state_name(job->live.state));
+        return;
+    }
+    job->ready_at = USEC_NEVER;
+    job_move(core, job, RM_EVENT_KIND__PAUSE, request->peer->user, NULL);
+    request_outcome(core, request, job_name(core, job->id), true, "paused (%s)", job->ask->guest);
+}
+
+void change_pause(struct core *core, struct request *request)
+{
+    for_selected(core, request, request->message->pause, pause_one);
+}
+
+static void resume_one(struct core *core, struct request *request, struct job *job)
+{
+    if (job->live.state != RM_STATE__WAITING) {
+        request_outcome(core, request, job_name(core, job->id), false, "is not paused but %s",
+                        job_state_name(job->live.state));
+        return;
+    }
+    job_move(core, job, RM_EVENT_KIND__RESUME, request->peer->user, NULL);
+    request_outcome(core, request, job_name(core, job->id), true, "queued again (%s)",
+                    job->ask->guest);
+}
+
+void change_resume(struct core *core, struct request *request)
+{
+    for_selected(core, request, request->message->resume, resume_one);
+}
+
+/* ---- retry: a waiting job now, an ended one again */
+
+static void retry_ended(struct core *core, struct request *request, uint64_t id)
+{
+    RmResult *result;
+    RmJob *job;
+
+    if (record_result_get(core->store, id, core->arena, &result) < 0 ||
+        record_job_get(core->store, id, core->arena, &job) < 0)
+        request_outcome(core, request, job_name(core, id), false, "no such job");
+    else if (result->state == RM_STATE__DONE)
+        request_outcome(core, request, job_name(core, id), false, "is done");
+    else
+        wish_again(core, request, job);
+}
+
+void change_retry(struct core *core, struct request *request)
+{
+    const RmSelect *what = request->message->retry;
+    RmBatch *batch;
+
+    for (size_t i = 0; i < what->n_jobs; i++) {
+        struct job *job = job_find(core, what->jobs[i]);
+        if (job != NULL)
+            resume_one(core, request, job);
+        else
+            retry_ended(core, request, what->jobs[i]);
+    }
+    if (what->n_jobs > 0)
+        return;
+    if (what->batch == 0) {
+        for_selected(core, request, what, resume_one);
+        return;
+    }
+    if (record_batch_get(core->store, what->batch, core->arena, &batch) < 0) {
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no such batch: %" PRIu64,
+                       what->batch);
+        return;
+    }
+    for (size_t i = 0; i < batch->n_jobs; i++)
+        for (uint64_t j = 0; j < batch->jobs[i]->count; j++) {
+            uint64_t id = batch->jobs[i]->first + j;
+            struct job *job = job_find(core, id);
+            RmResult *result;
+            if (job != NULL && job->live.state == RM_STATE__WAITING)
+                resume_one(core, request, job);
+            else if (job == NULL &&
+                     record_result_get(core->store, id, core->arena, &result) == 0 &&
+                     result->state != RM_STATE__DONE)
+                retry_ended(core, request, id);
+        }
+}
+
+/* ---- release */
+
+void change_release(struct core *core, struct request *request)
+{
+    const RmSelect *what = request->message->release;
+    const char *who = request->peer->user;
+    struct noderange guests = {0};
+
+    if (!request_guests(core, request, what->guests, &guests))
+        return;
+    for (size_t i = 0; i < guests.n; i++) {
+        struct guest *guest = guest_find(core, guests.names[i]);
+        bool was = false;
+        if (guest != NULL && guest->job != NULL && guest->job->live.state == RM_STATE__DOUBT) {
+            struct ending ending = {.text = "released by hand while it was in doubt"};
+            job_finish(core, guest->job, RM_EVENT_KIND__RELEASED, who, &ending);
+            was = true;
+        }
+        if (guest != NULL && guest->rec->locked) {
+            guest->rec->locked = false;
+            job_set(&guest->rec->lock_text, "");
+            guest_write(core, guest);
+            was = true;
+        }
+        if (was)
+            site_event(core, RM_EVENT_KIND__RELEASED, who, NULL, guests.names[i], "released%s%s",
+                       *what->reason != '\0' ? ": " : "", what->reason);
+        request_outcome(core, request, guests.names[i], was || guest != NULL, "%s",
+                        was             ? "released"
+                        : guest != NULL ? "is not locked"
+                                        : "no hypervisor has told of it");
+    }
+    noderange_done(&guests);
+}
+
+/* ---- hosts */
+
+void change_host(struct core *core, struct request *request)
+{
+    const RmHostChange *change = request->message->host_change;
+    const char *word = change->state == RM_HOST_STATE__HOST_CLOSED ? "closed" : "open";
+    struct noderange hosts = {0};
+
+    if (!request_hosts(core, request, change->hosts, &hosts))
+        return;
+    for (size_t i = 0; i < hosts.n; i++) {
+        struct host *host = host_find(core, hosts.names[i]);
+        if (host->rec->state == change->state) {
+            request_outcome(core, request, hosts.names[i], true, "is already %s", word);
+            continue;
+        }
+        host->rec->state = change->state;
+        job_set(&host->rec->why, change->reason);
+        job_set(&host->rec->changed_by, request->peer->user);
+        host->rec->changed_at = core->wall;
+        host_changed(core, host);
+        site_event(core, RM_EVENT_KIND__HOST_CHANGED, request->peer->user, hosts.names[i], NULL,
+                   "%s%s%s", word, *change->reason != '\0' ? ": " : "", change->reason);
+        request_outcome(core, request, hosts.names[i], true, "%s", word);
+        core->assign = true;
+    }
+    noderange_done(&hosts);
+}
+
+/* ---- reconcile: the vm table against the hypervisors */
+
+static void reconcile_guest(struct core *core, struct request *request, struct guest *guest,
+                            bool mend)
+{
+    const char *name = guest->rec->name;
+    const char *table = sight_table_host(core, name);
+    char why[600] = "";
+    struct host *place;
+
+    if (guest->rec->locked)
+        request_outcome(core, request, name, false, "is locked: %s", guest->rec->lock_text);
+    if (guest->job != NULL)
+        return; /* on its way: the job's end writes the table */
+    if (table == NULL)
+        return; /* the table does not say where it is, so it says nothing wrong */
+    place = sight_place(core, guest, why, sizeof(why));
+    if (place == NULL) {
+        struct host *host = host_find(core, table);
+        /* A guest that is shut off where the table says is in order. */
+        if (host == NULL || sight_at(guest, host) == NULL)
+            request_outcome(core, request, name, false, "vm.host says %s, but it %s", table, why);
+        return;
+    }
+    if (strcmp(table, place->rec->name) == 0)
+        return;
+    if (mend)
+        sight_mend_table(core, guest, place, request->peer->user);
+    request_outcome(core, request, name, mend, "vm.host %s %s, it runs on %s%s",
+                    mend ? "said" : "says", table, place->rec->name, mend ? ": mended" : "");
+}
+
+struct row_names {
+    struct core *core;
+    struct request *request;
+};
+
+/* Rows of the table that no hypervisor knows anything of. */
+static int reconcile_row(void *ctx, uint64_t number, const RmRow *row)
+{
+    struct row_names *c = ctx;
+    const struct table *vm = table_find("vm");
+    const char *name = table_cell(row, 0);
+    const char *host = table_cell(row, table_column(vm, "host"));
+
+    (void)number;
+    if (name != NULL && host != NULL && guest_find(c->core, name) == NULL)
+        request_outcome(c->core, c->request, name, false,
+                        "vm.host says %s, but no hypervisor that a worker serves has it", host);
+    return 0;
+}
+
+void change_reconcile(struct core *core, struct request *request)
+{
+    const RmReconcile *ask = request->message->reconcile;
+    struct noderange guests = {0};
+
+    if (*ask->guests != '\0') {
+        if (!request_guests(core, request, ask->guests, &guests))
+            return;
+        for (size_t i = 0; i < guests.n; i++) {
+            struct guest *guest = guest_find(core, guests.names[i]);
+            if (guest != NULL)
+                reconcile_guest(core, request, guest, ask->mend);
+            else
+                request_outcome(core, request, guests.names[i], false,
+                                "no hypervisor that a worker serves has it");
+        }
+        noderange_done(&guests);
+    } else {
+        struct row_names ctx = {.core = core, .request = request};
+        for (struct guest *guest = core->guests; guest != NULL; guest = guest->hh.next)
+            reconcile_guest(core, request, guest, ask->mend);
+        table_walk(core->store, table_find("vm"), 0, reconcile_row, &ctx);
+    }
+}
+
+/* ---- tables */
+
+void change_table(struct core *core, struct request *request)
+{
+    const RmTableRestore *restore = request->message->table_restore;
+    const struct table *table = table_find(restore->table);
+    struct rm_err err = {0};
+    int r;
+
+    if (table == NULL) {
+        request_refuse(core, request, RM_CODE__CODE_TABLE, "No such table: %s", restore->table);
+        return;
+    }
+    r = table_restore(core->store, table, (const char *)restore->csv.data, restore->csv.len,
+                      restore->add, &err);
+    if (r == -ENOSPC || r == -EIO)
+        core_fail(core, r, "table");
+    if (r < 0) {
+        request_refuse(core, request, RM_CODE__CODE_TABLE, "%s", err.text);
+        return;
+    }
+    request->reply->count = (uint32_t)r;
+    site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
+               "table %s: %d rows %s", table->name, r, restore->add ? "added" : "restored");
+}

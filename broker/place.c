@@ -1,0 +1,259 @@
+/* place.c - where a guest can go, and why not
+ *
+ * Memory is a hard limit: what guests have, and what is promised to those on their way, may not exceed what the host
+ * gives to guests. vCPUs may be given out several times (`vcpus_per_cpu`). Among the hosts that fit, the one with the
+ * largest share of both left is taken. */
+#include "broker/state.h"
+
+#include "conf/unit.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void say(char *why, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void say(char *why, size_t size, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why, size, format, args);
+    va_end(args);
+}
+
+uint64_t place_free(const struct host *host)
+{
+    uint64_t taken = host->used + host->promised;
+    return host->rec->memory > taken ? host->rec->memory - taken : 0;
+}
+
+static uint64_t free_vcpus(const struct core *core, const struct host *host)
+{
+    uint64_t all = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
+    uint64_t taken = (uint64_t)host->used_vcpus + host->promised_vcpus;
+    return all > taken ? all - taken : 0;
+}
+
+bool place_usable(struct core *core, const struct host *host, char *why, size_t size)
+{
+    const char *name = host->rec->name;
+
+    if (host->session == NULL) {
+        /* Right after a start workers have not all come back yet: the job may wait for them. */
+        if (core->now < core->started_at + core->conf->session_timeout && host->rec->seen_at != 0)
+            return true;
+        say(why, size, "%s has no worker", name);
+        return false;
+    }
+    if (!host->reachable && host->seen) {
+        say(why, size, "%s does not answer its worker%s%s", name, host->text != NULL ? ": " : "",
+            host->text != NULL ? host->text : "");
+        return false;
+    }
+    if (!host->reachable) {
+        say(why, size, "%s: its hypervisor has not answered its worker%s%s", name,
+            host->text != NULL ? ": " : "", host->text != NULL ? host->text : "");
+        return false;
+    }
+    if (*host->rec->peer == '\0') {
+        say(why, size, "%s has no `peer` in its worker's settings, so no one can send guests there",
+            name);
+        return false;
+    }
+    if (host->rec->state == RM_HOST_STATE__HOST_CLOSED) {
+        say(why, size, "%s is closed%s%s", name, *host->rec->why != '\0' ? ": " : "",
+            host->rec->why);
+        return false;
+    }
+    return true;
+}
+
+static bool fits(const struct core *core, const struct guest *guest, const struct host *host,
+                 bool counted, char *why, size_t size)
+{
+    uint64_t memory = place_free(host) + (counted ? guest->rec->memory : 0);
+    uint64_t vcpus = free_vcpus(core, host) + (counted ? guest->rec->vcpus : 0);
+
+    if (memory < guest->rec->memory) {
+        char has[UNIT_TEXT_MAX], needs[UNIT_TEXT_MAX];
+        say(why, size, "%s has no room: %s of memory free, %s needed", host->rec->name,
+            unit_size_text(memory, has), unit_size_text(guest->rec->memory, needs));
+        return false;
+    }
+    if (vcpus < guest->rec->vcpus) {
+        say(why, size, "%s has no room: %llu vCPUs free (%u CPUs, %u vCPUs for each), %u needed",
+            host->rec->name, (unsigned long long)vcpus, (unsigned)host->rec->vcpus,
+            core->conf->vcpus_per_cpu, (unsigned)guest->rec->vcpus);
+        return false;
+    }
+    return true;
+}
+
+bool place_fits(struct core *core, const struct guest *guest, const struct host *host, char *why,
+                size_t size)
+{
+    bool counted = guest->job != NULL && guest->job->destination == host;
+    return fits(core, guest, host, counted, why, size);
+}
+
+/* What would be left, in thousandths of what the host has, of the scarcer of memory and vCPUs. */
+static uint64_t left(const struct core *core, const struct guest *guest, const struct host *host)
+{
+    uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
+    uint64_t memory, vcpus;
+
+    if (host->rec->memory == 0 || all_vcpus == 0)
+        return 0;
+    memory = (place_free(host) - guest->rec->memory) / (host->rec->memory / 1000 + 1);
+    vcpus = (free_vcpus(core, host) - guest->rec->vcpus) * 1000 / all_vcpus;
+    return memory < vcpus ? memory : vcpus;
+}
+
+static bool listed(struct host *const *list, size_t n, const struct host *host)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == host)
+            return true;
+    return false;
+}
+
+static bool named(char *const *names, size_t n, const struct host *host)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], host->rec->name) == 0)
+            return true;
+    return false;
+}
+
+static bool suits(struct core *core, struct place_ask *ask, struct host *host)
+{
+    if (host == ask->source || listed(ask->never, ask->n_never, host) ||
+        (ask->n_to > 0 && !listed(ask->to, ask->n_to, host)))
+        return false;
+    if (named(ask->unfit, ask->n_unfit, host)) {
+        say(ask->why, sizeof(ask->why), "%s could not take it", host->rec->name);
+        return false;
+    }
+    return place_usable(core, host, ask->why, sizeof(ask->why)) &&
+           place_fits(core, ask->guest, host, ask->why, sizeof(ask->why));
+}
+
+/* tight: the host with the least left, so that big gaps stay for big guests. */
+static struct host *choose(struct core *core, struct place_ask *ask, bool tight)
+{
+    struct host *best = NULL;
+    uint64_t best_left = 0;
+
+    for (struct host *host = core->hosts; host != NULL; host = host->hh.next) {
+        uint64_t rest;
+        if (!suits(core, ask, host))
+            continue;
+        rest = left(core, ask->guest, host);
+        /* Of equals the one whose name comes first, so that the same question has the same answer. */
+        if (best == NULL || (tight ? rest < best_left : rest > best_left) ||
+            (rest == best_left && strcmp(host->rec->name, best->rec->name) < 0)) {
+            best = host;
+            best_left = rest;
+        }
+    }
+    if (best != NULL)
+        ask->why[0] = '\0';
+    else if (ask->why[0] == '\0')
+        say(ask->why, sizeof(ask->why), "there is no other open host");
+    return best;
+}
+
+struct host *place_choose(struct core *core, struct place_ask *ask)
+{
+    ask->why[0] = '\0';
+    ask->chosen = choose(core, ask, /* tight = */ false);
+    return ask->chosen;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const struct place_ask *x = *(struct place_ask *const *)a, *y = *(struct place_ask *const *)b;
+
+    if (x->guest->rec->memory != y->guest->rec->memory)
+        return x->guest->rec->memory < y->guest->rec->memory ? 1 : -1;
+    if (x->guest->rec->vcpus != y->guest->rec->vcpus)
+        return x->guest->rec->vcpus < y->guest->rec->vcpus ? 1 : -1;
+    return strcmp(x->guest->rec->name, y->guest->rec->name);
+}
+
+/* One pass over all; what is chosen is promised for the time of the pass. */
+static size_t pass(struct core *core, struct place_ask **order, size_t n, bool tight)
+{
+    size_t without = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct place_ask *ask = order[i];
+        ask->why[0] = '\0';
+        ask->chosen = choose(core, ask, tight);
+        if (ask->chosen == NULL) {
+            without++;
+            continue;
+        }
+        ask->chosen->promised += ask->guest->rec->memory;
+        ask->chosen->promised_vcpus += ask->guest->rec->vcpus;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct place_ask *ask = order[i];
+        if (ask->chosen != NULL) {
+            ask->chosen->promised -= ask->guest->rec->memory;
+            ask->chosen->promised_vcpus -= ask->guest->rec->vcpus;
+        }
+    }
+    return without;
+}
+
+size_t place_joint(struct core *core, struct place_ask *asks, size_t n)
+{
+    struct place_ask **order = calloc(n + 1, sizeof(struct place_ask *));
+    size_t even, tight;
+
+    if (order == NULL) {
+        core_fail(core, -ENOMEM, "plan");
+        return n;
+    }
+    for (size_t i = 0; i < n; i++)
+        order[i] = &asks[i];
+    qsort(order, n, sizeof(struct place_ask *), by_size);
+    /* Spread evenly if all find a place; packed tightly if that places more. */
+    even = pass(core, order, n, false);
+    if (even > 0) {
+        tight = pass(core, order, n, true);
+        if (tight >= even)
+            even = pass(core, order, n, false);
+        else
+            even = tight;
+    }
+    free(order);
+    return even;
+}
+
+struct host *place_again(struct core *core, struct job *job, char *why, size_t size)
+{
+    struct host **to = NULL;
+    struct place_ask ask = {
+        .guest = job->guest,
+        .source = job->source,
+        .unfit = job->live.unfit,
+        .n_unfit = job->live.n_unfit,
+    };
+
+    /* A job that names its hosts keeps to them, unless it was said that any other will do. */
+    if (job->ask->n_to > 0 && !(job->ask->options != NULL && job->ask->options->anywhere)) {
+        to = calloc(job->ask->n_to, sizeof(struct host *));
+        for (size_t i = 0; to != NULL && i < job->ask->n_to; i++)
+            to[ask.n_to++] = host_find(core, job->ask->to[i]);
+        ask.to = to;
+    }
+    place_choose(core, &ask);
+    snprintf(why, size, "%s", ask.why);
+    free(to);
+    return ask.chosen;
+}

@@ -1,0 +1,272 @@
+/* request.c - client requests: who may ask what, and each thing once */
+#include "broker/request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TOKEN_REPLY_MAX = 1024 * 1024, /* bytes of a reply that is kept whole for a repeated request */
+};
+
+static void ping(struct core *core, struct request *request);
+
+/* One row for each request: the least role that may ask, whether it changes something (then it needs a token and is
+ * carried out once), and who carries it out. */
+static const struct handler {
+    RmRequest__AskCase ask;
+    enum role role;
+    bool changes;
+    void (*f)(struct core *core, struct request *request);
+} handlers[] = {
+    {RM_REQUEST__ASK_PING, ROLE_VIEWER, false, ping},
+    {RM_REQUEST__ASK_LIST_JOBS, ROLE_VIEWER, false, list_jobs},
+    {RM_REQUEST__ASK_SHOW, ROLE_VIEWER, false, list_show},
+    {RM_REQUEST__ASK_HISTORY, ROLE_VIEWER, false, list_history},
+    {RM_REQUEST__ASK_QUEUE, ROLE_VIEWER, false, list_hosts},
+    {RM_REQUEST__ASK_HOSTS, ROLE_VIEWER, false, list_hosts},
+    {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, false, list_workers},
+    {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, false, list_guests},
+    {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, false, list_events},
+    {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, list_table},
+    {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, true, wish_submit},
+    {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, true, wish_evacuate},
+    {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, true, change_cancel},
+    {RM_REQUEST__ASK_PAUSE, ROLE_OPERATOR, true, change_pause},
+    {RM_REQUEST__ASK_RESUME, ROLE_OPERATOR, true, change_resume},
+    {RM_REQUEST__ASK_RETRY, ROLE_OPERATOR, true, change_retry},
+    {RM_REQUEST__ASK_HOST_CHANGE, ROLE_OPERATOR, true, change_host},
+    {RM_REQUEST__ASK_RELEASE, ROLE_ADMIN, true, change_release},
+    {RM_REQUEST__ASK_RECONCILE, ROLE_OPERATOR, true, change_reconcile},
+    {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, true, change_table},
+};
+
+void request_refuse(struct core *core, struct request *request, RmCode code, const char *format,
+                    ...)
+{
+    char text[RM_ERR_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    request->reply->code = code;
+    request->reply->text = arena_strdup(core->arena, text);
+    if (request->reply->text == NULL)
+        request->reply->text = (char *)"no memory";
+}
+
+RmOutcome *request_outcome(struct core *core, struct request *request, const char *name, bool ok,
+                           const char *format, ...)
+{
+    RmOutcome *outcome = arena_alloc(core->arena, sizeof(*outcome));
+    char text[RM_ERR_MAX];
+    va_list args;
+
+    if (outcome == NULL)
+        return NULL;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    rm_outcome__init(outcome);
+    outcome->name = arena_strdup(core->arena, name);
+    outcome->text = arena_strdup(core->arena, text);
+    outcome->ok = ok;
+    if (outcome->name == NULL || outcome->text == NULL ||
+        ARENA_PUSH(core->arena, request->reply->n_outcomes, request->reply->outcomes, outcome) < 0)
+        return NULL;
+    if (!ok && request->reply->code == RM_CODE__CODE_OK)
+        request->reply->code = RM_CODE__CODE_SOME_FAILED;
+    return outcome;
+}
+
+/* ---- noderanges */
+
+static bool is_guest(void *ctx, const char *name)
+{
+    struct core *core = ctx;
+    struct guest *guest = guest_find(core, name);
+
+    return (guest != NULL && (guest->stored || guest->sightings != NULL)) ||
+           sight_table_host(core, name) != NULL;
+}
+
+static bool is_host(void *ctx, const char *name)
+{
+    return host_find(ctx, name) != NULL;
+}
+
+static bool expand(struct core *core, struct request *request, const char *expression,
+                   bool (*is_node)(void *ctx, const char *name), struct noderange *ret_range)
+{
+    struct noderange_site site = {.is_node = is_node, .ctx = core};
+    struct rm_err err = {0};
+    int r = noderange_expand(expression, &site, ret_range, &err);
+
+    if (r < 0)
+        request_refuse(core, request,
+                       r == -EINVAL || r == -ENOENT ? RM_CODE__CODE_SOME_FAILED
+                                                    : RM_CODE__CODE_TRY_AGAIN,
+                       "%s", err.text);
+    return r >= 0;
+}
+
+bool request_guests(struct core *core, struct request *request, const char *expression,
+                    struct noderange *ret_range)
+{
+    size_t kept = 0;
+
+    if (!expand(core, request, expression, is_guest, ret_range))
+        return false;
+    for (size_t i = 0; i < ret_range->n; i++) {
+        if (noderange_has(&core->exclude, ret_range->names[i]))
+            free(ret_range->names[i]);
+        else
+            ret_range->names[kept++] = ret_range->names[i];
+    }
+    if (kept == 0) {
+        ret_range->n = 0;
+        noderange_done(ret_range);
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
+                       "no nodes match '%s' but excluded ones (exclude_nodes)", expression);
+        return false;
+    }
+    ret_range->n = kept;
+    return true;
+}
+
+bool request_hosts(struct core *core, struct request *request, const char *expression,
+                   struct noderange *ret_range)
+{
+    enum { KNOWN_MAX = 16 }; /* more would not help anybody */
+    unsigned n = 0;
+    char *known = NULL;
+
+    if (expand(core, request, expression, is_host, ret_range))
+        return true;
+    for (struct host *host = core->hosts; host != NULL && n <= KNOWN_MAX; host = host->hh.next, n++)
+        known = known == NULL ? arena_strdup(core->arena, host->rec->name)
+                              : arena_printf(core->arena, "%s,%s", known, host->rec->name);
+    if (known != NULL && n <= KNOWN_MAX)
+        request_refuse(core, request, request->reply->code, "%s; the known hypervisors are: %s",
+                       request->reply->text, known);
+    else if (n == 0)
+        request_refuse(core, request, request->reply->code,
+                       "%s; no worker has ever told of a hypervisor", request->reply->text);
+    return false;
+}
+
+/* ---- dispatch */
+
+static void ping(struct core *core, struct request *request)
+{
+    request->reply->broker = (char *)"";
+    request->reply->started_at = core->started_wall;
+    request->reply->user = (char *)request->peer->user;
+    request->reply->role = (char *)role_name(request->peer->role);
+}
+
+static const struct handler *find_handler(RmRequest__AskCase ask)
+{
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+        if (handlers[i].ask == ask)
+            return &handlers[i];
+    return NULL;
+}
+
+static void reply_send(struct core *core, struct request *request)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+
+    message.body_case = RM_MESSAGE__BODY_REPLY;
+    message.reply = request->reply;
+    core_send(core, request->peer, request->tag, &message);
+}
+
+static bool repeated(struct core *core, struct request *request)
+{
+    RmToken *token;
+    RmReply *reply;
+
+    if (record_token_get(core->store, request->message->token.data, core->arena, &token) < 0)
+        return false;
+    reply = rm_reply__unpack(arena_allocator(core->arena), token->reply.len, token->reply.data);
+    if (reply == NULL)
+        return false;
+    request->reply = reply;
+    return true;
+}
+
+static void remember(struct core *core, const struct request *request)
+{
+    RmToken token = RM_TOKEN__INIT;
+    RmReply reply = *request->reply;
+    uint8_t *bytes;
+    int r;
+
+    if (rm_reply__get_packed_size(&reply) > TOKEN_REPLY_MAX) {
+        reply.n_outcomes = 0; /* the batch tells what became of the guests */
+        reply.outcomes = NULL;
+    }
+    bytes = arena_alloc(core->arena, rm_reply__get_packed_size(&reply) + 1);
+    if (bytes == NULL)
+        return;
+    token.reply.len = rm_reply__pack(&reply, bytes);
+    token.reply.data = bytes;
+    token.token = request->message->token;
+    token.at = core->wall;
+    token.batch = reply.batch;
+    r = record_token_put(core->store, &token);
+    if (r < 0)
+        core_fail(core, r, "token");
+}
+
+void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
+                   const RmRequest *message)
+{
+    RmReply reply = RM_REPLY__INIT;
+    struct request request = {.peer = peer, .message = message, .tag = tag, .reply = &reply};
+    const struct handler *handler;
+    uint64_t used, size;
+
+    if (message->ask_case == RM_REQUEST__ASK_FOLLOW) {
+        if (peer->role == ROLE_NONE || peer->role == ROLE_WORKER)
+            request_refuse(core, &request, RM_CODE__CODE_NOT_PERMITTED,
+                           "%s (role %s) may not look at jobs", peer->user, role_name(peer->role));
+        else {
+            follow_request(core, peer, tag, message->follow);
+            return;
+        }
+        reply_send(core, &request);
+        return;
+    }
+    handler = find_handler(message->ask_case);
+    if (handler == NULL) {
+        request_refuse(core, &request, RM_CODE__CODE_USAGE,
+                       "this broker does not know that request; is it older than the client?");
+    } else if (peer->role == ROLE_WORKER || peer->role < handler->role) {
+        request_refuse(core, &request, RM_CODE__CODE_NOT_PERMITTED,
+                       "Permission denied for request: %s has the role %s, this needs %s",
+                       peer->user, role_name(peer->role), role_name(handler->role));
+        if (log_allowed(&core->denied, core->now, USEC_PER_SEC, 5))
+            site_event(core, RM_EVENT_KIND__DENIED, peer->user, NULL, NULL, "denied: %s",
+                       message->command);
+    } else if (handler->changes && message->token.len != RECORD_TOKEN) {
+        request_refuse(core, &request, RM_CODE__CODE_USAGE,
+                       "a request that changes something needs a token of %d bytes", RECORD_TOKEN);
+    } else if (handler->changes && repeated(core, &request)) {
+        ; /* the answer is there already */
+    } else if (handler->changes && store_usage(core->store, &used, &size) == 0 &&
+               used > size / 100 * STORE_FULL_PERCENT) {
+        request_refuse(core, &request, RM_CODE__CODE_TRY_AGAIN,
+                       "the store is more than %d %% full; raise store_size and start the broker anew",
+                       STORE_FULL_PERCENT);
+    } else {
+        handler->f(core, &request);
+        if (handler->changes)
+            remember(core, &request);
+    }
+    reply_send(core, &request);
+}

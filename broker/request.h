@@ -1,0 +1,57 @@
+/* request.h - what the handlers of client requests share
+ *
+ * A handler gets the request and fills the reply; everything in it lives in core->arena. Handlers that change something are
+ * called once for each token; a repeated request gets the stored reply. */
+#ifndef BROKER_REQUEST_H
+#define BROKER_REQUEST_H
+
+#include "broker/state.h"
+
+struct request {
+    const struct net_peer *peer;
+    const RmRequest *message;
+    uint64_t tag;
+    RmReply *reply;
+};
+
+/* The whole request is refused with this code and text. */
+void request_refuse(struct core *core, struct request *request, RmCode code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* What became of one guest or host; a failed one makes the reply's code CODE_SOME_FAILED. NULL: no memory. */
+RmOutcome *request_outcome(struct core *core, struct request *request, const char *name, bool ok,
+                           const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Noderanges against what is known; on failure the request is refused and false returned. Free with noderange_done(). */
+bool request_guests(struct core *core, struct request *request, const char *expression,
+                    struct noderange *ret_range);
+bool request_hosts(struct core *core, struct request *request, const char *expression,
+                   struct noderange *ret_range);
+
+/* ---- wish.c */
+void wish_submit(struct core *core, struct request *request);
+void wish_evacuate(struct core *core, struct request *request);
+/* The same wish again, for a job that failed or was cancelled. */
+void wish_again(struct core *core, struct request *request, const RmJob *old);
+
+/* ---- change.c */
+void change_cancel(struct core *core, struct request *request);
+void change_pause(struct core *core, struct request *request);
+void change_resume(struct core *core, struct request *request);
+void change_retry(struct core *core, struct request *request);
+void change_release(struct core *core, struct request *request);
+void change_host(struct core *core, struct request *request);
+void change_reconcile(struct core *core, struct request *request);
+void change_table(struct core *core, struct request *request);
+
+/* ---- list.c */
+void list_jobs(struct core *core, struct request *request);
+void list_show(struct core *core, struct request *request);
+void list_history(struct core *core, struct request *request);
+void list_hosts(struct core *core, struct request *request);
+void list_workers(struct core *core, struct request *request);
+void list_guests(struct core *core, struct request *request);
+void list_events(struct core *core, struct request *request);
+void list_table(struct core *core, struct request *request);
+
+#endif

@@ -1,0 +1,302 @@
+/* sight.c - what workers see on their hypervisors: inventories, and where a guest is
+ *
+ * An inventory replaces all that was known of its host. While a job moves a guest, and for a moment after, the
+ * job's own result counts for more: an inventory may have been taken before it. */
+#include "broker/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SETTLE_SECONDS = 10, /* inventories may be older than the end of a job by this much */
+};
+
+static void count_sighting(struct host *host, struct sighting *s)
+{
+    struct job *job = s->guest->job;
+
+    host->active += guest_is_active(s->state) ? 1 : 0;
+    s->counted = (guest_is_active(s->state) || s->state == RM_GUEST_STATE__GUEST_INCOMING) &&
+                 (job == NULL || job->destination != host);
+    if (s->counted) {
+        host->used += s->memory;
+        host->used_vcpus += s->vcpus;
+    }
+}
+
+static void drop_sighting(struct sighting *s)
+{
+    if (guest_is_active(s->state))
+        s->host->active--;
+    if (s->counted) {
+        s->host->used -= s->memory;
+        s->host->used_vcpus -= s->vcpus;
+    }
+    DL_DELETE2(s->guest->sightings, s, g_prev, g_next);
+    DL_DELETE2(s->host->sightings, s, h_prev, h_next);
+    free(s);
+}
+
+static struct sighting *add_sighting(struct core *core, struct host *host, struct guest *guest,
+                                     const char *uuid, RmGuestState state, uint64_t memory,
+                                     unsigned vcpus)
+{
+    struct sighting *s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        core_fail(core, -ENOMEM, "sighting");
+        return NULL;
+    }
+    s->guest = guest;
+    s->host = host;
+    snprintf(s->uuid, sizeof(s->uuid), "%s", uuid);
+    s->state = state;
+    s->memory = memory;
+    s->vcpus = vcpus;
+    DL_APPEND2(guest->sightings, s, g_prev, g_next);
+    DL_APPEND2(host->sightings, s, h_prev, h_next);
+    count_sighting(host, s);
+    return s;
+}
+
+void sight_clear(struct core *core, struct host *host)
+{
+    (void)core;
+    while (host->sightings != NULL)
+        drop_sighting(host->sightings);
+}
+
+const struct sighting *sight_at(const struct guest *guest, const struct host *host)
+{
+    struct sighting *s;
+
+    DL_FOREACH2 (guest->sightings, s, g_next)
+        if (s->host == host)
+            return s;
+    return NULL;
+}
+
+static bool is_settling(const struct core *core, const struct guest *guest)
+{
+    return guest->job != NULL ||
+           (guest->settled_at != 0 &&
+            core->now < guest->settled_at + (usec_t)SETTLE_SECONDS * USEC_PER_SEC);
+}
+
+/* One guest runs under one uuid on two hypervisors: nothing is done to it but telling. */
+static void look_for_doubles(struct core *core, struct guest *guest)
+{
+    const struct sighting *first = NULL, *second = NULL;
+    struct sighting *s;
+
+    DL_FOREACH2 (guest->sightings, s, g_next) {
+        if (!guest_is_active(s->state))
+            continue;
+        if (first == NULL)
+            first = s;
+        else if (strcmp(first->uuid, s->uuid) == 0)
+            second = s;
+    }
+    if (second == NULL || is_settling(core, guest)) {
+        guest->double_at = 0;
+        guest->double_told = false;
+        return;
+    }
+    if (guest->double_at == 0)
+        guest->double_at = core->now;
+    if (guest->double_told || core->now < guest->double_at + 2 * USEC_PER_SEC)
+        return;
+    guest->double_told = true;
+    site_event(core, RM_EVENT_KIND__ON_BOTH, "broker", second->host->rec->name, guest->rec->name,
+               "%s is %s on %s and %s on %s: a guest must be in one place", guest->rec->name,
+               guest_state_name(first->state), first->host->rec->name,
+               guest_state_name(second->state), second->host->rec->name);
+    core_note(core, LOG_LEVEL_ERROR, "guest=%s host=%s: is also active on %s, ignoring",
+              guest->rec->name, second->host->rec->name, first->host->rec->name);
+}
+
+/* The record follows what is seen, unless a job has the last word. */
+static void believe(struct core *core, struct guest *guest, const struct sighting *s)
+{
+    RmGuest *rec = guest->rec;
+    bool changed = false;
+    bool elsewhere = false;
+    struct sighting *other;
+
+    if (is_settling(core, guest)) {
+        /* Figures are needed all the same for a guest that is seen for the first time. */
+        if (rec->memory != 0)
+            return;
+    }
+    DL_FOREACH2 (guest->sightings, other, g_next)
+        if (other != s && guest_is_active(other->state))
+            elsewhere = true;
+    if (!guest_is_active(s->state) && elsewhere)
+        return; /* a definition that is left behind says nothing of where the guest runs */
+    if (strcmp(rec->uuid, s->uuid) != 0) {
+        job_set(&rec->uuid, s->uuid);
+        changed = true;
+    }
+    if (strcmp(rec->host, s->host->rec->name) != 0 && !elsewhere) {
+        if (*rec->host != '\0')
+            site_event(core, RM_EVENT_KIND__MOVED, "worker", s->host->rec->name, rec->name,
+                       "seen on %s, was on %s", s->host->rec->name, rec->host);
+        job_set(&rec->host, s->host->rec->name);
+        changed = true;
+    }
+    if (rec->state != s->state || rec->memory != s->memory || rec->vcpus != s->vcpus) {
+        rec->state = s->state;
+        rec->memory = s->memory;
+        rec->vcpus = s->vcpus;
+        changed = true;
+    }
+    if (changed || !guest->stored) {
+        rec->seen_at = core->wall;
+        guest_write(core, guest);
+    }
+}
+
+void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory)
+{
+    struct sighting *s;
+
+    if (host->reachable && !inventory->reachable)
+        host->lost_at = core->now;
+    host->reachable = inventory->reachable;
+    free(host->text);
+    host->text = *inventory->text != '\0' ? strdup(inventory->text) : NULL;
+    if (!inventory->reachable)
+        return; /* what was seen last stays: the guests have not gone because nobody answers */
+    host->seen = true;
+    if (host->rec->memory != inventory->memory || host->rec->vcpus != inventory->vcpus) {
+        host->rec->memory = inventory->memory;
+        host->rec->vcpus = inventory->vcpus;
+        host_changed(core, host);
+    }
+    /* A guest that has just been moved here by a job may not be in this inventory yet, and one that has just left may
+     * still be: those sightings stay as the job's end made them. */
+    for (struct sighting *next = host->sightings; next != NULL;) {
+        s = next;
+        next = s->h_next;
+        if (s->guest->job == NULL && is_settling(core, s->guest))
+            continue;
+        drop_sighting(s);
+    }
+    for (size_t i = 0; i < inventory->n_domains; i++) {
+        const RmDomain *domain = inventory->domains[i];
+        struct guest *guest;
+        if (!conf_name_is_valid(domain->name))
+            continue; /* a name that no noderange could carry; the worker's inventory still counts its memory */
+        guest = guest_make(core, domain->name);
+        if (guest == NULL)
+            return;
+        if (guest->job == NULL && is_settling(core, guest)) {
+            const struct sighting *known = sight_at(guest, host);
+            if (known != NULL || strcmp(guest->rec->host, host->rec->name) != 0)
+                continue;
+        }
+        s = add_sighting(core, host, guest, domain->uuid, domain->state, domain->memory,
+                         domain->vcpus);
+        if (s == NULL)
+            return;
+        s->migrating = domain->migrating;
+    }
+    DL_FOREACH2 (host->sightings, s, h_next) {
+        believe(core, s->guest, s);
+        look_for_doubles(core, s->guest);
+    }
+    core->assign = true;
+}
+
+void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to)
+{
+    struct sighting *s, *next;
+    RmGuestState state = RM_GUEST_STATE__GUEST_RUNNING;
+
+    DL_FOREACH_SAFE2 (guest->sightings, s, next, g_next) {
+        if (s->host == from || s->host == to) {
+            if (s->host == from && s->state == RM_GUEST_STATE__GUEST_PAUSED)
+                state = s->state;
+            drop_sighting(s);
+        }
+    }
+    add_sighting(core, to, guest, guest->rec->uuid, state, guest->rec->memory, guest->rec->vcpus);
+}
+
+struct host *sight_place(struct core *core, struct guest *guest, char *why, size_t size)
+{
+    struct sighting *s, *active = NULL;
+    unsigned n = 0;
+
+    if (guest->settled_at != 0 && is_settling(core, guest) && guest->job == NULL) {
+        struct host *host = host_find(core, guest->rec->host);
+        if (host != NULL && guest_is_active(guest->rec->state))
+            return host;
+    }
+    DL_FOREACH2 (guest->sightings, s, g_next) {
+        if (guest_is_active(s->state)) {
+            active = s;
+            n++;
+        }
+    }
+    if (n == 1)
+        return active->host;
+    if (n > 1) {
+        snprintf(why, size, "runs on %s and on %s: stop one of them by hand first",
+                 guest->sightings->host->rec->name, active->host->rec->name);
+        return NULL;
+    }
+    if (guest->sightings != NULL) {
+        s = guest->sightings;
+        snprintf(why, size, "is %s on %s; only a guest that is active can be moved live",
+                 guest_state_name(s->state), s->host->rec->name);
+        if (s->state == RM_GUEST_STATE__GUEST_INCOMING)
+            snprintf(why, size, "is just being moved to %s by somebody else", s->host->rec->name);
+        return NULL;
+    }
+    struct host *last = *guest->rec->host != '\0' ? host_find(core, guest->rec->host) : NULL;
+    if (last != NULL && (last->session == NULL || !last->reachable))
+        snprintf(why, size, "Cannot communicate via libvirt to %s, where it was last seen%s%s",
+                 last->rec->name, last->text != NULL ? ": " : "",
+                 last->text != NULL ? last->text : "");
+    else
+        snprintf(why, size, "no hypervisor that a worker serves has it");
+    return NULL;
+}
+
+/* ---- the vm table */
+
+const char *sight_table_host(struct core *core, const char *name)
+{
+    const struct table *vm = table_find("vm");
+    RmRow *row;
+
+    if (table_row_get(core->store, vm, name, core->arena, &row) < 0)
+        return NULL;
+    return table_cell(row, table_column(vm, "host"));
+}
+
+int sight_mend_table(struct core *core, struct guest *guest, const struct host *host,
+                     const char *who)
+{
+    const struct table *vm = table_find("vm");
+    const char *old = sight_table_host(core, guest->rec->name);
+    int r;
+
+    if (old != NULL && strcmp(old, host->rec->name) == 0)
+        return 0;
+    /* A job's own result needs no event of its own; a mended table does. A row that never was is not wrong. */
+    if (who != NULL) {
+        if (old == NULL)
+            return 0;
+        site_event(core, RM_EVENT_KIND__TABLE_MENDED, who, host->rec->name, guest->rec->name,
+                   "vm.host said %s, the guest runs on %s", old, host->rec->name);
+    }
+    r = table_row_set(core->store, vm, guest->rec->name, table_column(vm, "host"),
+                      host->rec->name);
+    if (r < 0)
+        core_fail(core, r, "vm table");
+    return 1;
+}

@@ -1,0 +1,341 @@
+/* state.h - what the broker holds in memory: live jobs, guests, hosts, sessions, batches, followers
+ *
+ * Inside broker/ only. Everything here is either rebuilt from the store at start (jobs, guests, hosts, batches) or
+ * told anew by the peers (sessions, inventories, followers). Only the owner named at a field changes it. */
+#ifndef BROKER_STATE_H
+#define BROKER_STATE_H
+
+#define HASH_NONFATAL_OOM 1
+
+#include "broker/core.h"
+#include "conf/env.h"
+#include "conf/log.h"
+#include "store/noderange.h"
+#include "store/record.h"
+#include "store/table.h"
+#include "wire/job.h"
+#include "wire/msg.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+enum {
+    STATE_STATES = 10,       /* RmState values */
+    STATE_FINISHED_MAX = 65536, /* finished jobs that followers can be told of without reading the store */
+    STATE_FOLLOWERS_MAX = 10000,
+    STATE_OUT_MAX = 256 * 1024 * 1024, /* bytes that wait to be sent at the end of one turn */
+};
+
+struct job {
+    uint64_t id;
+    RmJob *ask;              /* as submitted; owned, from malloc */
+    RmLive live;             /* as on disk; its strings are owned by the job (see job_set) */
+    struct guest *guest;
+    struct host *source;
+    struct host *destination; /* NULL until chosen */
+    struct batch *batch;
+    RmStats stats;           /* of the running try; volatile */
+    const char *phase;       /* static */
+    char *why;               /* why it waits, for people; owned, may be NULL; volatile */
+    uint64_t changed;        /* core->version of its last change */
+    usec_t ready_at;         /* WAITING: when it is queued again, USEC_NEVER = paused */
+    usec_t order_at;         /* CANCELLING: when the wish is repeated; ASSIGNED: never */
+    usec_t settle_at;        /* DOUBT: when somebody is asked (again) */
+    uint64_t settler;        /* session that was asked; 0 = none */
+    bool definition;         /* the destination had a definition before */
+    UT_hash_handle hh;       /* core->jobs by id */
+    struct job *q_prev, *q_next; /* source->queue (QUEUED) or core->waiting (WAITING) or core->doubt (DOUBT) */
+    struct job *s_prev, *s_next; /* source->leaving: every live job away from it */
+    struct job *d_prev, *d_next; /* destination->coming: every live job to it */
+    struct job *r_prev, *r_next; /* core->recent: the last changed first */
+};
+
+/* A domain as one hypervisor shows it. */
+struct sighting {
+    struct guest *guest;
+    struct host *host;
+    char uuid[40];
+    RmGuestState state;
+    uint64_t memory;
+    unsigned vcpus;
+    bool migrating;
+    bool counted;              /* its memory is part of host->used */
+    struct sighting *g_prev, *g_next; /* guest->sightings */
+    struct sighting *h_prev, *h_next; /* host->sightings */
+};
+
+struct guest {
+    RmGuest *rec;              /* as on disk; owned, from malloc */
+    struct job *job;           /* the live one, or NULL */
+    struct sighting *sightings;
+    usec_t settled_at;         /* when its last job ended: inventories that were taken before are passed over */
+    usec_t double_at;          /* seen running on two hosts since; 0 = not */
+    bool double_told;
+    bool stored;               /* rec is in the store; false: known from inventories only */
+    UT_hash_handle hh;         /* core->guests by name */
+};
+
+struct host {
+    RmHost *rec;               /* as on disk; owned */
+    bool dirty;                /* rec changed in this turn */
+    struct session *session;   /* NULL: no worker serves it */
+    usec_t lost_at;            /* since when; the start of the broker at first */
+    bool reachable;            /* its hypervisor answers its worker */
+    bool seen;                 /* an inventory came in this session */
+    char *text;                /* why it does not answer; owned */
+    uint64_t inventory;        /* sequence of the newest inventory */
+    struct sighting *sightings;
+    unsigned active;           /* sightings that are active */
+    uint64_t used;             /* bytes of its active guests, but for those that `promised` counts */
+    unsigned used_vcpus;
+    uint64_t promised;         /* bytes of guests that live jobs bring here */
+    unsigned promised_vcpus;
+    struct job *queue;         /* QUEUED, by priority and id */
+    struct job *leaving;       /* all live jobs away from here */
+    struct job *coming;        /* all live jobs with this destination */
+    unsigned n_queued, n_waiting, n_doubt, n_out, n_in; /* n_out, n_in: active migrations */
+    unsigned slots;
+    unsigned credit;           /* assignments that its worker will take now */
+    uint64_t number;           /* of the last assignment in this session */
+    bool evacuating;           /* live jobs of an evacuation leave it */
+    UT_hash_handle hh;         /* core->hosts by name */
+};
+
+struct session {
+    uint64_t id;
+    uint64_t instance;
+    struct net_peer peer;
+    char *machine, *version;   /* owned */
+    uint32_t pid;
+    usec_t connected_wall;
+    usec_t heard_at, heard_wall;
+    uint64_t heard;            /* RmPull.sent of the newest pull */
+    bool answer;               /* a pull came in this turn: confirm it */
+    unsigned tasks;
+    struct session *prev, *next;
+};
+
+struct batch {
+    RmBatch *rec;
+    uint64_t counts[STATE_STATES]; /* its jobs by state, all of them */
+    uint64_t live;
+    UT_hash_handle hh;
+};
+
+struct follower {
+    struct net_peer peer;
+    uint64_t tag;
+    uint64_t *ids;             /* owned, sorted; NULL: see batch and host */
+    size_t n_ids;
+    uint64_t batch;            /* 0 = any */
+    struct host *host;         /* NULL = any */
+    uint64_t version;
+    usec_t until;              /* answered then in any case */
+    usec_t not_before;         /* and no sooner than this */
+    struct follower *prev, *next;
+};
+
+struct out {
+    struct net_peer peer;
+    uint8_t *frame;            /* owned */
+    size_t length;
+    struct out *next;
+};
+
+struct note {
+    int level;
+    char *text;
+    struct note *next;
+};
+
+struct finished {
+    uint64_t version;
+    uint64_t id, batch;
+    struct host *source;
+};
+
+struct core {
+    const struct conf_broker *conf;
+    struct store *store;
+    usec_t now, wall;
+    uint64_t epoch;
+    usec_t started_wall;
+    usec_t started_at;
+    struct arena *arena;       /* of one input or tick */
+    int failed;                /* a store error in this turn: the commit will fail with it */
+    struct rm_err failure;
+    struct job *jobs;          /* uthash by id */
+    struct job *waiting;       /* WAITING by ready_at */
+    struct job *doubt;         /* DOUBT */
+    struct job *recent;        /* all live jobs, the last changed first */
+    struct guest *guests;
+    struct host *hosts;
+    struct batch *batches;
+    struct session *sessions;
+    uint64_t last_session;
+    unsigned n_active;         /* active migrations of the whole site */
+    uint64_t version;          /* counts changes, for followers */
+    struct finished *finished; /* ring of STATE_FINISHED_MAX */
+    uint64_t n_finished;       /* since the start */
+    struct follower *followers;
+    unsigned n_followers;
+    struct out *outs, **outs_end, *sent;
+    size_t out_bytes;
+    struct note *notes, **notes_end, *told;
+    bool assign;               /* something changed that may let a job start */
+    usec_t order_at;           /* when wishes are repeated */
+    usec_t trim_at;
+    usec_t check_at;           /* hosts that stay away */
+    struct host *turn;         /* whose queue is looked at first */
+    struct log_limit denied;
+    struct noderange exclude;
+};
+
+static inline bool peer_is(const struct net_peer *a, const struct net_peer *b)
+{
+    return a->socket == b->socket && a->route_length == b->route_length &&
+           memcmp(a->route, b->route, a->route_length) == 0;
+}
+
+/* ---- core.c */
+
+/* A record could not be written: the turn will fail. */
+void core_fail(struct core *core, int r, const char *what);
+void core_note(struct core *core, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Queues a message for the end of the turn; packed at once. */
+void core_send(struct core *core, const struct net_peer *peer, uint64_t tag, RmMessage *message);
+
+struct host *host_find(struct core *core, const char *name);
+struct host *host_make(struct core *core, const char *name); /* NULL: no memory (the turn fails) */
+void host_changed(struct core *core, struct host *host);     /* its record is written at the end of the turn */
+struct guest *guest_find(struct core *core, const char *name);
+struct guest *guest_make(struct core *core, const char *name);
+void guest_write(struct core *core, struct guest *guest);
+struct job *job_find(struct core *core, uint64_t id);
+struct batch *batch_find(struct core *core, uint64_t id);
+
+/* An event that concerns no job. */
+void site_event(struct core *core, RmEventKind kind, const char *who, const char *host,
+                const char *guest, const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* ---- job life: life.c */
+
+/* The one function that moves a job: asserts the table, writes record and event, keeps every index true. who: name of whoever did it.
+ * text (may be NULL) goes into the event and, when it says why a job failed or waits, into the record. Set the fields of job->live
+ * that go with the move before. After a move to a final state the job is gone: use job_finish() for those. */
+void job_move(struct core *core, struct job *job, RmEventKind event, const char *who,
+              const char *text);
+
+/* The same into a final state; fills the result from report (may be NULL). The job is freed. */
+struct ending {
+    const char *text;
+    const RmReport *report;
+    bool locked;
+    bool already;
+    struct host *place;    /* where the guest is now; NULL: as the record says */
+};
+void job_finish(struct core *core, struct job *job, RmEventKind event, const char *who,
+                const struct ending *ending);
+
+/* An event that moves nothing. */
+void job_note(struct core *core, struct job *job, const char *who, const char *text);
+
+/* Sets or changes the destination (NULL: none) with everything that is promised there. Memory only. */
+void job_set_destination(struct core *core, struct job *job, struct host *host);
+void job_set(char **field, const char *text); /* owned string of live */
+void job_why(struct core *core, struct job *job, const char *text); /* volatile; tells followers */
+void job_touch(struct core *core, struct job *job); /* followers are told */
+
+/* Makes a job from what was asked (taken; from malloc). destination may be NULL. */
+struct job *job_submit(struct core *core, RmJob *ask, struct guest *guest, struct host *source,
+                       struct host *destination, struct batch *batch);
+/* From the store, at start. Takes both. */
+int job_restore(struct core *core, RmJob *ask, RmLive *live);
+void job_free(struct core *core, struct job *job);
+
+/* ---- session.c: workers */
+void session_input(struct core *core, const struct net_peer *peer, char *const *hosts,
+                   const RmMessage *message);
+void session_tick(struct core *core);
+usec_t session_deadline(const struct core *core);
+void session_end(struct core *core, struct session *session, const char *why);
+struct session *session_of_peer(struct core *core, const struct net_peer *peer);
+/* The host lost its worker, or its worker forgot it: what it had in hand is in doubt. */
+void session_lose_job(struct core *core, struct job *job, const char *why, usec_t settle_in);
+
+/* ---- sightings and inventories: sight.c */
+void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory);
+void sight_clear(struct core *core, struct host *host);
+/* The guest was moved by a job: shown at its destination before the next inventory comes. */
+void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to);
+/* Where the guest is: the host that shows it active, or NULL with a text why there is none or not one. */
+struct host *sight_place(struct core *core, struct guest *guest, char *why, size_t size);
+const struct sighting *sight_at(const struct guest *guest, const struct host *host);
+/* vm.host of the table against the truth: 1 when it was wrong and was mended, 0 when right or nothing is known. */
+int sight_mend_table(struct core *core, struct guest *guest, const struct host *host,
+                     const char *who);
+/* The table's vm.host as it stands, in the arena, or NULL. */
+const char *sight_table_host(struct core *core, const char *name);
+
+/* ---- report.c: what workers say of jobs */
+void report_input(struct core *core, struct session *session, const RmReport *report);
+
+/* ---- recover.c: jobs in doubt */
+void recover_tick(struct core *core);
+usec_t recover_deadline(const struct core *core);
+
+/* ---- queue.c: which job starts */
+void queue_insert(struct host *host, struct job *job);
+void queue_remove(struct host *host, struct job *job);
+void queue_tick(struct core *core);
+usec_t queue_deadline(const struct core *core);
+/* Why the next job of the host waits; "" when nothing waits. */
+const char *queue_why(struct core *core, struct host *host);
+
+/* ---- place.c: where a guest can go */
+bool place_usable(struct core *core, const struct host *host, char *why, size_t size);
+bool place_fits(struct core *core, const struct guest *guest, const struct host *host, char *why,
+                size_t size);
+uint64_t place_free(const struct host *host); /* bytes */
+/* The best host of the list (n = 0: any open one) but source and the unfit ones; NULL with why. */
+struct place_ask {
+    struct guest *guest;
+    struct host *source;
+    struct host *const *to;
+    size_t n_to;
+    char *const *unfit;
+    size_t n_unfit;
+    struct host *const *never; /* being emptied */
+    size_t n_never;
+    struct host *chosen;       /* answer of place_joint() */
+    char why[512];
+};
+struct host *place_choose(struct core *core, struct place_ask *ask);
+/* All together: places the big ones first; what one takes the next cannot have. Fills chosen and why. Returns how many
+ * have no place. */
+size_t place_joint(struct core *core, struct place_ask *asks, size_t n);
+/* A new destination for a job after a try; NULL: there is none. */
+struct host *place_again(struct core *core, struct job *job, char *why, size_t size);
+
+/* ---- request.c: clients */
+void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
+                   const RmRequest *request);
+
+/* ---- follow.c */
+void follow_request(struct core *core, const struct net_peer *peer, uint64_t tag,
+                    const RmFollow *follow);
+void follow_tick(struct core *core);
+usec_t follow_deadline(const struct core *core);
+void follow_finished(struct core *core, const struct job *job);
+
+/* ---- status.c: records and memory as people see them; all in core->arena */
+RmJobView *status_job(struct core *core, const struct job *job);
+RmJobView *status_finished(struct core *core, uint64_t id); /* NULL: no such result */
+RmHostView *status_host(struct core *core, struct host *host);
+RmWorkerView *status_worker(struct core *core, const struct session *session);
+
+#endif
