@@ -1,7 +1,8 @@
 /* client.h - ask the broker: one request, one answer, with time-out and retry
  *
- * A request that changes something carries a token; when no answer comes it is sent again with the same token,
- * over a new connection, and the broker carries it out once. */
+ * A request that changes something carries a token; when no answer comes it is sent again with the
+ * same token, over a new connection, and the broker carries it out once. SIGINT, SIGTERM and SIGHUP
+ * end every wait. */
 #ifndef SUBMIT_CLIENT_H
 #define SUBMIT_CLIENT_H
 
@@ -16,10 +17,31 @@ int client_new(const struct conf_client *conf, const char *command, struct clien
                struct rm_err *err);
 void client_free(struct client *client);
 
-/* Fills version, command and (when the ask changes something) token, sends, waits for at most the settings' timeout
- * beyond `hold_for` (how long the broker may hold the answer back). The reply lives in the arena. Errors: -ETIMEDOUT (broker not reached; err says the
- * endpoint and what is known of why), -EACCES (key refused), -EINTR (SIGINT came). */
+/* Fills version, command and (when the ask changes something) token, sends, waits for at most the
+ * settings' timeout beyond `hold_for` (how long the broker may hold the answer back). The reply
+ * lives in the arena. Errors: -ETIMEDOUT (broker not reached; err says the endpoint and what is
+ * known of why), -EACCES (key refused), -EINTR (a signal came; client_signal() says which). */
 int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
                RmReply **ret_reply, struct rm_err *err);
+
+/* The same for who has only one question: what went wrong, here or there, is printed as `Error:
+ * TEXT`. Returns the exit code so far: EXIT_OK, or EXIT_SOME_FAILED with a reply to be looked at;
+ * otherwise *ret_reply is NULL. */
+int client_question(struct client *client, RmRequest *request, struct arena *arena,
+                    RmReply **ret_reply);
+
+/* From now on one ask gives up after this long at most. */
+void client_be_brief(struct client *client, usec_t timeout);
+
+/* Waits, or -EINTR when a signal came. */
+int client_sleep(struct client *client, usec_t wait_for);
+
+/* The exit code for an error of this module. */
+int client_code(const struct client *client, int r);
+
+/* The last signal; 0 = none came. */
+int client_signal(const struct client *client);
+
+const char *client_endpoint(const struct client *client);
 
 #endif

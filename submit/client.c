@@ -1,0 +1,295 @@
+/* client.c - ask the broker: one request, one answer, with time-out and retry */
+#include "submit/client.h"
+
+#include "conf/env.h"
+#include "conf/service.h"
+#include "conf/unit.h"
+#include "submit/out.h"
+#include "wire/net.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TOKEN = 16 }; /* bytes */
+
+/* The first time that nothing is heard for this long, the request is sent again; then twice as
+ * long. */
+#define RESEND_IN (2 * USEC_PER_SEC)
+
+/* A frame that the socket did not take is offered again. */
+#define OFFER_IN (100 * USEC_PER_MSEC)
+
+struct client {
+    struct net *net;
+    char *endpoint;
+    char *command; /* as typed; goes into the history */
+    usec_t timeout;
+    uint64_t tag; /* of the last request */
+    int signals;  /* signalfd */
+    int signal;   /* the last one that came */
+};
+
+int client_new(const struct conf_client *conf, const char *command, struct client **ret_client,
+               struct rm_err *err)
+{
+    struct client *client = calloc(1, sizeof(*client));
+    if (!client)
+        return rm_fail(err, -ENOMEM, "no memory");
+    client->signals = -1;
+    client->timeout = conf->timeout;
+    client->endpoint = strdup(conf->broker);
+    client->command = strdup(command);
+    int r = -ENOMEM;
+    if (!client->endpoint || !client->command) {
+        rm_fail(err, r, "no memory");
+        goto fail;
+    }
+    client->signals = r = service_signals();
+    if (r < 0) {
+        rm_fail(err, r, "signals: %s", strerror(-r));
+        goto fail;
+    }
+    r = net_connect(conf->broker, conf->key_file, conf->server_key, &client->net, err);
+    if (r < 0)
+        goto fail;
+    *ret_client = client;
+    return 0;
+fail:
+    client_free(client);
+    return r;
+}
+
+void client_free(struct client *client)
+{
+    if (!client)
+        return;
+    net_free(client->net);
+    if (client->signals >= 0)
+        close(client->signals);
+    free(client->endpoint);
+    free(client->command);
+    free(client);
+}
+
+void client_be_brief(struct client *client, usec_t timeout)
+{
+    if (client->timeout > timeout)
+        client->timeout = timeout;
+}
+
+int client_signal(const struct client *client)
+{
+    return client->signal;
+}
+
+const char *client_endpoint(const struct client *client)
+{
+    return client->endpoint;
+}
+
+static bool changes_something(RmRequest__AskCase ask)
+{
+    switch (ask) {
+    case RM_REQUEST__ASK_SUBMIT:
+    case RM_REQUEST__ASK_EVACUATE:
+    case RM_REQUEST__ASK_CANCEL:
+    case RM_REQUEST__ASK_RETRY:
+    case RM_REQUEST__ASK_RELEASE:
+    case RM_REQUEST__ASK_PAUSE:
+    case RM_REQUEST__ASK_RESUME:
+    case RM_REQUEST__ASK_HOST_CHANGE:
+    case RM_REQUEST__ASK_RECONCILE:
+    case RM_REQUEST__ASK_TABLE_RESTORE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int pack_request(struct client *client, RmRequest *request, uint8_t token[static TOKEN],
+                        uint8_t **ret_frame, size_t *ret_length)
+{
+    request->version = (char *)service_version();
+    request->command = client->command;
+    if (changes_something(request->ask_case)) {
+        for (size_t i = 0; i < TOKEN; i += sizeof(uint64_t)) {
+            uint64_t n = env_random(env_system());
+            memcpy(token + i, &n, sizeof(n));
+        }
+        request->token = (ProtobufCBinaryData){.data = token, .len = TOKEN};
+    }
+    RmMessage message = RM_MESSAGE__INIT;
+    message.tag = ++client->tag;
+    message.body_case = RM_MESSAGE__BODY_REQUEST;
+    message.request = request;
+    *ret_frame = msg_pack(&message, ret_length);
+    request->token = (ProtobufCBinaryData){0};
+    return *ret_frame ? 0 : -EMSGSIZE;
+}
+
+/* Looks through what has arrived. 1: the answer is there; 0: not yet. */
+static int take_answer(struct client *client, struct arena *arena, RmReply **ret_reply,
+                       struct rm_err *err)
+{
+    for (;;) {
+        struct net_frame frame;
+        int r = net_recv(client->net, NULL, &frame);
+        if (r == -EAGAIN || r == -EINTR)
+            return 0;
+        if (r < 0)
+            return rm_fail(err, r, "reading from the broker at %s: %s", client->endpoint,
+                           strerror(-r));
+        RmMessage *message;
+        r = msg_unpack(arena, frame.data, frame.length, &message, err);
+        net_frame_free(&frame);
+        if (r < 0)
+            return rm_prefix(err, r, "the answer of the broker at %s", client->endpoint);
+        if (message->body_case != RM_MESSAGE__BODY_REPLY || message->tag != client->tag)
+            continue; /* an answer that came too late for an earlier question */
+        *ret_reply = message->reply;
+        return 1;
+    }
+}
+
+/* 1: a frame may be there; 0: the time is over; -EINTR. */
+static int wait_for_answer(struct client *client, usec_t until)
+{
+    bool ready = false;
+    usec_t now = env_now(env_system());
+    int r = net_wait(client->net, &client->signals, 1, &ready, until > now ? until - now : 0);
+    if (ready) {
+        int signal = service_signal_read(client->signals);
+        if (signal > 0) {
+            client->signal = signal;
+            return -EINTR;
+        }
+    }
+    return r == -EINTR ? 0 : r;
+}
+
+static int unreachable(const struct client *client, struct rm_err *err)
+{
+    char span[UNIT_TEXT_MAX];
+    unit_duration_text(client->timeout, span);
+    return rm_fail(err, -ETIMEDOUT, "Unable to reach the broker at %s: no answer within %s",
+                   client->endpoint, span);
+}
+
+/* Sends the frame until an answer comes: again over a new connection when nothing is heard. */
+static int converse(struct client *client, const uint8_t *frame, size_t length, usec_t hold_for,
+                    struct arena *arena, RmReply **ret_reply, struct rm_err *err)
+{
+    usec_t now = env_now(env_system()), patience = RESEND_IN;
+    usec_t give_up_at = now + hold_for + client->timeout, send_at = now;
+    bool sent = false;
+    for (;;) {
+        now = env_now(env_system());
+        if (now >= give_up_at)
+            return unreachable(client, err);
+        if (now >= send_at) {
+            int r = sent ? net_reconnect(client->net, err) : 0;
+            if (r < 0)
+                return r;
+            sent = net_send(client->net, NULL, frame, length) >= 0;
+            send_at = now + (sent ? hold_for + patience : OFFER_IN);
+            patience *= sent ? 2 : 1;
+        }
+        int r = wait_for_answer(client, send_at < give_up_at ? send_at : give_up_at);
+        if (r > 0)
+            r = take_answer(client, arena, ret_reply, err);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+}
+
+int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
+               RmReply **ret_reply, struct rm_err *err)
+{
+    uint8_t token[TOKEN];
+    uint8_t *frame;
+    size_t length;
+    int r = pack_request(client, request, token, &frame, &length);
+    if (r < 0)
+        return rm_fail(err, r, "the request is longer than %d MiB", MSG_MAX / 1024 / 1024);
+    r = converse(client, frame, length, hold_for, arena, ret_reply, err);
+    if (r == -EINTR)
+        rm_fail(err, r, "interrupted");
+    free(frame);
+    return r;
+}
+
+static int reply_code(const RmReply *reply)
+{
+    switch (reply->code) {
+    case RM_CODE__CODE_OK:
+        return EXIT_OK;
+    case RM_CODE__CODE_USAGE:
+        return EXIT_USAGE;
+    case RM_CODE__CODE_TRY_AGAIN:
+        return EXIT_NO_BROKER;
+    case RM_CODE__CODE_TABLE:
+        return EXIT_TABLE;
+    case RM_CODE__CODE_NOT_PERMITTED:
+        return EXIT_NOT_PERMITTED;
+    default:
+        return EXIT_SOME_FAILED;
+    }
+}
+
+int client_question(struct client *client, RmRequest *request, struct arena *arena,
+                    RmReply **ret_reply)
+{
+    struct rm_err err = {0};
+    int r = client_ask(client, request, 0, arena, ret_reply, &err);
+    if (r >= 0) {
+        int code = reply_code(*ret_reply);
+        if (code != EXIT_OK && (*ret_reply)->text[0])
+            out_error("%s", (*ret_reply)->text);
+        if (code > EXIT_SOME_FAILED)
+            *ret_reply = NULL;
+        return code;
+    }
+    *ret_reply = NULL;
+    if (r != -EINTR)
+        out_error("%s", err.text);
+    if ((r == -EINTR || r == -ETIMEDOUT) && changes_something(request->ask_case))
+        out_note(
+            "whether this was carried out is not known: rmigrate jobs and rmigrate events tell");
+    return client_code(client, r);
+}
+
+int client_code(const struct client *client, int r)
+{
+    switch (r) {
+    case -EINTR:
+        return 128 + client->signal;
+    case -EACCES:
+    case -EPERM:
+        return EXIT_NOT_PERMITTED;
+    case -EINVAL:
+    case -EMSGSIZE:
+        return EXIT_USAGE;
+    case -ENOMEM:
+    case -EPIPE:
+    case -ENOENT:
+        return EXIT_SOME_FAILED;
+    default:
+        return EXIT_NO_BROKER;
+    }
+}
+
+int client_sleep(struct client *client, usec_t wait_for)
+{
+    struct pollfd fd = {.fd = client->signals, .events = POLLIN};
+    if (poll(&fd, 1, (int)(wait_for / USEC_PER_MSEC)) <= 0)
+        return 0;
+    int signal = service_signal_read(client->signals);
+    if (signal <= 0)
+        return 0;
+    client->signal = signal;
+    return -EINTR;
+}

@@ -1,0 +1,460 @@
+/* follow.c - stay with jobs until all of them have ended
+ *
+ * The broker answers what changed since the version that it gave last. After it was started anew
+ * its epoch differs and it tells everything again; `printed` keeps each result to one line. */
+#include "submit/follow.h"
+
+#define HASH_NONFATAL_OOM 1
+
+#include "conf/env.h"
+#include "conf/service.h"
+#include "submit/out.h"
+#include "submit/progress.h"
+#include "submit/view.h"
+#include "wire/job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* uthash says by this that there was no memory for its table. */
+#undef uthash_nonfatal_oom
+#define uthash_nonfatal_oom(element) ((element)->id = 0)
+#include <uthash.h>
+
+/* How long the broker may hold an answer back: with a terminal, whose clock goes on, and without.
+ */
+#define HOLD_DRAWING (USEC_PER_SEC / 2)
+#define HOLD_SILENT  (2 * USEC_PER_SEC)
+
+/* Between two questions, so that a thousand changes a second do not become a thousand questions. */
+#define PAUSE (100 * USEC_PER_MSEC)
+
+/* A broker that is away is missed after this long. */
+#define PATIENCE (5 * USEC_PER_SEC)
+
+enum { SETTLE_MAX = 1000 }; /* jobs in one question for what was missed */
+
+struct followed {
+    uint64_t id;
+    char *guest, *source, *destination, *text; /* owned */
+    char phase[32];
+    RmState state;
+    uint32_t attempt;
+    int percent;
+    RmStats stats; /* figures only */
+    bool printed;
+    uint64_t round; /* of the last full answer that named it */
+    UT_hash_handle hh;
+};
+
+struct follow {
+    struct client *client;
+    const struct args *args;
+    const RmSelect *what;
+    uint64_t batch;
+    uint64_t epoch, version, round;
+    struct followed *jobs; /* uthash by id */
+    uint64_t counts[PROGRESS_STATES];
+    struct progress *progress; /* NULL: not drawn */
+    usec_t began_at;
+    bool away;       /* the broker does not answer, and this was said */
+    bool cancelling; /* after Ctrl-C with --cancel-on-interrupt */
+    bool some_failed;
+};
+
+/* ---- what is known of each job */
+
+static void followed_free(struct followed *job)
+{
+    free(job->guest);
+    free(job->source);
+    free(job->destination);
+    free(job->text);
+    free(job);
+}
+
+static void forget(struct follow *f, struct followed *job)
+{
+    HASH_DEL(f->jobs, job);
+    followed_free(job);
+}
+
+static struct followed *job_of(struct follow *f, uint64_t id)
+{
+    struct followed *job;
+    HASH_FIND(hh, f->jobs, &id, sizeof(id), job);
+    if (job)
+        return job;
+    job = calloc(1, sizeof(*job));
+    if (!job)
+        return NULL;
+    job->id = id;
+    job->percent = -1;
+    HASH_ADD(hh, f->jobs, id, sizeof(job->id), job);
+    if (job->id == 0) {
+        free(job);
+        return NULL;
+    }
+    return job;
+}
+
+static int set_text(char **field, const char *text)
+{
+    if (*field && strcmp(*field, text) == 0)
+        return 0;
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+/* Percent never runs backwards within one try: a guest that writes makes work, but does not unmake
+ * what is done. */
+static void set_stats(struct followed *job, const RmJobView *view)
+{
+    int percent = view_percent(view->stats);
+    if (job->attempt != view->attempt)
+        job->percent = -1;
+    if (percent > job->percent)
+        job->percent = percent;
+    job->attempt = view->attempt;
+    if (view->stats) {
+        job->stats = *view->stats;
+        job->stats.base.n_unknown_fields = 0;
+        job->stats.base.unknown_fields = NULL;
+    }
+}
+
+static int learn(struct follow *f, struct arena *arena, const RmJobView *view,
+                 struct followed **ret_job)
+{
+    struct followed *job = job_of(f, view->job->id);
+    if (!job || set_text(&job->guest, view->job->guest) < 0 ||
+        set_text(&job->source, view->source) < 0 ||
+        set_text(&job->destination, view_destination(arena, view)) < 0 ||
+        set_text(&job->text, view->text) < 0)
+        return -ENOMEM;
+    snprintf(job->phase, sizeof(job->phase), "%s", view->phase);
+    job->state = view->state;
+    job->round = f->round;
+    set_stats(job, view);
+    *ret_job = job;
+    return 0;
+}
+
+/* ---- results */
+
+static void print_result(struct follow *f, struct arena *arena, const RmJobView *view)
+{
+    bool good = view_is_good(view);
+    const char *text = view_result(arena, view, f->args->verbose);
+    if (!text)
+        text = job_state_name(view->state);
+    if (!good)
+        f->some_failed = true;
+    if (f->args->json) {
+        struct json json = {.file = stdout};
+        json_open(&json, NULL, '{');
+        json_bool(&json, "ok", good);
+        json_text(&json, "result", text);
+        view_json(&json, view);
+        json_close(&json, '}');
+        fputc('\n', stdout);
+    } else if (good)
+        out_result(view->job->guest, text);
+    else
+        out_failure(view->job->guest, text);
+}
+
+static int compare_finished(const void *a, const void *b)
+{
+    const RmJobView *x = *(RmJobView *const *)a, *y = *(RmJobView *const *)b;
+    if (x->finished_at != y->finished_at)
+        return x->finished_at < y->finished_at ? -1 : 1;
+    return x->job->id < y->job->id ? -1 : x->job->id > y->job->id;
+}
+
+/* Takes over what an answer says of jobs, and prints those that ended. */
+static int take_jobs(struct follow *f, struct arena *arena, const RmReply *reply)
+{
+    RmJobView **ended = arena_alloc(arena, (reply->n_jobs + 1) * sizeof(RmJobView *));
+    size_t n = 0;
+    if (!ended)
+        return -ENOMEM;
+    for (size_t i = 0; i < reply->n_jobs; i++) {
+        RmJobView *view = reply->jobs[i];
+        struct followed *job;
+        if (!view->job || view->job->id == 0)
+            continue;
+        int r = learn(f, arena, view, &job);
+        if (r < 0)
+            return r;
+        if (job_is_final(view->state) && !job->printed) {
+            ended[n++] = view;
+            job->printed = true;
+        }
+    }
+    if (n == 0)
+        return 0;
+    qsort(ended, n, sizeof(RmJobView *), compare_finished);
+    progress_clear(f->progress);
+    for (size_t i = 0; i < n; i++)
+        print_result(f, arena, ended[i]);
+    return out_is_sound() ? 0 : -EPIPE;
+}
+
+/* ---- drawing */
+
+static struct progress_sum sum_of(const struct follow *f)
+{
+    struct progress_sum sum = {.batch = f->batch};
+    memcpy(sum.counts, f->counts, sizeof(sum.counts));
+    sum.elapsed = env_now(env_system()) - f->began_at;
+    return sum;
+}
+
+static void draw(struct follow *f, struct arena *arena)
+{
+    if (!f->progress)
+        return;
+    struct progress_job *jobs = arena_alloc(arena, (HASH_COUNT(f->jobs) + 1) * sizeof(*jobs));
+    size_t n = 0;
+    for (struct followed *job = f->jobs; jobs && job; job = job->hh.next)
+        if (!job_is_final(job->state))
+            jobs[n++] = (struct progress_job){.id = job->id,
+                                              .guest = job->guest,
+                                              .source = job->source,
+                                              .destination = job->destination,
+                                              .phase = job->phase,
+                                              .text = job->text,
+                                              .state = job->state,
+                                              .percent = job->percent,
+                                              .total = job->stats.total,
+                                              .remaining = job->stats.remaining,
+                                              .rate = job->stats.rate,
+                                              .dirty_rate = job->stats.dirty_rate,
+                                              .iterations = job->stats.iterations};
+    struct progress_sum sum = sum_of(f);
+    progress_draw(f->progress, jobs, n, &sum);
+}
+
+/* ---- the broker */
+
+static void count(struct follow *f, const RmReply *reply)
+{
+    memset(f->counts, 0, sizeof(f->counts));
+    for (size_t i = 0; i < reply->n_tallies; i++) {
+        int state = (int)reply->tallies[i]->state;
+        if (state > 0 && state < PROGRESS_STATES)
+            f->counts[state] += reply->tallies[i]->count;
+    }
+    if (!f->what->all)
+        return;
+    for (struct followed *job = f->jobs; job;
+         job = job->hh.next) /* tallies of `all` know only live ones */
+        if (job->printed && (int)job->state < PROGRESS_STATES)
+            f->counts[job->state]++;
+}
+
+static bool is_over(const struct follow *f)
+{
+    for (int state = 1; state < PROGRESS_STATES; state++)
+        if (f->counts[state] > 0 && !job_is_final((RmState)state))
+            return false;
+    return true;
+}
+
+/* Jobs that an answer with everything does not name, or that nobody said the end of though all is
+ * over: how did they end? */
+static int ask_for_missed(struct follow *f, struct arena *arena, bool over)
+{
+    uint64_t ids[SETTLE_MAX];
+    size_t n = 0;
+    for (struct followed *job = f->jobs; job && n < SETTLE_MAX; job = job->hh.next)
+        if (!job->printed && (over || job->round != f->round))
+            ids[n++] = job->id;
+    if (n == 0)
+        return 0;
+    RmSelect what = RM_SELECT__INIT;
+    what.jobs = ids;
+    what.n_jobs = n;
+    RmListJobs list = RM_LIST_JOBS__INIT;
+    list.what = &what;
+    list.limit = SETTLE_MAX;
+    list.finished = true;
+    RmRequest request = RM_REQUEST__INIT;
+    request.ask_case = RM_REQUEST__ASK_LIST_JOBS;
+    request.list_jobs = &list;
+    RmReply *reply;
+    struct rm_err err = {0};
+    int r = client_ask(f->client, &request, 0, arena, &reply, &err);
+    if (r < 0)
+        return r;
+    r = take_jobs(f, arena, reply);
+    for (size_t i = 0; r == 0 && i < n;
+         i++) { /* the broker does not know it: nothing will be heard of it */
+        struct followed *job;
+        HASH_FIND(hh, f->jobs, &ids[i], sizeof(ids[i]), job);
+        if (job && !job->printed && (over || job->round != f->round))
+            forget(f, job);
+    }
+    return r < 0 ? r : 1;
+}
+
+static int ask_once(struct follow *f, struct arena *arena, RmReply **ret_reply, struct rm_err *err)
+{
+    RmFollow follow = RM_FOLLOW__INIT;
+    follow.what = (RmSelect *)f->what;
+    follow.epoch = f->epoch;
+    follow.version = f->version;
+    follow.wait_for = f->progress ? HOLD_DRAWING : HOLD_SILENT;
+    RmRequest request = RM_REQUEST__INIT;
+    request.ask_case = RM_REQUEST__ASK_FOLLOW;
+    request.follow = &follow;
+    return client_ask(f->client, &request, follow.wait_for, arena, ret_reply, err);
+}
+
+/* 1: all are over; 0: go on; -ETIMEDOUT: the broker is away, go on all the same; otherwise the end.
+ */
+static int turn(struct follow *f, struct arena *arena, struct rm_err *err)
+{
+    RmReply *reply;
+    int r = ask_once(f, arena, &reply, err);
+    if (r < 0)
+        return r;
+    if (reply->code == RM_CODE__CODE_TRY_AGAIN)
+        return rm_fail(err, -ETIMEDOUT, "%s", reply->text);
+    if (reply->code != RM_CODE__CODE_OK && reply->code != RM_CODE__CODE_SOME_FAILED)
+        return rm_fail(err, reply->code == RM_CODE__CODE_NOT_PERMITTED ? -EPERM : -EINVAL, "%s",
+                       reply->text);
+    if (reply->text[0] && f->version == 0 && reply->n_jobs == 0 && reply->n_tallies == 0)
+        return rm_fail(err, -ENOENT, "%s", reply->text);
+    bool whole = f->version == 0 || reply->epoch != f->epoch;
+    f->round += whole;
+    f->epoch = reply->epoch;
+    f->version = reply->version;
+    f->away = false;
+    client_be_brief(f->client, PATIENCE);
+    r = take_jobs(f, arena, reply);
+    if (r < 0)
+        return r;
+    count(f, reply);
+    bool over = is_over(f);
+    while ((whole || over) && (r = ask_for_missed(f, arena, over)) > 0)
+        ;
+    if (r < 0)
+        return r;
+    count(f, reply);
+    return over;
+}
+
+static void say_away(struct follow *f)
+{
+    if (f->away)
+        return;
+    f->away = true;
+    progress_clear(f->progress);
+    out_note("the broker does not answer, waiting for it; the jobs go on");
+}
+
+/* ---- Ctrl-C */
+
+static void say_goodbye(const struct follow *f)
+{
+    if (f->batch)
+        out_note("interrupted; the jobs go on: rmigrate wait %" PRIu64, f->batch);
+    else
+        out_note("interrupted; the jobs go on: rmigrate watch");
+}
+
+/* True when it goes on, to see how the jobs end. */
+static bool cancel_all(struct follow *f)
+{
+    RmSelect what = *f->what;
+    what.reason = (char *)"interrupted";
+    RmRequest request = RM_REQUEST__INIT;
+    request.ask_case = RM_REQUEST__ASK_CANCEL;
+    request.cancel = &what;
+    struct arena *arena = arena_new(0);
+    RmReply *reply;
+    struct rm_err err = {0};
+    out_note("interrupted: cancelling; once more to leave at once");
+    int r = arena ? client_ask(f->client, &request, 0, arena, &reply, &err) : -ENOMEM;
+    f->cancelling = r >= 0;
+    if (r < 0)
+        out_error("could not cancel: %s", r == -ENOMEM ? "no memory" : err.text);
+    else if (reply->code != RM_CODE__CODE_OK && reply->text[0])
+        out_error("%s", reply->text);
+    arena_free(arena);
+    return r >= 0;
+}
+
+/* ---- all of it */
+
+/* Returns 1 when all are over, else a negative errno. */
+static int follow_on(struct follow *f, struct rm_err *err)
+{
+    int r = 0;
+    while (r == 0) {
+        struct arena *arena = arena_new(0);
+        r = arena ? turn(f, arena, err) : rm_fail(err, -ENOMEM, "no memory");
+        if (r == -ETIMEDOUT && (f->batch || f->version)) {
+            say_away(f);
+            r = 0;
+        }
+        if (r == 0) {
+            draw(f, arena);
+            r = client_sleep(f->client, f->away ? 5 * PAUSE : PAUSE);
+        }
+        arena_free(arena);
+        if (r == -EINTR && f->args->cancel_on_interrupt && !f->cancelling) {
+            progress_clear(f->progress);
+            r = cancel_all(f) ? 0 : -EINTR;
+        }
+    }
+    return r;
+}
+
+static int exit_code(struct follow *f, int r, const struct rm_err *err)
+{
+    int signal = client_signal(f->client);
+    if (r == -EINTR && !f->cancelling)
+        say_goodbye(f);
+    if (r == -EPIPE)
+        say_goodbye(f); /* out_is_sound() has said what is wrong */
+    else if (r < 0 && r != -EINTR)
+        out_error("%s", err->text);
+    if (signal && (r == -EINTR || f->cancelling))
+        return client_code(f->client, -EINTR);
+    return r < 0 ? client_code(f->client, r) : f->some_failed ? EXIT_SOME_FAILED : EXIT_OK;
+}
+
+int follow_jobs(struct client *client, const struct args *args, const RmSelect *what,
+                uint64_t batch)
+{
+    struct follow f = {.client = client, .args = args, .what = what, .batch = batch};
+    struct rm_err err = {0};
+    if (batch) /* the broker was there a moment ago */
+        client_be_brief(client, PATIENCE);
+    f.began_at = env_now(env_system());
+    f.progress = progress_new();
+    int r = follow_on(&f, &err);
+    struct progress_sum sum = sum_of(&f);
+    if (r >= 0)
+        progress_end(f.progress, &sum);
+    else
+        progress_clear(f.progress);
+    int code = exit_code(&f, r, &err);
+    struct followed *job, *next;
+    HASH_ITER (hh, f.jobs, job, next) {
+        forget(&f, job);
+    }
+    progress_free(f.progress);
+    return code;
+}

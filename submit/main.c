@@ -1,0 +1,43 @@
+/* main.c - rmigrate: asks the broker to move guests, follows how it goes, and shows what is where
+ */
+#include "conf/service.h"
+#include "submit/args.h"
+#include "submit/client.h"
+#include "submit/command.h"
+#include "submit/out.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+
+/* Reads the settings and connects. */
+static int connect_to_broker(const struct args *args, struct client **ret_client)
+{
+    struct conf_client conf = {0};
+    struct rm_err err = {0};
+    int r = conf_client_load(args->conf_file, &conf, &err);
+    if (r >= 0)
+        r = client_new(&conf, args->line, ret_client, &err);
+    conf_client_done(&conf);
+    if (r >= 0)
+        return EXIT_OK;
+    out_error("%s", err.text);
+    return r == -EACCES || r == -EPERM ? EXIT_NOT_PERMITTED : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct args args;
+    struct client *client = NULL;
+    setlocale(LC_CTYPE, ""); /* only characters: numbers keep their point */
+    if (args_parse(argc, argv, 0, &args) < 0) {
+        out_error("no memory");
+        return EXIT_SOME_FAILED;
+    }
+    int code = args.command->local ? EXIT_OK : connect_to_broker(&args, &client);
+    if (code == EXIT_OK)
+        code = args.command->run(client, &args);
+    client_free(client);
+    args_done(&args);
+    return out_finish(code);
+}

@@ -1,0 +1,32 @@
+/* view.h - one job in words and as JSON */
+#ifndef SUBMIT_VIEW_H
+#define SUBMIT_VIEW_H
+
+#include "submit/json.h"
+#include "wire/msg.h"
+#include "wire/rmigrate.pb-c.h"
+
+#include <stdbool.h>
+
+/* How a final job ended, for `NODE: text`: "migrated to hyp02". It names no duration, so that xcoll
+ * folds equal ones; figures: append them, for --verbose. In the arena; NULL: no memory. */
+const char *view_result(struct arena *arena, const RmJobView *view, bool figures);
+
+/* True for DONE: the line goes to stdout, all others to stderr. */
+bool view_is_good(const RmJobView *view);
+
+/* Where a job goes, as far as it is known: the destination, or "hyp02,hyp03" as wished, or "any".
+ * In the arena or static. */
+const char *view_destination(struct arena *arena, const RmJobView *view);
+
+/* How far the memory is copied, in percent: 0..99, or -1 when it is not known. */
+int view_percent(const RmStats *stats);
+
+/* What became of each guest or host of a request, as lines or as JSON. EXIT_SOME_FAILED when one is
+ * not well. */
+int view_outcomes(const RmReply *reply, bool json);
+
+/* The fields of a job, into an object that is open. */
+void view_json(struct json *json, const RmJobView *view);
+
+#endif
