@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { READ_BYTES = 8192 }; /* room for a file at first */
+
 /* From line `first` of the whole on, lines come from `file`, beginning with its line `line`. */
 struct segment {
     unsigned first;
@@ -98,38 +100,35 @@ struct reader {
 
 static int add_file(struct source *source, const char *path, unsigned depth, struct rm_err *err);
 
-static int read_whole(const char *path, size_t left, char **ret_text, size_t *ret_length,
-                      struct rm_err *err)
+/* Reads until the end, at most `left` bytes; the text grows with what comes. */
+static int read_open(int fd, size_t left, char **ret_text, size_t *ret_length)
 {
-    /* O_NONBLOCK: opening a pipe must not wait for somebody who writes. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return rm_fail(err, -errno, "%s: %s", path, strerror(errno));
-
     char *text = NULL;
-    size_t length = 0;
-    struct stat st;
-    int r;
-    if (fstat(fd, &st) < 0)
-        r = rm_fail(err, -errno, "%s: %s", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        r = rm_fail(err, -EINVAL, "%s: not a regular file", path);
-    else if (!(text = malloc(left + 1)))
-        r = rm_fail(err, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
-    else
-        r = 0;
-    while (r == 0) {
-        ssize_t n = read(fd, text + length, left + 1 - length);
-        if (n < 0 && errno != EINTR)
-            r = rm_fail(err, -errno, "%s: %s", path, strerror(errno));
-        if (n > 0 && (length += (size_t)n) > left)
-            r = rm_fail(err, -EINVAL, "%s: more than %d bytes of settings", path, SOURCE_BYTES_MAX);
-        if (n == 0)
+    size_t length = 0, room = 0;
+    int r = 0;
+    for (;;) {
+        if (length + 1 >= room) {
+            room = room > 0 ? 2 * room : READ_BYTES;
+            char *bigger = realloc(text, room);
+            if (!bigger) {
+                r = -ENOMEM;
+                break;
+            }
+            text = bigger;
+        }
+        ssize_t n = read(fd, text + length, room - 1 - length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            r = -errno;
+        if (n <= 0)
             break;
+        length += (size_t)n;
+        if (length > left) {
+            r = -EFBIG;
+            break;
+        }
     }
-    if (r == 0 && memchr(text, '\0', length))
-        r = rm_fail(err, -EINVAL, "%s: holds a NUL byte, so it is not a text", path);
-    close(fd);
     if (r < 0) {
         free(text);
         return r;
@@ -137,6 +136,30 @@ static int read_whole(const char *path, size_t left, char **ret_text, size_t *re
     text[length] = '\0';
     *ret_text = text;
     *ret_length = length;
+    return 0;
+}
+
+static int read_whole(const char *path, size_t left, char **ret_text, size_t *ret_length,
+                      struct rm_err *err)
+{
+    /* O_NONBLOCK: opening a pipe must not wait for somebody who writes. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return rm_fail(err, -errno, "%s: %s", path, strerror(errno));
+    struct stat st;
+    int r = 0;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    bool regular = r == 0 && S_ISREG(st.st_mode);
+    if (regular)
+        r = read_open(fd, left, ret_text, ret_length);
+    close(fd);
+    if (r == -EFBIG)
+        return rm_fail(err, -EINVAL, "%s: more than %d bytes of settings", path, SOURCE_BYTES_MAX);
+    if (r < 0)
+        return rm_fail(err, r, "%s: %s", path, strerror(-r));
+    if (!regular)
+        return rm_fail(err, -EINVAL, "%s: not a regular file", path);
     return 0;
 }
 
@@ -301,8 +324,12 @@ static int add_file(struct source *source, const char *path, unsigned depth, str
     char *text = NULL;
     size_t length = 0;
     int r = read_whole(path, SOURCE_BYTES_MAX - source->length, &text, &length, err);
-    if (r < 0)
+    if (!text)
         return r;
+    if (memchr(text, '\0', length)) {
+        free(text);
+        return rm_fail(err, -EINVAL, "%s: holds a NUL byte, so it is not a text", path);
+    }
     struct reader rd = {.source = source,
                         .err = err,
                         .file = file,
