@@ -91,8 +91,7 @@ static void cancel(struct core *core, struct request *request, struct job *job)
     case RM_STATE__RUNNING:
         job->live.cancel_wanted = true;
         job_set(&job->live.cancelled_by, who);
-        job->order_at = core->now;
-        core->order_at = core->now;
+        job->order_at = core->order_at = core->now;
         job_move(core, job, RM_EVENT_KIND__CANCEL, who, NULL);
         break;
     case RM_STATE__DOUBT:

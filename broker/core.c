@@ -367,6 +367,7 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->outs_end = &core->outs;
     core->notes_end = &core->notes;
     core->assign = true;
+    core->order_at = now;
     core->arena = arena_new(0);
     core->finished = calloc(STATE_FINISHED_MAX, sizeof(*core->finished));
     if (core->arena == NULL || core->finished == NULL)

@@ -455,8 +455,8 @@ int job_restore(struct core *core, RmJob *ask, RmLive *live)
         job->ready_at = job->live.paused ? USEC_NEVER : core->now + left;
     } else if (job->live.state == RM_STATE__DOUBT) {
         job->settle_at = core->now;
-    } else if (job->live.state == RM_STATE__CANCELLING) {
-        job->order_at = core->now;
+    } else if (job->live.state == RM_STATE__CANCELLING || job->live.state == RM_STATE__ASSIGNED) {
+        job->order_at = core->now + core->conf->session_timeout;
     }
     enter(core, job);
     if (*job->live.destination != '\0') {

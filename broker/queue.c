@@ -11,6 +11,7 @@
 
 enum {
     QUEUE_LOOK = 64,          /* jobs of one host that are looked at for one that may start */
+    QUEUE_TAKE_SECONDS = 60,  /* an assignment that nobody speaks of for so long is in doubt */
     QUEUE_CHECK_SECONDS = 5,  /* how often hosts that stay away are thought of */
 };
 
@@ -116,6 +117,10 @@ static int start(struct core *core, struct job *job, struct starts *starts)
     job->live.attempt++;
     job_set(&job->live.fence, "");
     job->live.guest_paused = false;
+    job->live.had_definition = false;
+    job->order_at = core->now + (usec_t)QUEUE_TAKE_SECONDS * USEC_PER_SEC;
+    if (job->order_at < core->order_at)
+        core->order_at = job->order_at;
     job->live.started_at = core->wall;
     host->credit--;
     job_move(core, job, RM_EVENT_KIND__ASSIGN, "broker", job->live.destination);

@@ -31,6 +31,7 @@ static void ask(struct core *core, struct job *job, struct host *by)
     one.guest_paused = job->live.guest_paused;
     one.cancel_wanted = job->live.cancel_wanted;
     one.fence = job->live.fence;
+    one.had_definition = job->live.had_definition;
     if (job->destination != NULL) {
         one.destination = job->destination->rec->name;
         one.peer = job->destination->rec->peer;

@@ -105,6 +105,7 @@ static void on_accepted(struct core *core, struct session *session, struct job *
     if (state != RM_STATE__ASSIGNED && state != RM_STATE__DOUBT && state != RM_STATE__CANCELLING)
         return; /* said before */
     job->live.guest_paused = report->guest_paused;
+    job->live.had_definition = report->had_definition;
     if (*report->fence != '\0')
         job_set(&job->live.fence, report->fence);
     if (state == RM_STATE__CANCELLING) {
@@ -117,7 +118,7 @@ static void on_accepted(struct core *core, struct session *session, struct job *
              state == RM_STATE__ASSIGNED ? RM_EVENT_KIND__ACCEPTED : RM_EVENT_KIND__STILL_MIGRATING,
              session->peer.user, *report->text != '\0' ? report->text : NULL);
     if (job->live.cancel_wanted) {
-        job->order_at = core->now;
+        job->order_at = core->order_at = core->now;
         job_move(core, job, RM_EVENT_KIND__CANCEL, job->live.cancelled_by, NULL);
     }
 }

@@ -315,20 +315,27 @@ void session_input(struct core *core, const struct net_peer *peer, char *const *
     }
 }
 
-/* Wishes to stop are repeated until the worker has said how it ended. */
-static void repeat_cancels(struct core *core)
+/* Wishes to stop are repeated until the worker has said how it ended; an assignment that nobody speaks of has been lost on
+ * its way. */
+static void watch_orders(struct core *core)
 {
     core->order_at = USEC_NEVER;
     for (struct host *host = core->hosts; host != NULL; host = host->hh.next) {
-        struct job *job;
+        struct job *job, *next;
         if (host->n_out == 0)
             continue;
-        DL_FOREACH2 (host->leaving, job, s_next) {
-            if (job->live.state != RM_STATE__CANCELLING)
+        DL_FOREACH_SAFE2 (host->leaving, job, next, s_next) {
+            RmState state = job->live.state;
+            if (state != RM_STATE__CANCELLING && state != RM_STATE__ASSIGNED)
                 continue;
-            if (job->order_at <= core->now && host->session != NULL) {
-                send_order(core, host->session, &host->session->peer, RM_ORDER_KIND__ORDER_CANCEL,
-                           job->id, job->live.attempt);
+            if (job->order_at <= core->now && state == RM_STATE__ASSIGNED) {
+                session_lose_job(core, job, "its worker says nothing of it", 0);
+                continue;
+            }
+            if (job->order_at <= core->now) {
+                if (host->session != NULL)
+                    send_order(core, host->session, &host->session->peer,
+                               RM_ORDER_KIND__ORDER_CANCEL, job->id, job->live.attempt);
                 job->order_at = core->now + core->conf->heartbeat;
             }
             if (job->order_at < core->order_at)
@@ -356,8 +363,8 @@ void session_tick(struct core *core)
         for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
             if (host->session == NULL && host->n_out > host->n_doubt)
                 detach(core, host, "its worker has not come back since the broker started", 0);
-    if (core->order_at <= core->now || core->assign)
-        repeat_cancels(core);
+    if (core->order_at <= core->now)
+        watch_orders(core);
 }
 
 usec_t session_deadline(const struct core *core)

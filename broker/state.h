@@ -42,10 +42,9 @@ struct job {
     char *why;               /* why it waits, for people; owned, may be NULL; volatile */
     uint64_t changed;        /* core->version of its last change */
     usec_t ready_at;         /* WAITING: when it is queued again, USEC_NEVER = paused */
-    usec_t order_at;         /* CANCELLING: when the wish is repeated; ASSIGNED: never */
+    usec_t order_at;         /* CANCELLING: when the wish is repeated; ASSIGNED: when it counts as lost */
     usec_t settle_at;        /* DOUBT: when somebody is asked (again) */
     uint64_t settler;        /* session that was asked; 0 = none */
-    bool definition;         /* the destination had a definition before */
     UT_hash_handle hh;       /* core->jobs by id */
     struct job *q_prev, *q_next; /* source->queue (QUEUED) or core->waiting (WAITING) or core->doubt (DOUBT) */
     struct job *s_prev, *s_next; /* source->leaving: every live job away from it */
