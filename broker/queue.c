@@ -88,6 +88,54 @@ static bool job_waits(struct core *core, struct job *job, char *why, size_t size
     return !place_fits(core, job->guest, to, why, size);
 }
 
+/* What the job asks for, and the settings where it asks for nothing: here 0 means none. */
+static RmOptions *options(struct core *core, const struct job *job)
+{
+    const struct conf_migration *usual = &core->conf->migration;
+    RmOptions *all = arena_alloc(core->arena, sizeof(*all));
+
+    if (all == NULL)
+        return NULL;
+    rm_options__init(all);
+    if (job->ask->options != NULL)
+        *all = *job->ask->options;
+    if (all->bandwidth == 0)
+        all->bandwidth = usual->bandwidth;
+    if (all->downtime_for == 0)
+        all->downtime_for = usual->downtime;
+    if (all->timeout_for == 0)
+        all->timeout_for = usual->timeout;
+    if (all->stall_for == 0)
+        all->stall_for = usual->stall;
+    if (all->fence == FENCE_AUTO)
+        all->fence = usual->fence;
+    all->auto_converge = all->auto_converge || usual->auto_converge;
+    return all;
+}
+
+RmAssignment *queue_assignment(struct core *core, struct job *job)
+{
+    RmAssignment *one = arena_alloc(core->arena, sizeof(*one));
+    RmOptions *all = options(core, job);
+
+    if (one == NULL || all == NULL)
+        return NULL;
+    rm_assignment__init(one);
+    one->job = job->id;
+    one->attempt = job->live.attempt;
+    one->guest = job->ask->guest;
+    one->uuid = job->ask->uuid;
+    one->domain = job->ask->domain;
+    one->host = job->source->rec->name;
+    one->options = all;
+    if (job->destination != NULL) {
+        one->destination = job->destination->rec->name;
+        one->peer = job->destination->rec->peer;
+        one->migration = job->destination->rec->migration;
+    }
+    return one;
+}
+
 struct start {
     struct session *session;
     RmAssignment *assignment;
@@ -100,10 +148,8 @@ struct starts {
 static int start(struct core *core, struct job *job, struct starts *starts)
 {
     struct host *host = job->source;
-    RmAssignment *one = arena_alloc(core->arena, sizeof(*one));
+    RmAssignment *one;
 
-    if (one == NULL)
-        return -ENOMEM;
     if (starts->n == starts->room) {
         size_t room = starts->room == 0 ? 64 : starts->room * 2;
         struct start *list = arena_alloc(core->arena, room * sizeof(*list));
@@ -114,29 +160,20 @@ static int start(struct core *core, struct job *job, struct starts *starts)
         starts->list = list;
         starts->room = room;
     }
-    job->live.attempt++;
+    one = queue_assignment(core, job);
+    if (one == NULL)
+        return -ENOMEM;
+    one->number = ++host->number;
+    one->attempt = ++job->live.attempt;
     job_set(&job->live.fence, "");
     job->live.guest_paused = false;
     job->live.had_definition = false;
+    job->live.started_at = core->wall;
     job->order_at = core->now + (usec_t)QUEUE_TAKE_SECONDS * USEC_PER_SEC;
     if (job->order_at < core->order_at)
         core->order_at = job->order_at;
-    job->live.started_at = core->wall;
     host->credit--;
     job_move(core, job, RM_EVENT_KIND__ASSIGN, "broker", job->live.destination);
-
-    rm_assignment__init(one);
-    one->number = ++host->number;
-    one->job = job->id;
-    one->attempt = job->live.attempt;
-    one->guest = job->ask->guest;
-    one->uuid = job->ask->uuid;
-    one->domain = job->ask->domain;
-    one->host = host->rec->name;
-    one->destination = job->destination->rec->name;
-    one->peer = job->destination->rec->peer;
-    one->migration = job->destination->rec->migration;
-    one->options = job->ask->options;
     starts->list[starts->n++] = (struct start){.session = host->session, .assignment = one};
     return 0;
 }

@@ -16,35 +16,24 @@ static void ask(struct core *core, struct job *job, struct host *by)
 {
     RmMessage message = RM_MESSAGE__INIT;
     RmAssign body = RM_ASSIGN__INIT;
-    RmAssignment one = RM_ASSIGNMENT__INIT;
-    RmAssignment *list[] = {&one};
+    RmAssignment *one = queue_assignment(core, job);
 
-    one.job = job->id;
-    one.attempt = job->live.attempt;
-    one.settle = true;
-    one.guest = job->ask->guest;
-    one.uuid = job->ask->uuid;
-    one.domain = job->ask->domain;
-    one.host = job->source->rec->name;
-    one.source_peer = job->source->rec->peer;
-    one.options = job->ask->options;
-    one.guest_paused = job->live.guest_paused;
-    one.cancel_wanted = job->live.cancel_wanted;
-    one.fence = job->live.fence;
-    one.had_definition = job->live.had_definition;
-    if (job->destination != NULL) {
-        one.destination = job->destination->rec->name;
-        one.peer = job->destination->rec->peer;
-        one.migration = job->destination->rec->migration;
-    }
+    job->settle_at = core->now + (usec_t)ANSWER_SECONDS * USEC_PER_SEC;
+    if (one == NULL)
+        return;
+    one->settle = true;
+    one->source_peer = job->source->rec->peer;
+    one->guest_paused = job->live.guest_paused;
+    one->had_definition = job->live.had_definition;
+    one->cancel_wanted = job->live.cancel_wanted;
+    one->fence = job->live.fence;
     body.session = by->session->id;
     body.n_jobs = 1;
-    body.jobs = list;
+    body.jobs = &one;
     message.body_case = RM_MESSAGE__BODY_ASSIGN;
     message.assign = &body;
     core_send(core, &by->session->peer, 0, &message);
     job->settler = by->session->id;
-    job->settle_at = core->now + (usec_t)ANSWER_SECONDS * USEC_PER_SEC;
 }
 
 void recover_tick(struct core *core)

@@ -292,6 +292,8 @@ void queue_insert(struct host *host, struct job *job);
 void queue_remove(struct host *host, struct job *job);
 void queue_tick(struct core *core);
 usec_t queue_deadline(const struct core *core);
+/* What its worker is told of the job, in core->arena; NULL: no memory. */
+RmAssignment *queue_assignment(struct core *core, struct job *job);
 /* Why the next job of the host waits; "" when nothing waits. */
 const char *queue_why(struct core *core, struct host *host);
 
