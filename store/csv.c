@@ -231,7 +231,7 @@ int csv_header(struct csv *csv, const struct csv_field **ret_fields, size_t *ret
     size_t end = line_end(csv, place.at), last = end;
     if (memchr(csv->text + place.at, '\0', end - place.at))
         return fail_at(csv, err, "CSV header with a NUL byte", place);
-    while (is_blank(csv, last - 1, last)) /* ends at the # */
+    while (is_blank(csv, last - 1, last) || csv->text[last - 1] == '"') /* ends at the # */
         last--;
     size_t n = 1;
     for (size_t i = place.at; i < last; i++)

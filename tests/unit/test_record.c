@@ -535,8 +535,8 @@ static void a_dump_shows_fields_and_times_but_no_passwords(void **state)
     fclose(file);
     static const char *const parts[] = {
         "meta schema\n  value: 1\n\n",
-        "job 2\n  id: 2\n  batch: 3\n  guest: kvm1\n  reason: two\\nlines\n  submitted_at: "
-        "1700000000000000 (2023-11-1",
+        "job 2\n  id: 2\n  batch: 3\n  guest: kvm1\n  reason: two\\nlines\n",
+        "\n  submitted_at: 1700000000000000 (2023-11-1",
         "live 2\n  id: 2\n  state: QUEUED\n  events: 3\n\n",
         "result 1\n",
         "event 2 3\n  job: 2\n  sequence: 3\n  kind: NOTE\n\n",
