@@ -52,13 +52,21 @@ static int namespace_open(const char *procdir, const char *name)
 
 static void join(const char *procdir)
 {
-    int fd[COUNT];
+    char path[PATH_MAX];
+    int fd[COUNT], root;
 
+    snprintf(path, sizeof path, "%s/root", procdir);
+    root = open(path, O_PATH | O_CLOEXEC);
+    if (root < 0)
+        err(BROKEN, "%s", path);
     for (int i = 0; i < COUNT; i++)
         fd[i] = namespace_open(procdir, names[i]);
     for (int i = 0; i < COUNT; i++)
         if (fd[i] >= 0 && (setns(fd[i], 0) < 0 || close(fd[i]) < 0))
             err(BROKEN, "cannot join the %s namespace of %s", names[i], procdir);
+    /* A mount namespace is entered at its very root; the process may have been below a chroot. */
+    if (fchdir(root) < 0 || chroot(".") < 0 || close(root) < 0)
+        err(BROKEN, "%s", path);
 }
 
 /* Passes signals on until the child has ended; returns its exit code. */
