@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# move.bats - what people do: move guests, ask again, empty hypervisors, cancel; on real hypervisors
+
+setup_file() { load common; site_up; }
+teardown_file() { load common; site_down; }
+setup() { load common; }
+teardown() { sweep; }
+
+@test "a guest is moved: it runs there alone, defined, its memory whole, and everything is remembered" {
+    "$LAB" guest m1 hyp01 mem=64 fill=24 ws=4 rate=1024
+    until_true 20 rmigrate guests m1
+    run -0 rmigrate m1 hyp02
+    [ "$output" = "m1: migrated to hyp02" ]
+    runs_only_on m1 hyp02
+    run -0 rmigrate tabdump vm
+    [[ $output == *'"m1",,"hyp02",'* ]]
+    run -0 rmigrate history m1 --json
+    for key in submitter source destination bytes downtime; do [[ $output == *"\"$key\""* ]]; done
+    run -0 rmigrate history m1
+    [[ $output == *admin* && $output == *hyp01* && $output == *hyp02* ]]
+}
+
+@test "moving it again says that it is there, also when the vm table was wrong, which is mended" {
+    "$LAB" guest m2 hyp02 mem=32
+    until_true 20 rmigrate guests m2
+    run -0 rmigrate m2 hyp02
+    [ "$output" = "m2: Guest is already on host hyp02" ]
+    printf '#node,host\n"m2","hyp03"\n' >"$SITE/vm.csv"
+    run -0 rmigrate tabrestore "$SITE/vm.csv"
+    run -0 rmigrate m2 hyp02
+    [ "$output" = "m2: Guest is already on host hyp02" ]
+    run -0 rmigrate tabdump vm
+    [[ $output == *'"m2",,"hyp02",'* ]]
+    run -0 rmigrate events
+    [[ $output == *"vm.host said hyp03"* ]]
+}
+
+@test "of six guests one cannot move: five move, its reason is libvirt's own, exit code 1" {
+    local i
+    for i in 1 2 3 4 5 6; do "$LAB" guest "s$i" hyp01 mem=32 fill=8 & done
+    wait
+    "$LAB" exec hyp02 virsh define /dev/stdin <<'X'
+<domain type='qemu'><name>s4</name><memory unit='MiB'>16</memory><os><type arch='x86_64'>hvm</type></os></domain>
+X
+    until_true 20 rmigrate guests 's[1-6]'
+    run -1 --separate-stderr rmigrate 's[1-6]' hyp02
+    [ "$(grep -c ': migrated to hyp02$' <<<"$output")" = 5 ]
+    [ "$(wc -l <<<"$stderr")" = 1 ]
+    [[ $stderr == "s4: Error: "*"domain 's4' already exists with uuid"* ]]
+    [ "$(where s4)" = $'hyp01 running\nhyp02 shut off' ]
+    for i in 1 2 3 5 6; do runs_only_on "s$i" hyp02; done
+}
+
+@test "evacuate leaves nothing behind, keeps the limits, and overfills no destination" {
+    local i
+    for i in 1 2 3 4 5 6 7 8; do "$LAB" guest "e$i" hyp01 mem=$((24 + 8 * (i % 3))) fill=8 & done
+    wait
+    until_true 20 rmigrate guests 'e[1-8]'
+    run -0 rmigrate evacuate hyp01 --plan
+    [ "$(grep -c ' hyp0[23]' <<<"$output")" -ge 8 ]
+    # While it runs, libvirt is asked how many leave the source and how many arrive at each destination.
+    begin_evacuation
+    local most=0 n
+    until has_ended evacuation; do
+        n=$(rmigrate queue hyp01 --json | sed -n 's/.*"running": *\([0-9]*\).*/\1/p')
+        [ "${n:-0}" -le "$most" ] || most=$n
+    done
+    ended evacuation 0 'migrated to'
+    [ "$most" -ge 1 ] && [ "$most" -le 2 ]
+    [ -z "$(virsh_on hyp01 list --all --name)" ]
+    for i in 1 2 3 4 5 6 7 8; do "$LAB" check "e$i"; done
+    [ "$(rmigrate hosts hyp01 --json | grep -c '"closed"')" = 1 ]
+    run -1 rmigrate e1 hyp01
+    [[ $output == *"hyp01 is closed"* ]]
+}
+begin_evacuation() {
+    { r=0; rmigrate evacuate hyp01 >"$BATS_TEST_TMPDIR/evacuation" 2>&1 || r=$?
+      echo $r >"$BATS_TEST_TMPDIR/evacuation.code"; } 3>&- 4>&- &
+}
+
+@test "no room: the guests that fit go, the other is told why, and nothing is overfilled" {
+    local i
+    for i in 1 2 3; do "$LAB" guest "n$i" hyp01 mem=400 fill=4 & done
+    wait
+    until_true 20 rmigrate guests 'n[1-3]'
+    run -1 rmigrate 'n[1-3]' hyp02
+    [ "$(grep -c ': migrated to hyp02$' <<<"$output")" = 2 ]
+    [[ $output == *"Unable to identify a suitable target host for guest n"*"hyp02 has no room"* ]]
+}
+
+@test "cancel stops a running and a queued job; the guests stay where they were, running" {
+    endless c1 hyp01
+    "$LAB" guest c2 hyp01 mem=32 &
+    "$LAB" guest c3 hyp01 mem=32 &
+    wait
+    until_true 20 rmigrate guests 'c[1-3]'
+    begin_move c1 hyp02
+    until_true 30 migrates c1 hyp01
+    run -0 rmigrate close hyp03
+    run -0 rmigrate submit c2 hyp02 --detach
+    # With the link full of c1 nothing else gets through: c2 runs or waits, and is stopped as well.
+    run -0 rmigrate cancel --guests c1
+    ended c1 1 'c1: Error: cancelled by admin'
+    rmigrate cancel --guests c2 || :
+    until_true 30 nothing_live
+    runs_only_on c1 hyp01
+    [ "$(where c1)" = "hyp01 running" ]
+    # A job that waits is stopped at once.
+    run -0 rmigrate submit c3 hyp02 --detach
+    rmigrate pause --guests c3 && rmigrate cancel --guests c3
+    until_true 30 nothing_live
+    [ "$(where c3 | grep -c running)" = 1 ]
+}
+
+@test "what cannot be done is said clearly and at once, with the right exit code" {
+    "$LAB" guest x1 hyp01 mem=32
+    "$LAB" guest x2 hyp01 mem=32
+    until_true 20 rmigrate guests 'x[1-2]'
+    run -1 rmigrate x1,nosuch,other hyp02
+    [ "$output" = "Error: Invalid nodes and/or groups in noderange: nosuch,other" ]
+    [ "$(where x1)" = "hyp01 running" ]
+    run -1 rmigrate x1 hyp77
+    [[ $output == "Error: Invalid nodes and/or groups in noderange: hyp77"* ]]
+    virsh_on hyp01 destroy x2
+    until_true 20 sh -c "$(declare -f rmigrate); LAB='$LAB' SITE='$SITE' BIN='$BIN'; rmigrate guests x2 | grep -q shutoff"
+    run -1 rmigrate x2 hyp02
+    [[ $output == "x2: Error: is shutoff on hyp01"* ]]
+    # A target whose worker is gone.
+    site_kill hyp03 TERM
+    until_true 20 worker_is_gone hyp03
+    run -1 rmigrate x1 hyp03
+    [[ $output == "x1: Error: Unable to reach hyp03 to perform operation of x1, destination unusable"* ]]
+    site_worker hyp03
+    site_wait 3
+    # No broker, wrong settings.
+    site_kill broker TERM
+    run -3 timeout 40 "$LAB" exec lab env RMIGRATE_CONF="$SITE/quick.conf" "$BIN/rmigrate" x1 hyp02
+    site_broker
+    site_wait 3
+    echo 'client: { brokr = "tcp://10.77.0.1:9749"; };' >"$SITE/wrong.conf"
+    run -2 "$LAB" exec lab "$BIN/rmigrate" -c "$SITE/wrong.conf" x1 hyp02
+    [[ $output == *"wrong.conf:1"*brokr* ]]
+}
+worker_is_gone() { rmigrate hosts "$1" --json | grep -q '"connected": *false'; }
