@@ -28,6 +28,8 @@ enum hv_reason {
     HV_REASON_USER,               /* paused by somebody */
     HV_REASON_POSTCOPY,           /* its memory is on both sides */
     HV_REASON_POSTCOPY_FAILED,
+    HV_REASON_SHUTDOWN,           /* shut off: the guest did it itself, so it ran here to its end */
+    HV_REASON_FAILED,             /* shut off: it could not be started, or its migration did not arrive */
 };
 
 /* What one side says of one guest, by its uuid. */
@@ -53,7 +55,7 @@ struct hv_migration {           /* all strings borrowed until migrate() returns 
     bool auto_converge;
     bool unsafe;
     enum fence_mode fence;
-    void (*progress)(void *ctx, const RmStats *stats); /* about twice a second, from another thread */
+    void (*progress)(void *ctx, const RmStats *stats); /* about twice a second, before migrate() returns */
     void *ctx;
 };
 
@@ -90,10 +92,12 @@ struct hv_ops {
     int (*look)(struct hv *hv, const char *peer, const char *uuid, struct hv_look *ret_look,
                 struct rm_err *err);
 
-    /* Everything that can be known beforehand; 0, or -errno with class, code and text in outcome. */
+    /* Everything that can be known beforehand; 0, or -errno with class, code and text in outcome. Fills fence,
+     * guest_paused and had_definition as well, as far as it came. */
     int (*check)(struct hv *hv, const struct hv_migration *migration, struct hv_outcome *outcome);
 
-    /* Moves the guest. Always fills outcome. */
+    /* Moves the guest. Always fills outcome. Decides the fence again: pass FENCE_ALWAYS when check() said
+     * "paused", so that what was announced is what is done. */
     void (*migrate)(struct hv *hv, const struct hv_migration *migration, struct hv_outcome *outcome);
 
     /* Stops the migration of that guest that runs from here. 0 also when there is none. */
@@ -102,7 +106,8 @@ struct hv_ops {
     /* Figures of the migration that runs; -ENOENT: none runs. */
     int (*progress)(struct hv *hv, const char *uuid, RmStats *ret_stats);
 
-    /* 0 also when it is already so. */
+    /* 0 also when it is already so. -EBUSY: HV_DESTROY never ends a guest that runs, HV_UNDEFINE never touches
+     * one that is active, whatever the caller believes. */
     int (*mend)(struct hv *hv, const char *peer, const char *uuid, enum hv_mend what,
                 struct rm_err *err);
 };

@@ -1,7 +1,9 @@
-/* task.h - the threads of a worker: one for each running migration, one for each hypervisor's inventory
+/* task.h - the threads of a worker: one for each running migration, one for each hypervisor's
+ * inventory
  *
- * They share nothing with the main thread: what they find comes as messages through one descriptor. A task thread runs
- * check, migrate, settle (worker/settle.h) and reports REPORT_ACCEPTED, REPORT_PROGRESS..., REPORT_FINISHED or REPORT_REFUSED. Logs. */
+ * They share nothing with the main thread: what they find comes as messages through one descriptor.
+ * A task thread runs check, migrate, settle (worker/settle.h) and reports REPORT_ACCEPTED,
+ * REPORT_PROGRESS..., REPORT_FINISHED or REPORT_REFUSED. Logs. */
 #ifndef WORKER_TASK_H
 #define WORKER_TASK_H
 
@@ -25,7 +27,8 @@ struct task_news {
 };
 bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_news);
 
-/* Takes a copy of the assignment. settle: find out where the guest is; adopt a migration that runs, mend, report. */
+/* Takes a copy of the assignment. settle: find out where the guest is; adopt a migration that runs,
+ * mend, report. */
 int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settle);
 
 /* Stops the task of that job: its migration is aborted, or it is told not to begin. 0, -ENOENT. */
