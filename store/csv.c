@@ -4,6 +4,7 @@
 #include "store/csv.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,15 +157,53 @@ static int measure_plain(const struct csv *csv, struct place *place, struct span
     return 0;
 }
 
+/* Bytes of the character at s: UTF-8 in its shortest form, no surrogate, no control character but
+ * newline and tab, and CR where a newline follows. 0: none of these. A NUL ends what may be read.
+ */
+static size_t character(const char *s)
+{
+    const unsigned char *c = (const unsigned char *)s;
+    if (c[0] < 0x80)
+        return (c[0] >= 0x20 && c[0] != 0x7f) || c[0] == '\n' || c[0] == '\t' ||
+               (c[0] == '\r' && c[1] == '\n');
+    size_t n = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
+    uint32_t code = c[0] & (0x7fU >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((c[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (c[i] & 0x3f);
+    }
+    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000}; /* U+0080..U+009F are controls */
+    bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
+    return c[0] < 0xc0 || c[0] > 0xf4 || code < least[n] || code > 0x10ffff || is_surrogate ? 0 : n;
+}
+
+bool csv_is_text(const char *value)
+{
+    while (*value) {
+        size_t n = *value == '\r' ? 0 : character(value);
+        if (n == 0)
+            return false;
+        value += n;
+    }
+    return true;
+}
+
 static int check_span(const struct csv *csv, const struct span *span, struct place begin,
                       struct rm_err *err)
 {
     if (span->to - span->from > CSV_FIELD_MAX)
         return fail_at(csv, err, "CSV value of more than 1 MiB", begin);
-    const char *nul = memchr(csv->text + span->from, '\0', span->to - span->from);
-    if (nul) {
-        advance(csv, &begin, (size_t)(nul - csv->text));
-        return fail_at(csv, err, "CSV value with a NUL byte", begin);
+    size_t n;
+    for (size_t at = span->from; at < span->to; at += n) {
+        n = character(csv->text + at);
+        if (n > 0)
+            continue;
+        bool is_ascii = (unsigned char)csv->text[at] < 0x80;
+        advance(csv, &begin, at);
+        return fail_at(
+            csv, err,
+            is_ascii ? "CSV value with a control character" : "CSV value that is not UTF-8", begin);
     }
     return 0;
 }
@@ -208,11 +247,14 @@ static int measure(struct csv *csv, struct place *place, struct rm_err *err)
 
 /* ---- cutting up */
 
-/* Makes "" to " and ends the value with a NUL, which takes the place of what stood behind it. */
+/* Makes "" to " and CR LF to LF, and ends the value with a NUL, which takes the place of what stood
+ * behind it. */
 static const char *cut(struct csv *csv, const struct span *span)
 {
     char *to = csv->text + span->from;
     for (const char *from = to; from < csv->text + span->to; from++) {
+        if (*from == '\r') /* a newline follows */
+            continue;
         *to++ = *from;
         if (span->quoted && *from == '"')
             from++;

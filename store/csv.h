@@ -3,9 +3,12 @@
  * Writing: every defined value is quoted, " doubled, an undefined one is nothing between the
  * commas; newlines in values are kept. Reading: a header line that begins with #, then records. A
  * field is empty, or unquoted text without ", or quoted text that may hold commas and newlines;
- * what stands between quotes is kept byte for byte, what follows the last field of a line (blanks,
- * CR) is dropped. Lines with nothing but blanks are skipped, and so is a byte order mark. A record
- * may have fewer fields than the header, but not more. Errors name line and column, both from 1,
+ * what stands between quotes is kept byte for byte but for a CR before a newline, what follows the
+ * last field of a line (blanks, CR) is dropped. Lines with nothing but blanks are skipped, and so
+ * is a byte order mark. A record may have fewer fields than the header, but not more.
+ *
+ * A value must be what a message between our programs can carry, or it would come back changed:
+ * UTF-8 without control characters but newline and tab. Errors name line and column, both from 1,
  * the column in characters; an unterminated quote names where it was opened. Takes linear time and
  * memory. */
 #ifndef STORE_CSV_H
@@ -44,6 +47,9 @@ int csv_header(struct csv *csv, const struct csv_field **ret_fields, size_t *ret
  * array is valid until the next call. */
 int csv_next(struct csv *csv, const struct csv_field **ret_fields, size_t *ret_n,
              unsigned *ret_line, struct rm_err *err);
+
+/* May a value be stored? As above. */
+bool csv_is_text(const char *value);
 
 /* Writes one value as tabdump does: value NULL = undefined; first: no comma before it. The caller
  * ends the line. */

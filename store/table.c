@@ -280,6 +280,8 @@ int table_row_set(struct store *store, const struct table *table, const char *ke
 {
     if (key_length(key) == 0 || column < 0 || (size_t)column >= table->n_columns)
         return -EINVAL;
+    if (!csv_is_text(key) || (value && !csv_is_text(value)))
+        return -EINVAL;
     if (column == 0 && (!value || strcmp(value, key) != 0))
         return -EINVAL;
     struct arena *arena = arena_new(0);

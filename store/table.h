@@ -36,7 +36,8 @@ int table_row_get(struct store *store, const struct table *table, const char *ke
 int table_row_number(struct store *store, const struct table *table, const char *key,
                      uint64_t *ret_number);
 /* Sets one column of the row of that key; the row is made behind the others when there is none.
- * value NULL: undefined. -EINVAL: an impossible key, or another value for the key column. */
+ * value NULL: undefined. -EINVAL: an impossible key, another
+ * value for the key column, or what is no text (csv_is_text). */
 int table_row_set(struct store *store, const struct table *table, const char *key, int column,
                   const char *value);
 int table_row_delete(struct store *store, const struct table *table, const char *key); /* -ENOENT */

@@ -77,11 +77,13 @@ static void records_read_as_xcat_reads_them(void **state)
         {"a,   \n", "2:[a]-"},
         {"a, ,b\n", "2:[a][ ][b]"},
         {"\"a\",\" b \"\n", "2:[a][ b ]"},
-        {"\"a\r\nb \n\nc\"\nd\n", "2:[a\r\nb \n\nc] 6:[d]"},
+        {"\"a\r\nb \n\nc\"\nd\n", "2:[a\nb \n\nc] 6:[d]"},
+        {"\"\r\n\",\"\r\n\r\n\"\r\n", "2:[\n][\n\n]"},
         {"\"\"\"\",\"\"\"\"\"\"\n", "2:[\"][\"\"]"},
         {"a,b,c,\n", "2:[a][b][c]"},
         {"a,b,c,  \n", "2:[a][b][c]"},
-        {"\xc3\xa4,\xff\xfe\n", "2:[\xc3\xa4][\xff\xfe]"},
+        {"\xc3\xa4,\"\xe2\x82\xac\t\xf0\x9f\x98\x80\"\n",
+         "2:[\xc3\xa4][\xe2\x82\xac\t\xf0\x9f\x98\x80]"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[256];
@@ -121,9 +123,48 @@ static void errors_say_what_and_where(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_string_equal(read_all(rows[i].text, strlen(rows[i].text)), rows[i].error);
     assert_string_equal(read_all(HEADER "a,b\0c\n", strlen(HEADER) + 6),
-                        "CSV value with a NUL byte on line 2, character 4: a,b");
+                        "CSV value with a control character on line 2, character 4: a,b");
     assert_string_equal(read_all("#a\0\n", 4),
                         "CSV header with a NUL byte on line 1, character 1: #a");
+}
+
+static void a_value_that_no_message_carries_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool is_ascii;
+    } rows[] = {
+        {"a\rb", true},
+        {"\x1b[0m", true},
+        {"\x7f", true},
+        {"\xff", false},
+        {"\x80", false},
+        {"\xc3", false},
+        {"\xc3x", false},
+        {"\xc0\x80", false},
+        {"\xc1\xbf", false},
+        {"\xc2\x9b", false},
+        {"\xe0\x80\xaf", false},
+        {"\xe2\x82", false},
+        {"\xed\xa0\x80", false},
+        {"\xf0\x80\x80\x80", false},
+        {"\xf4\x90\x80\x80", false},
+        {"\xf5\x80\x80\x80", false},
+        {"\xf8\x88\x80\x80\x80", false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[128];
+        assert_false(csv_is_text(rows[i].value));
+        snprintf(text, sizeof(text), HEADER "x,y,\"ok%s\"\n", rows[i].value);
+        const char *error = read_all(text, strlen(text));
+        assert_non_null(strstr(error, rows[i].is_ascii
+                                          ? "CSV value with a control character on line 2"
+                                          : "CSV value that is not UTF-8 on line 2"));
+    }
+    assert_true(csv_is_text(""));
+    assert_true(csv_is_text("a\tb\n\xc2\xa0\xef\xbf\xbd\xf4\x8f\xbf\xbf"));
+    assert_false(csv_is_text("\r\n"));
 }
 
 static void a_header_names_columns_and_their_places(void **state)
@@ -189,7 +230,7 @@ static void bounds_are_kept(void **state)
 static void writing_and_reading_undo_each_other(void **state)
 {
     (void)state;
-    static const char bytes[] = "\"\",\n\r #|x \t\xc3\xa4'";
+    static const char bytes[] = "\"\",\n,#|x \t \n'";
     enum { COLUMNS = 5, ROUNDS = 3000, LENGTH = 12 };
     unsigned seed = 11;
     for (int round = 0; round < ROUNDS; round++) {
@@ -234,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_read_as_xcat_reads_them),
         cmocka_unit_test(errors_say_what_and_where),
+        cmocka_unit_test(a_value_that_no_message_carries_is_refused),
         cmocka_unit_test(a_header_names_columns_and_their_places),
         cmocka_unit_test(bounds_are_kept),
         cmocka_unit_test(writing_and_reading_undo_each_other),

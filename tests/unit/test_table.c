@@ -195,7 +195,7 @@ static void a_wrong_import_says_where_and_changes_nothing(void **state)
 static void a_dump_restores_to_itself(void **state)
 {
     struct scratch *scratch = *state;
-    static const char bytes[] = "\"\",\n\r #|x \t\xc3\xa4'";
+    static const char bytes[] = "\"\",\n,#|x \t \n'";
     struct rm_err err = {""};
     unsigned seed = 3;
     for (int round = 0; round < 60; round++) {
@@ -275,6 +275,8 @@ static void a_row_is_made_changed_and_deleted(void **state)
     assert_int_equal(table_row_set(store, vm, "a", 31, "h"), -EINVAL);
     assert_int_equal(table_row_set(store, vm, "a", -1, "h"), -EINVAL);
     assert_int_equal(table_row_set(store, vm, "a", 0, "other"), -EINVAL);
+    assert_int_equal(table_row_set(store, vm, "a", host, "\x1b"), -EINVAL);
+    assert_int_equal(table_row_set(store, vm, "\xff", host, "h"), -EINVAL);
     assert_int_equal(table_row_set(store, vm, "e", 0, "e"), 0);
     longest[255] = '\0';
     assert_int_equal(table_row_set(store, vm, longest, host, "h"), 0);
