@@ -2,6 +2,7 @@
 #include "wire/job.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <string.h>
 
 /* One row for each move. docs/protocol.md draws this table; tests/unit/test_job.c compares them. */
@@ -81,50 +82,56 @@ bool job_is_active(RmState state)
  * made once, at the first question, from the descriptors, so that there is no second list. */
 enum { NAMES_MAX = 64, NAME_MAX_BYTES = 32 };
 struct names {
-    char text[NAMES_MAX][NAME_MAX_BYTES];
-    bool made;
+    char text[NAMES_MAX][NAME_MAX_BYTES]; /* by number; "" = there is none */
 };
+static struct names state_names, event_names, guest_names;
+static pthread_once_t names_once = PTHREAD_ONCE_INIT; /* a worker's tasks are threads */
 
-static const char *name_of(struct names *names, const ProtobufCEnumDescriptor *descriptor,
-                           const char *prefix, int value)
+static void fill(struct names *names, const ProtobufCEnumDescriptor *descriptor, const char *prefix)
 {
-    if (!names->made) {
-        for (unsigned i = 0; i < descriptor->n_values; i++) {
-            const ProtobufCEnumValue *v = &descriptor->values[i];
-            const char *from = v->name;
-            if (v->value < 0 || v->value >= NAMES_MAX)
-                continue;
-            if (strncmp(from, prefix, strlen(prefix)) == 0)
-                from += strlen(prefix);
-            char *to = names->text[v->value];
-            size_t n = 0;
-            for (; from[n] != '\0' && n < NAME_MAX_BYTES - 1; n++)
-                to[n] = from[n] == '_' ? ' ' : (char)tolower((unsigned char)from[n]);
-            to[n] = '\0';
-        }
-        names->made = true;
+    for (unsigned i = 0; i < descriptor->n_values; i++) {
+        const ProtobufCEnumValue *v = &descriptor->values[i];
+        const char *from = v->name;
+        if (v->value < 0 || v->value >= NAMES_MAX)
+            continue;
+        if (strncmp(from, prefix, strlen(prefix)) == 0)
+            from += strlen(prefix);
+        char *to = names->text[v->value];
+        size_t n = 0;
+        for (; from[n] != '\0' && n < NAME_MAX_BYTES - 1; n++)
+            to[n] = from[n] == '_' ? ' ' : (char)tolower((unsigned char)from[n]);
+        to[n] = '\0';
     }
+}
+
+static void make_names(void)
+{
+    fill(&state_names, &rm_state__descriptor, "");
+    fill(&event_names, &rm_event_kind__descriptor, "");
+    fill(&guest_names, &rm_guest_state__descriptor, "GUEST_");
+}
+
+static const char *name_of(const struct names *names, int value)
+{
+    pthread_once(&names_once, make_names);
     if (value < 0 || value >= NAMES_MAX || names->text[value][0] == '\0')
         return "?";
     return names->text[value];
 }
 
-/* Only main threads ask for names, so the tables need no lock. */
-static struct names state_names, event_names, guest_names;
-
 const char *job_state_name(RmState state)
 {
-    return name_of(&state_names, &rm_state__descriptor, "", (int)state);
+    return name_of(&state_names, (int)state);
 }
 
 const char *job_event_name(RmEventKind event)
 {
-    return name_of(&event_names, &rm_event_kind__descriptor, "", (int)event);
+    return name_of(&event_names, (int)event);
 }
 
 const char *guest_state_name(RmGuestState state)
 {
-    return name_of(&guest_names, &rm_guest_state__descriptor, "GUEST_", (int)state);
+    return name_of(&guest_names, (int)state);
 }
 
 RmState job_state_parse(const char *name)

@@ -1,11 +1,12 @@
 /* job.h - the life of a job: its states, what can happen to it, and which moves are legal
  *
- * Pure: no memory, no clock, no I/O. The states and events themselves stand in wire/rmigrate.proto, the
- * picture in docs/protocol.md; job.c holds the one table. A job is moved by one function of the broker
- * (broker/core.c: job_move), which asks job_next() and writes the event.
+ * Pure: no memory, no clock, no I/O. The states and events themselves stand in wire/rmigrate.proto,
+ * the picture in docs/protocol.md; job.c holds the one table. A job is moved by one function of the
+ * broker (broker/core.c: job_move), which asks job_next() and writes the event.
  *
- * The rule that the table keeps: nothing moves a job that was RUNNING back to QUEUED but the knowledge of
- * where its guest is. LOST leads to DOUBT, and only what was seen on the hypervisors leads out of it. */
+ * The rule that the table keeps: nothing moves a job that was RUNNING back to QUEUED but the
+ * knowledge of where its guest is. LOST leads to DOUBT, and only what was seen on the hypervisors
+ * leads out of it. */
 #ifndef WIRE_JOB_H
 #define WIRE_JOB_H
 
@@ -19,8 +20,8 @@ RmState job_next(RmState state, RmEventKind event);
 /* DONE, FAILED, CANCELLED: nothing moves it any more. */
 bool job_is_final(RmState state);
 
-/* ASSIGNED, RUNNING, CANCELLING, DOUBT: it takes a slot of its source and of its destination, and its
- * guest's memory is counted on both. */
+/* ASSIGNED, RUNNING, CANCELLING, DOUBT: it takes a slot of its source and of its destination, and
+ * its guest's memory is counted on both. */
 bool job_is_active(RmState state);
 
 /* Lower-case names, "queued", "still migrating"; "?" for a number that has none. */

@@ -1,7 +1,7 @@
 /* msg.h - frames to messages and back
  *
- * A message is one frame: the four bytes "RMG" and MSG_VERSION, then a packed RmMessage. Memory of what was
- * unpacked comes from an arena, so that freeing is one reset. */
+ * A message is one frame: the four bytes "RMG" and MSG_VERSION, then a packed RmMessage. Memory of
+ * what was unpacked comes from an arena, so that freeing is one reset. */
 #ifndef WIRE_MSG_H
 #define WIRE_MSG_H
 
@@ -20,27 +20,34 @@ enum {
 
 /* ---- arena: memory that is given back all at once. Not for threads. */
 struct arena;
-struct arena *arena_new(size_t limit); /* limit: bytes in use at most; 0 = MSG_ARENA_MAX */
+struct arena *arena_new(size_t limit); /* limit: bytes in use, MSG_ARENA_MAX at most; 0 = that */
 void arena_free(struct arena *arena);  /* NULL is fine */
 void arena_reset(struct arena *arena);
-void *arena_alloc(struct arena *arena, size_t size);        /* zeroed, aligned to 16; NULL: limit or no memory */
-char *arena_strdup(struct arena *arena, const char *text);  /* NULL as above */
+void *arena_alloc(struct arena *arena,
+                  size_t size); /* zeroed, aligned to 16; NULL: limit or no memory */
+char *arena_strdup(struct arena *arena, const char *text); /* NULL as above */
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-ProtobufCAllocator *arena_allocator(struct arena *arena);   /* for x__unpack(); borrowed */
+ProtobufCAllocator *arena_allocator(struct arena *arena); /* for x__unpack(); borrowed */
 
-/* An array of pointers that grows: protobuf-c's repeated fields. ARENA_PUSH(arena, reply->n_jobs, reply->jobs, view)
- * is 0 or -ENOMEM. */
+/* An array of pointers that grows: protobuf-c's repeated fields. ARENA_PUSH(arena, reply->n_jobs,
+ * reply->jobs, view) is 0 or -ENOMEM. Only for a list that it began itself, with n = 0: one that
+ * came out of a message has no room. */
 int arena_push(struct arena *arena, size_t *n, void ***list, void *item);
-#define ARENA_PUSH(arena, n, list, item) arena_push((arena), &(n), (void ***)(void *)&(list), (item))
+#define ARENA_PUSH(arena, n, list, item)                                                           \
+    arena_push((arena), &(n), (void ***)(void *)&(list), (item))
 
 /* ---- frames */
 
-/* Returns a frame to be freed by free(), or NULL for no memory or when it would be longer than MSG_MAX. */
+/* Returns a frame to be freed by free(), or NULL for no memory or when it would be longer than
+ * MSG_MAX. What msg_unpack() would refuse in a text goes out as '?', so a result is never stuck
+ * because of what libvirt said. */
 uint8_t *msg_pack(const RmMessage *message, size_t *ret_length);
 
-/* The message lives in the arena. -EPROTO: not ours, or damaged; -EPROTONOSUPPORT: another MSG_VERSION;
- * -EMSGSIZE: too long; -ENOMEM. */
+/* The message lives in the arena. -EPROTO: not ours, or damaged, or a text in it is not UTF-8 or
+ * holds a control character other than newline and tab; -EPROTONOSUPPORT: another MSG_VERSION;
+ * -EMSGSIZE: too long; -ENOMEM. Numbers of enums are not checked: a newer program may know more of
+ * them. */
 int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessage **ret_message,
                struct rm_err *err);
 

@@ -1,0 +1,17 @@
+/* local.h - the place of a local socket in the file system: made free before it is bound, guarded
+ * afterwards */
+#ifndef WIRE_LOCAL_H
+#define WIRE_LOCAL_H
+
+#include "conf/conf.h"
+#include "conf/err.h"
+
+/* Makes the directory (0755) when it is not there, and takes away a socket that nobody listens on
+ * any more. -EADDRINUSE: somebody does; -EEXIST: something else is there. */
+int local_prepare(const char *path, struct rm_err *err);
+
+/* Sets group and mode of the settings. The socket is bound under a umask that lets nobody but its
+ * owner in. */
+int local_guard(const char *path, const struct conf_broker *conf, struct rm_err *err);
+
+#endif

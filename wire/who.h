@@ -1,0 +1,37 @@
+/* who.h - who a peer is: the list of keys, and the users of this machine
+ *
+ * A key is asked for by its public half, which names one row whatever the rows are called. A local
+ * user is what the kernel says of the socket's other end. */
+#ifndef WIRE_WHO_H
+#define WIRE_WHO_H
+
+#include "wire/net.h"
+
+struct who_key { /* a row of the list of keys */
+    char public_key[CONF_Z85_LEN + 1];
+    char name[CONF_NAME_MAX + 1];
+    enum role role;
+    char **hosts; /* NULL-terminated; empty but for workers */
+};
+
+struct who;
+
+/* Copies what it needs of the settings. -EINVAL: a key that is none, or twice the same one. */
+int who_new(const struct conf_broker *conf, struct who **ret_who, struct rm_err *err);
+void who_free(struct who *who); /* NULL is fine */
+
+/* The number of the row with this key, from 1; 0 = there is none. */
+unsigned who_find(const struct who *who, const char *public_key);
+
+/* Row `number`; NULL when there is none. */
+const struct who_key *who_key(const struct who *who, unsigned number);
+
+/* A local endpoint has no file that guards it: only root and the broker's own user may do anything.
+ */
+void who_open_to_all(struct who *who);
+
+/* Fills user, role and address of a local peer from what ZeroMQ says of it, "...:UID:GID:PID". What
+ * cannot be read, and a user that cannot be looked up now, has ROLE_NONE. */
+void who_local(struct who *who, const char *credentials, struct net_peer *peer);
+
+#endif
