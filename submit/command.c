@@ -3,6 +3,7 @@
 
 #include "submit/host_cmd.h"
 #include "submit/job_cmd.h"
+#include "submit/job_list.h"
 #include "submit/table_cmd.h"
 
 #include <string.h>
@@ -85,7 +86,7 @@
 
 #define LIMIT                                                                                      \
     {                                                                                              \
-        "limit", KEY_LIMIT, "N", 0, "The newest N rows; 1000 if not given", 1                      \
+        "limit", KEY_LIMIT, "N", 0, "The newest N rows", 1                                         \
     }
 
 static const struct argp_option general_options[] = {COMMON};
@@ -212,10 +213,9 @@ static const struct command commands[] = {
      .options = list_options,
      .run = host_workers},
     {.name = "events",
-     .operands = "[HOSTS]",
+     .operands = "",
      .doc = "What happened on the site: hosts, tables, denials",
      .options = events_options,
-     .most = 1,
      .run = host_events},
 
     {.name = "cancel",

@@ -365,12 +365,12 @@ static void say_away(struct follow *f)
 
 /* ---- Ctrl-C */
 
-static void say_goodbye(const struct follow *f)
+static void say_goodbye(const struct follow *f, const char *why)
 {
     if (f->batch)
-        out_note("interrupted; the jobs go on: rmigrate wait %" PRIu64, f->batch);
+        out_note("%sthe jobs go on: rmigrate wait %" PRIu64, why, f->batch);
     else
-        out_note("interrupted; the jobs go on: rmigrate watch");
+        out_note("%sthe jobs go on: rmigrate watch", why);
 }
 
 /* True when it goes on, to see how the jobs end. */
@@ -425,9 +425,9 @@ static int exit_code(struct follow *f, int r, const struct rm_err *err)
 {
     int signal = client_signal(f->client);
     if (r == -EINTR && !f->cancelling)
-        say_goodbye(f);
+        say_goodbye(f, "interrupted; ");
     if (r == -EPIPE)
-        say_goodbye(f); /* out_is_sound() has said what is wrong */
+        say_goodbye(f, ""); /* out_is_sound() has said what is wrong */
     else if (r < 0 && r != -EINTR)
         out_error("%s", err->text);
     if (signal && (r == -EINTR || f->cancelling))

@@ -31,10 +31,8 @@ static int ask(struct listing *l, struct client *client, const struct args *args
     request.ask_case = ask_case;
     request.queue = &list; /* one union: all these asks are a list */
     *l = (struct listing){.client = client, .args = args, .arena = arena_new(0)};
-    if (!l->arena) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (!l->arena)
+        return out_no_memory();
     int code = client_question(client, &request, l->arena, &l->reply);
     if (code != EXIT_OK)
         l->reply = NULL;
@@ -64,10 +62,8 @@ int host_change(struct client *client, const struct args *args)
     request.host_change = &change;
     struct arena *arena = arena_new(0);
     RmReply *reply;
-    if (!arena) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (!arena)
+        return out_no_memory();
     int code = client_question(client, &request, arena, &reply);
     if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
         int some = view_outcomes(reply, args->json);
@@ -132,8 +128,8 @@ static const struct out_column queue_columns[] = {
     {"DOUBT", "doubt", OUT_NUMBER, OUT_RIGHT},
     {"DONE", "done", OUT_NUMBER, OUT_RIGHT},
     {"FAILED", "failed", OUT_NUMBER, OUT_RIGHT},
-    {"SLOTS", "slots", OUT_NUMBER, OUT_RIGHT},
-    {"CREDIT", "credit", OUT_NUMBER, OUT_RIGHT},
+    {"SLOTS", "slots", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
+    {"CREDIT", "credit", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
     {"WHY", "why", OUT_TEXT, OUT_WRAP},
     {NULL, NULL, OUT_TEXT, OUT_LEFT},
 };
@@ -189,9 +185,9 @@ static const struct out_column host_columns[] = {
     {"FREE", "memory_free", OUT_NUMBER, OUT_RIGHT},
     {"CPUS", "vcpus", OUT_NUMBER, OUT_RIGHT},
     {"VCPUS", "vcpus_used", OUT_NUMBER, OUT_RIGHT},
-    {"SLOTS", "slots", OUT_NUMBER, OUT_RIGHT},
+    {"SLOTS", "slots", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
     {NULL, "peer", OUT_TEXT, OUT_LEFT},
-    {"MIGRATION", "migration", OUT_TEXT, OUT_LEFT},
+    {"MIGRATION", "migration", OUT_TEXT, OUT_SPARE},
     {"SEEN", "seen_at", OUT_NUMBER, OUT_RIGHT},
     {NULL, "changed_by", OUT_TEXT, OUT_LEFT},
     {NULL, "changed_at", OUT_NUMBER, OUT_LEFT},
@@ -252,11 +248,11 @@ static const struct out_column worker_columns[] = {
     {"WORKER", "worker", OUT_TEXT, OUT_LEFT},
     {"MACHINE", "machine", OUT_TEXT, OUT_LEFT},
     {"PID", "pid", OUT_NUMBER, OUT_RIGHT},
-    {"VERSION", "version", OUT_TEXT, OUT_LEFT},
+    {"VERSION", "version", OUT_TEXT, OUT_SPARE},
     {"TASKS", "tasks", OUT_NUMBER, OUT_RIGHT},
     {"CONNECTED", "connected_at", OUT_NUMBER, OUT_RIGHT},
     {"HEARD", "heard_at", OUT_NUMBER, OUT_RIGHT},
-    {"ADDRESS", "address", OUT_TEXT, OUT_LEFT},
+    {"ADDRESS", "address", OUT_TEXT, OUT_SPARE},
     {"HOSTS", "hosts", OUT_TEXT, OUT_WRAP},
     {NULL, NULL, OUT_TEXT, OUT_LEFT},
 };
@@ -332,10 +328,8 @@ int host_guests(struct client *client, const struct args *args)
     request.ask_case = RM_REQUEST__ASK_GUESTS;
     request.guests = &list;
     struct listing l = {.client = client, .args = args, .arena = arena_new(0)};
-    if (!l.arena) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (!l.arena)
+        return out_no_memory();
     int code = client_question(client, &request, l.arena, &l.reply);
     if (!l.reply || code != EXIT_OK) {
         arena_free(l.arena);
@@ -400,10 +394,8 @@ int host_ping(struct client *client, const struct args *args)
     request.ping = &ping;
     struct arena *arena = arena_new(0);
     RmReply *reply;
-    if (!arena) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (!arena)
+        return out_no_memory();
     usec_t began_at = env_now(env_system());
     int code = client_question(client, &request, arena, &reply);
     usec_t took = env_now(env_system()) - began_at;
@@ -412,7 +404,7 @@ int host_ping(struct client *client, const struct args *args)
         json_open(&json, NULL, '{');
         json_text(&json, "broker", reply->broker);
         json_text(&json, "endpoint", client_endpoint(client));
-        json_seconds(&json, "started_at", reply->started_at);
+        json_time(&json, "started_at", reply->started_at);
         json_seconds(&json, "answered_in", took);
         json_text(&json, "user", reply->user);
         json_text(&json, "role", reply->role);

@@ -1,4 +1,4 @@
-/* job_cmd.h - commands about jobs: submit, evacuate, watch, list, change */
+/* job_cmd.h - commands about jobs: submit, evacuate, watch, change */
 #ifndef SUBMIT_JOB_CMD_H
 #define SUBMIT_JOB_CMD_H
 
@@ -8,9 +8,6 @@
 /* Each returns the exit code. */
 int job_submit(struct client *client, const struct args *args);
 int job_evacuate(struct client *client, const struct args *args);
-int job_list(struct client *client, const struct args *args);
-int job_show(struct client *client, const struct args *args);
-int job_history(struct client *client, const struct args *args);
 int job_watch(struct client *client, const struct args *args); /* watch and wait */
 int job_change(struct client *client,
                const struct args *args); /* cancel, retry, pause, resume, release */

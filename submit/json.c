@@ -72,7 +72,10 @@ void json_close(struct json *json, char bracket)
 void json_text(struct json *json, const char *key, const char *value)
 {
     begin(json, key);
-    string(json->file, value);
+    if (value[0] == '\0')
+        fputs("null", json->file);
+    else
+        string(json->file, value);
 }
 
 void json_number(struct json *json, const char *key, uint64_t value)
@@ -85,6 +88,14 @@ void json_seconds(struct json *json, const char *key, usec_t value)
 {
     begin(json, key);
     fprintf(json->file, "%" PRIu64 ".%06" PRIu64, value / USEC_PER_SEC, value % USEC_PER_SEC);
+}
+
+void json_time(struct json *json, const char *key, usec_t at)
+{
+    if (at == 0)
+        json_text(json, key, "");
+    else
+        json_seconds(json, key, at);
 }
 
 void json_bool(struct json *json, const char *key, bool value)

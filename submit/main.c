@@ -7,8 +7,10 @@
 #include "submit/out.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Reads the settings and connects. */
 static int connect_to_broker(const struct args *args, struct client **ret_client)
@@ -25,10 +27,19 @@ static int connect_to_broker(const struct args *args, struct client **ret_client
     return r == -EACCES || r == -EPERM ? EXIT_NOT_PERMITTED : EXIT_USAGE;
 }
 
+/* Streams that were closed on purpose or by mistake must not become somebody's socket: what is printed then fails. */
+static void fill_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     struct args args;
     struct client *client = NULL;
+    fill_closed_streams();
     setlocale(LC_CTYPE, ""); /* only characters: numbers keep their point */
     if (args_parse(argc, argv, 0, &args) < 0) {
         out_error("no memory");

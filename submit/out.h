@@ -17,6 +17,8 @@ void out_result(const char *name, const char *text);  /* stdout */
 void out_failure(const char *name, const char *text); /* stderr, with "Error: " */
 void out_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "Error: TEXT" */
 
+int out_no_memory(void); /* says so; EXIT_SOME_FAILED */
+
 /* A remark to the person at the terminal: "rmigrate: TEXT" on stderr. */
 void out_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -40,6 +42,7 @@ enum out_look {
     OUT_LEFT = 0,
     OUT_RIGHT = 1, /* aligned to the right */
     OUT_WRAP = 2,  /* the last column: continues below itself on a terminal that is too narrow */
+    OUT_SPARE = 4, /* left out on a terminal that is too narrow */
 };
 
 struct out_column {
@@ -49,7 +52,7 @@ struct out_column {
     unsigned look;       /* enum out_look */
 };
 
-enum out_tone { TONE_PLAIN, TONE_GOOD, TONE_BAD, TONE_ODD, TONE_FAINT };
+enum out_tone { TONE_PLAIN, TONE_GOOD, TONE_BAD, TONE_ODD };
 
 struct out_table;
 

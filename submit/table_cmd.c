@@ -191,10 +191,8 @@ static int send_table(struct client *client, const struct args *args, char *tabl
     request.table_restore = &restore;
     struct arena *arena = arena_new(0);
     RmReply *reply;
-    if (!arena) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (!arena)
+        return out_no_memory();
     int code = client_question(client, &request, arena, &reply);
     if (code == EXIT_OK && (args->verbose || isatty(STDERR_FILENO)))
         out_note("table %s: %" PRIu32 " row%s %s", table, reply->count,
@@ -240,10 +238,8 @@ int table_reconcile(struct client *client, const struct args *args)
     request.reconcile = &reconcile;
     struct arena *arena = arena_new(0);
     RmReply *reply;
-    if (!arena) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (!arena)
+        return out_no_memory();
     int code = client_question(client, &request, arena, &reply);
     if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
         int some = view_outcomes(reply, args->json);
@@ -280,10 +276,8 @@ int table_keygen(struct client *client, const struct args *args)
         out_error("'%s' cannot be the name of a key", name);
         return EXIT_USAGE;
     }
-    if (asprintf(&path, "%s/%s.key", args->dir, name) < 0) {
-        out_error("no memory");
-        return EXIT_SOME_FAILED;
-    }
+    if (asprintf(&path, "%s/%s.key", args->dir, name) < 0)
+        return out_no_memory();
     int r = net_keypair(public_key, secret_key);
     if (r < 0)
         rm_fail(&err, r, "no key could be made: %s", strerror(-r));

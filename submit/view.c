@@ -107,9 +107,9 @@ void view_json(struct json *json, const RmJobView *view)
     json_text(json, "fence", view->fence);
     json_text(json, "submitter", job->submitter);
     json_text(json, "reason", job->reason);
-    json_seconds(json, "submitted_at", job->submitted_at);
-    json_seconds(json, "started_at", view->started_at);
-    json_seconds(json, "finished_at", view->finished_at);
+    json_time(json, "submitted_at", job->submitted_at);
+    json_time(json, "started_at", view->started_at);
+    json_time(json, "finished_at", view->finished_at);
     RmStats none = RM_STATS__INIT;
     const RmStats *s = view->stats ? view->stats : &none;
     json_seconds(json, "elapsed", s->elapsed_for);

@@ -1,0 +1,323 @@
+/* test_out.c - what rmigrate prints: results, JSON, the progress block */
+#include "submit/json.h"
+#include "submit/out.h"
+#include "submit/progress.h"
+#include "submit/view.h"
+
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include <cmocka.h>
+
+/* ---- lines: what a function writes to stdout or stderr */
+
+static char *caught;
+
+static FILE *catch_begin(FILE *stream, int *ret_fd)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(stream);
+    *ret_fd = dup(fileno(stream));
+    dup2(fileno(file), fileno(stream));
+    return file;
+}
+
+static const char *catch_end(FILE *stream, FILE *file, int fd)
+{
+    fflush(stream);
+    dup2(fd, fileno(stream));
+    close(fd);
+    long size = ftell(file);
+    fseek(file, 0, SEEK_END);
+    size = ftell(file);
+    rewind(file);
+    free(caught);
+    caught = calloc(1, (size_t)size + 1);
+    assert_int_equal(fread(caught, 1, (size_t)size, file), (size_t)size);
+    fclose(file);
+    return caught;
+}
+
+static const char *result(const char *name, const char *text)
+{
+    int fd;
+    FILE *file = catch_begin(stdout, &fd);
+    out_result(name, text);
+    return catch_end(stdout, file, fd);
+}
+
+static const char *failure(const char *name, const char *text)
+{
+    int fd;
+    FILE *file = catch_begin(stderr, &fd);
+    out_failure(name, text);
+    return catch_end(stderr, file, fd);
+}
+
+static void result_has_the_name_before_every_line(void **state)
+{
+    (void)state;
+    assert_string_equal(result("kvm1", "migrated to hyp02"), "kvm1: migrated to hyp02\n");
+    assert_string_equal(result("kvm1", "a\nb\n"), "kvm1: a\nkvm1: b\n");
+    assert_string_equal(result("kvm1", ""), "kvm1: \n");
+    assert_string_equal(failure("kvm1", "a\r\nb\n\n"), "kvm1: Error: a\nkvm1: Error: b\n");
+    assert_string_equal(failure("", "a"), "Error: a\n");
+}
+
+static void result_carries_no_terminal_commands(void **state)
+{
+    (void)state;
+    assert_string_equal(result("k\033[2J", "a\033]0;x\007b\x7f"), "k [2J: a ]0;x b \n");
+    assert_string_equal(result("k", "a\xc2\x9b"
+                                    "2Jb \xc3\xa4"),
+                        "k: a 2Jb \xc3\xa4\n");
+}
+
+/* ---- JSON */
+
+static const char *json_of(void (*f)(struct json *json))
+{
+    static char *text;
+    size_t length;
+    free(text);
+    text = NULL;
+    FILE *file = open_memstream(&text, &length);
+    struct json json = {.file = file};
+    f(&json);
+    fclose(file);
+    return text;
+}
+
+static void some_object(struct json *json)
+{
+    json_open(json, NULL, '{');
+    json_text(json, "a", "x\"\\\n\001\xff\xc3\xa4\xed\xa0\x80");
+    json_open(json, "b", '[');
+    json_number(json, NULL, UINT64_MAX);
+    json_bool(json, NULL, true);
+    json_close(json, ']');
+    json_seconds(json, "c", 1500001);
+    json_close(json, '}');
+}
+
+static void json_is_json_whatever_the_text(void **state)
+{
+    (void)state;
+    assert_string_equal(json_of(some_object),
+                        "{\"a\": \"x\\\"\\\\\\n\\u0001\\ufffd\xc3\xa4\\ufffd\\ufffd\\ufffd\", "
+                        "\"b\": [18446744073709551615, true], \"c\": 1.500001}");
+}
+
+/* ---- how a job ended */
+
+struct sample {
+    RmJob job;
+    RmJobView view;
+    struct arena *arena;
+};
+
+static void sample_init(struct sample *s, RmState state, const char *text)
+{
+    rm_job__init(&s->job);
+    rm_job_view__init(&s->view);
+    s->job.guest = (char *)"kvm1";
+    s->view.job = &s->job;
+    s->view.state = state;
+    s->view.source = (char *)"hyp01";
+    s->view.destination = (char *)"hyp02";
+    s->view.text = (char *)text;
+    s->arena = arena_new(0);
+    assert_non_null(s->arena);
+}
+
+static void says(RmState state, const char *text, bool already, const char *wanted)
+{
+    struct sample s;
+    sample_init(&s, state, text);
+    s.view.already = already;
+    assert_string_equal(view_result(s.arena, &s.view, false), wanted);
+    arena_free(s.arena);
+}
+
+static void view_result_is_what_scripts_look_for(void **state)
+{
+    (void)state;
+    says(RM_STATE__DONE, "", false, "migrated to hyp02");
+    says(RM_STATE__DONE, "", true, "Guest is already on host hyp02");
+    says(RM_STATE__FAILED, "libvirt error 38: no route: to host", false,
+         "Failed migration of kvm1 from hyp01 to hyp02: libvirt error 38: no route: to host");
+    says(RM_STATE__CANCELLED, "cancelled by alice", false,
+         "cancelled by alice, the guest stays on hyp01");
+}
+
+static void view_result_says_how_to_release_a_locked_guest(void **state)
+{
+    (void)state;
+    struct sample s;
+    sample_init(&s, RM_STATE__FAILED, "it runs on both");
+    s.view.locked = true;
+    assert_non_null(strstr(view_result(s.arena, &s.view, false), "rmigrate release kvm1"));
+    arena_free(s.arena);
+}
+
+static void percent_comes_from_what_remains(void **state)
+{
+    (void)state;
+    RmStats s = RM_STATS__INIT;
+    assert_int_equal(view_percent(NULL), -1);
+    assert_int_equal(view_percent(&s), -1);
+    s.total = 200;
+    s.remaining = 76;
+    assert_int_equal(view_percent(&s), 62);
+    s.remaining = 0;
+    assert_int_equal(view_percent(&s), 99);
+    s.remaining = 201;
+    assert_int_equal(view_percent(&s), -1);
+    s.total = UINT64_MAX;
+    s.remaining = 1;
+    assert_int_equal(view_percent(&s), 99);
+}
+
+/* ---- the progress block */
+
+static const struct progress_job one = {
+    .id = 3,
+    .guest = "kvm3",
+    .source = "hyp01",
+    .destination = "hyp02",
+    .phase = "copying",
+    .text = "",
+    .state = RM_STATE__RUNNING,
+    .percent = 62,
+    .total = 190u << 20,
+    .remaining = 72u << 20,
+    .rate = 11744051,
+    .dirty_rate = 2u << 20,
+    .iterations = 2,
+};
+
+static char *block(const struct progress_style *style, const struct progress_job *jobs, size_t n,
+                   const struct progress_sum *sum, size_t *ret_lines)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *file = open_memstream(&text, &length);
+    assert_non_null(file);
+    size_t lines = progress_block(style, jobs, n, sum, NULL, file);
+    fclose(file);
+    if (ret_lines)
+        *ret_lines = lines;
+    return text;
+}
+
+static void block_shows_a_line_for_each_migration(void **state)
+{
+    (void)state;
+    struct progress_style style = {.columns = 120, .rows = 24, .utf8 = true};
+    struct progress_sum sum = {.elapsed = 12 * 1000000 + 345678, .batch = 17};
+    sum.counts[RM_STATE__DONE] = 2;
+    sum.counts[RM_STATE__RUNNING] = 2;
+    sum.counts[RM_STATE__QUEUED] = 1;
+    sum.counts[RM_STATE__FAILED] = 1;
+    char *text = block(&style, &one, 1, &sum, NULL);
+    assert_string_equal(text, "kvm3  hyp01 → hyp02  ███████░░░░░  62 %  118 MiB of 190 MiB, "
+                              "11.2 MiB/s, dirtied 2.00 MiB/s, iteration 2\n"
+                              "6 guests: 2 done, 2 running, 1 queued, 1 failed   elapsed 12 s   "
+                              "batch 17\n");
+    free(text);
+    style.utf8 = false;
+    text = block(&style, &one, 1, &sum, NULL);
+    assert_non_null(strstr(text, "hyp01 -> hyp02  #######.....  62 %"));
+    for (const char *p = text; *p; p++)
+        assert_true((unsigned char)*p < 0x80);
+    free(text);
+}
+
+static void block_fits_any_terminal(void **state)
+{
+    (void)state;
+    struct progress_job jobs[8];
+    for (size_t i = 0; i < 8; i++) {
+        jobs[i] = one;
+        jobs[i].id = i;
+        jobs[i].state = i < 4 ? RM_STATE__RUNNING : i < 6 ? RM_STATE__WAITING : RM_STATE__QUEUED;
+        jobs[i].guest = i % 2 ? "kvm3" : "ein-sehr-langer-Name-für-einen-Gast-mit-ä-und-中文";
+        jobs[i].text = i < 4 ? "" : "no room at hyp02\033[2J: it needs 4 GiB, 中文 3 GiB are free";
+    }
+    struct progress_sum sum = {.elapsed = 1};
+    sum.counts[RM_STATE__RUNNING] = 8;
+    for (unsigned columns = 20; columns < 160; columns++)
+        for (unsigned rows = 1; rows < 14; rows++)
+            for (int utf8 = 0; utf8 < 2; utf8++) {
+                struct progress_style style = {.columns = columns, .rows = rows, .utf8 = utf8};
+                size_t lines;
+                char *text = block(&style, jobs, 8, &sum, &lines), *save = NULL;
+                assert_true(lines <= rows || lines <= 2);
+                for (char *line = strtok_r(text, "\n", &save); line;
+                     line = strtok_r(NULL, "\n", &save)) {
+                    wchar_t wide[512];
+                    size_t n = mbstowcs(wide, line, 512);
+                    assert_true(n < 512);
+                    int width = wcswidth(wide, n);
+                    assert_true(width >= 0 && width < (int)columns);
+                }
+                free(text);
+            }
+}
+
+static void block_puts_what_runs_before_what_waits(void **state)
+{
+    (void)state;
+    struct progress_job jobs[4] = {one, one, one, one};
+    jobs[0].state = RM_STATE__QUEUED;
+    jobs[0].text = "both slots of hyp01 are taken";
+    jobs[0].guest = "kvm8";
+    jobs[1].state = RM_STATE__WAITING;
+    jobs[1].text = "tries again in 10 s";
+    jobs[1].guest = "kvm7";
+    jobs[2].guest = "kvm1";
+    jobs[3].state = RM_STATE__QUEUED;
+    jobs[3].text = jobs[0].text;
+    jobs[3].guest = "kvm9";
+    jobs[3].id = 9;
+    struct progress_style style = {.columns = 100, .rows = 24, .utf8 = true};
+    struct progress_sum sum = {.elapsed = 1};
+    sum.counts[RM_STATE__RUNNING] = 4;
+    size_t lines;
+    char *text = block(&style, jobs, 4, &sum, &lines);
+    assert_int_equal(lines, 4);
+    char *a = strstr(text, "kvm1"), *b = strstr(text, "kvm7"), *c = strstr(text, "kvm8 +1");
+    assert_true(a && b && c && a < b && b < c);
+    assert_null(strstr(text, "kvm9"));
+    free(text);
+}
+
+static int make_utf8(void **state)
+{
+    (void)state;
+    return setlocale(LC_CTYPE, "C.UTF-8") ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(result_has_the_name_before_every_line),
+        cmocka_unit_test(result_carries_no_terminal_commands),
+        cmocka_unit_test(json_is_json_whatever_the_text),
+        cmocka_unit_test(view_result_is_what_scripts_look_for),
+        cmocka_unit_test(view_result_says_how_to_release_a_locked_guest),
+        cmocka_unit_test(percent_comes_from_what_remains),
+        cmocka_unit_test(block_shows_a_line_for_each_migration),
+        cmocka_unit_test(block_fits_any_terminal),
+        cmocka_unit_test(block_puts_what_runs_before_what_waits),
+    };
+    return cmocka_run_group_tests(tests, make_utf8, NULL);
+}
