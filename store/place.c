@@ -112,7 +112,8 @@ int place_lock(const char *path, int *ret_lock, struct rm_err *err)
         return rm_fail(err, -EBUSY, "the store %s is in use by another process%s%s", path,
                        owner[0] ? ", pid " : "", owner);
     }
-    /* Only for the text above: the lock itself is the descriptor's, and a full disk is no reason. */
+    /* Only for the text above: the lock itself is the descriptor's, and a full disk is no reason.
+     */
     if (ftruncate(fd, 0) == 0)
         dprintf(fd, "%d\n", getpid());
     return 0;

@@ -19,7 +19,7 @@ static int setup(void **state)
 
 static char *dump(struct store *store, const char *name)
 {
-    char *out;
+    static char *out; /* static: gcc 12 takes the text for dangling otherwise */
     size_t length;
     FILE *file = open_memstream(&out, &length);
     assert_int_equal(table_dump(store, table_find(name), file), 0);
