@@ -336,6 +336,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_HELP:
         help(state, args);
         return 0;
+    case KEY_USAGE:
+        argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
+        return 0;
     case KEY_VERSION:
         printf("rmigrate %s\n", service_version());
         if (!(state->flags & ARGP_NO_EXIT))

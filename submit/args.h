@@ -29,7 +29,8 @@ enum args_key {
     KEY_VERSION = 'v',
     KEY_VERBOSE = 'V',
     KEY_ADD = 'a', /* tabrestore; of jobs: --finished */
-    KEY_JSON = 256,
+    KEY_USAGE = 256,
+    KEY_JSON,
     KEY_NOHEADINGS,
     KEY_TO,
     KEY_DETACH,

@@ -28,9 +28,12 @@ struct client {
     char *endpoint;
     char *command; /* as typed; goes into the history */
     usec_t timeout;
-    uint64_t tag; /* of the last request */
-    int signals;  /* signalfd */
-    int signal;   /* the last one that came */
+    uint64_t tag;         /* of the last request */
+    bool brief;           /* whoever asks says himself that nothing answers */
+    bool connected;       /* during the last ask the broker was there */
+    enum net_state state; /* the last one that says more than "connecting" */
+    int signals;          /* signalfd */
+    int signal;           /* the last one that came */
 };
 
 int client_new(const struct conf_client *conf, const char *command, struct client **ret_client,
@@ -79,6 +82,7 @@ void client_be_brief(struct client *client, usec_t timeout)
 {
     if (client->timeout > timeout)
         client->timeout = timeout;
+    client->brief = true;
 }
 
 int client_signal(const struct client *client)
@@ -171,39 +175,79 @@ static int wait_for_answer(struct client *client, usec_t until)
     return r == -EINTR ? 0 : r;
 }
 
+static const char *trouble(const struct client *client)
+{
+    return client->connected                 ? "no answer"
+           : client->state == NET_CONNECTING ? "nothing answers there"
+                                             : net_state_text(client->state);
+}
+
 static int unreachable(const struct client *client, struct rm_err *err)
 {
     char span[UNIT_TEXT_MAX];
     unit_duration_text(client->timeout, span);
-    return rm_fail(err, -ETIMEDOUT, "Unable to reach the broker at %s: no answer within %s",
-                   client->endpoint, span);
+    return rm_fail(err, -ETIMEDOUT, "Unable to reach the broker at %s: %s, within %s",
+                   client->endpoint, trouble(client), span);
 }
 
-/* Sends the frame until an answer comes: again over a new connection when nothing is heard. */
-static int converse(struct client *client, const uint8_t *frame, size_t length, usec_t hold_for,
-                    struct arena *arena, RmReply **ret_reply, struct rm_err *err)
+/* What the socket knows by now. -EACCES: there is no use in waiting. */
+static int look_at_state(struct client *client, struct rm_err *err)
 {
-    usec_t now = env_now(env_system()), patience = RESEND_IN;
-    usec_t give_up_at = now + hold_for + client->timeout, send_at = now;
-    bool sent = false;
-    for (;;) {
+    enum net_state state = net_state(client->net);
+    client->connected = client->connected || state == NET_CONNECTED;
+    if (state != NET_CONNECTING)
+        client->state = state;
+    if (state != NET_REFUSED_KEY && state != NET_DENIED)
+        return 0;
+    return rm_fail(err, -EACCES, "Unable to reach the broker at %s: %s", client->endpoint,
+                   net_state_text(state));
+}
+
+/* A request on its way: when it is sent, and for how long. */
+struct talk {
+    const uint8_t *frame;
+    size_t length;
+    usec_t hold_for;
+    usec_t send_at;  /* (again) */
+    usec_t patience; /* until it is sent again */
+    bool sent;
+};
+
+/* Sends the frame; again over a new connection, so that only one of them is answered. */
+static int talk_send(struct client *client, struct talk *talk, usec_t now, struct rm_err *err)
+{
+    int r = talk->sent ? net_reconnect(client->net, err) : 0;
+    if (r < 0)
+        return r;
+    if (talk->sent && talk->patience == 2 * RESEND_IN && !client->brief && isatty(STDERR_FILENO))
+        out_note("the broker at %s: %s, waiting", client->endpoint, trouble(client));
+    talk->sent = net_send(client->net, NULL, talk->frame, talk->length) >= 0;
+    talk->send_at = now + (talk->sent ? talk->hold_for + talk->patience : OFFER_IN);
+    talk->patience *= talk->sent ? 2 : 1;
+    return 0;
+}
+
+/* Sends the frame until an answer comes. */
+static int converse(struct client *client, struct talk *talk, struct arena *arena,
+                    RmReply **ret_reply, struct rm_err *err)
+{
+    usec_t now = env_now(env_system());
+    usec_t give_up_at = now + talk->hold_for + client->timeout;
+    int r = 0;
+    talk->send_at = now;
+    while (r == 0) {
         now = env_now(env_system());
         if (now >= give_up_at)
             return unreachable(client, err);
-        if (now >= send_at) {
-            int r = sent ? net_reconnect(client->net, err) : 0;
-            if (r < 0)
-                return r;
-            sent = net_send(client->net, NULL, frame, length) >= 0;
-            send_at = now + (sent ? hold_for + patience : OFFER_IN);
-            patience *= sent ? 2 : 1;
-        }
-        int r = wait_for_answer(client, send_at < give_up_at ? send_at : give_up_at);
+        if (now >= talk->send_at && (r = talk_send(client, talk, now, err)) < 0)
+            return r;
+        r = wait_for_answer(client, talk->send_at < give_up_at ? talk->send_at : give_up_at);
         if (r > 0)
             r = take_answer(client, arena, ret_reply, err);
-        if (r != 0)
-            return r < 0 ? r : 0;
+        if (r == 0)
+            r = look_at_state(client, err);
     }
+    return r < 0 ? r : 0;
 }
 
 int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
@@ -215,9 +259,14 @@ int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, str
     int r = pack_request(client, request, token, &frame, &length);
     if (r < 0)
         return rm_fail(err, r, "the request is longer than %d MiB", MSG_MAX / 1024 / 1024);
-    r = converse(client, frame, length, hold_for, arena, ret_reply, err);
+    struct talk talk = {
+        .frame = frame, .length = length, .hold_for = hold_for, .patience = RESEND_IN};
+    client->connected = false;
+    r = converse(client, &talk, arena, ret_reply, err);
     if (r == -EINTR)
         rm_fail(err, r, "interrupted");
+    if (r < 0 && !client->connected) /* what was never sent shall not be carried out later */
+        net_reconnect(client->net, NULL);
     free(frame);
     return r;
 }
@@ -256,7 +305,7 @@ int client_question(struct client *client, RmRequest *request, struct arena *are
     *ret_reply = NULL;
     if (r != -EINTR)
         out_error("%s", err.text);
-    if ((r == -EINTR || r == -ETIMEDOUT) && changes_something(request->ask_case))
+    if (client->connected && changes_something(request->ask_case))
         out_note(
             "whether this was carried out is not known: rmigrate jobs and rmigrate events tell");
     return client_code(client, r);

@@ -15,6 +15,7 @@
         {"verbose", KEY_VERBOSE, NULL, 0, "Say more", 9},                                          \
         {"help", KEY_HELP, NULL, 0, "Show this help", 9},                                          \
         {"version", KEY_VERSION, NULL, 0, "Show the version", 9},                                  \
+        {"usage", KEY_USAGE, NULL, OPTION_HIDDEN, NULL, 9},                                        \
     {                                                                                              \
         NULL, 0, NULL, 0, NULL, 0                                                                  \
     }

@@ -446,7 +446,9 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
     f.progress = progress_new();
     int r = follow_on(&f, &err);
     struct progress_sum sum = sum_of(&f);
-    if (r >= 0)
+    if (r >= 0 && !f.jobs)
+        out_note("no unfinished jobs");
+    else if (r >= 0)
         progress_end(f.progress, &sum);
     else
         progress_clear(f.progress);

@@ -11,7 +11,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 int job_pages_ask(struct client *client, RmListJobs *list, uint64_t want, struct arena *arena,
                   struct job_pages *ret_pages)
@@ -131,8 +130,8 @@ static int print_jobs(const struct args *args, struct arena *arena, const struct
     for (size_t i = pages->n; i-- > 0;)
         job_row(table, arena, pages->jobs[i], wall);
     int code = out_table_print(table);
-    if (pages->n == 0 && !args->json && isatty(STDERR_FILENO))
-        out_note("no jobs");
+    if (pages->n == 0 && !args->json)
+        out_note("%s", args->finished ? "no jobs" : "no unfinished jobs");
     if (pages->more && !args->json)
         out_note("older jobs are left out, --limit shows more");
     return code;

@@ -20,7 +20,8 @@ struct json {
 void json_open(struct json *json, const char *key, char bracket);
 void json_close(struct json *json, char bracket); /* the closing one: '}' or ']' */
 
-void json_text(struct json *json, const char *key, const char *value); /* "": null, as in listings */
+void json_text(struct json *json, const char *key,
+               const char *value); /* "": null, as in listings */
 void json_number(struct json *json, const char *key, uint64_t value);
 void json_seconds(struct json *json, const char *key, usec_t value); /* 1.500000 */
 void json_time(struct json *json, const char *key, usec_t at); /* seconds since 1970; 0: null */

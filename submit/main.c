@@ -27,7 +27,8 @@ static int connect_to_broker(const struct args *args, struct client **ret_client
     return r == -EACCES || r == -EPERM ? EXIT_NOT_PERMITTED : EXIT_USAGE;
 }
 
-/* Streams that were closed on purpose or by mistake must not become somebody's socket: what is printed then fails. */
+/* Streams that were closed on purpose or by mistake must not become somebody's socket: what is
+ * printed then fails. */
 static void fill_closed_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

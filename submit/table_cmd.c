@@ -204,8 +204,8 @@ static int send_table(struct client *client, const struct args *args, char *tabl
 int table_restore_file(struct client *client, const struct args *args)
 {
     const char *path = args->operands[0];
-    uint8_t *data;
-    size_t length;
+    uint8_t *data = NULL;
+    size_t length = 0;
     char *table = table_of(path);
     if (!table || table[0] == '\0') {
         out_error(table ? "%s: the file's name up to its first dot must be a table's" : "no memory",
