@@ -1,6 +1,8 @@
 /* request.c - client requests: who may ask what, and each thing once */
 #include "broker/request.h"
 
+#include "conf/service.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -162,7 +164,7 @@ bool request_hosts(struct core *core, struct request *request, const char *expre
 
 static void ping(struct core *core, struct request *request)
 {
-    request->reply->broker = (char *)"";
+    request->reply->broker = (char *)service_version();
     request->reply->started_at = core->started_wall;
     request->reply->user = (char *)request->peer->user;
     request->reply->role = (char *)role_name(request->peer->role);

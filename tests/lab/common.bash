@@ -3,6 +3,8 @@
 # BIN (programs) and TREE come from tests/run. A test uses guest names of its own, so that the history of one does not matter
 # to another. The site's time-outs are short: these tests wait for them.
 
+bats_require_minimum_version 1.5.0
+
 : "${BIN:?run by tests/run, or set BIN to a build directory}"
 TREE=${TREE:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
 export TREE BIN
