@@ -313,14 +313,15 @@ static void guest_ended_up(struct core *core, struct job *job, const struct endi
 
     guest->rec->active_job = 0;
     guest->rec->last_job = job->id;
-    guest->settled_at = core->now;
     if (ending->locked) {
         guest->rec->locked = true;
         job_set(&guest->rec->lock_text, ending->text);
     }
     if (place != NULL) {
-        if (place != job->source)
+        if (place != job->source) {
+            guest->settled_at = core->now;
             sight_moved(core, guest, job->source, place);
+        }
         job_set(&guest->rec->host, place->rec->name);
         guest->rec->seen_at = core->wall;
         sight_mend_table(core, guest, place, NULL);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    SETTLE_SECONDS = 10, /* inventories may be older than the end of a job by this much */
+    SETTLE_SECONDS = 3, /* the destination's inventory may be older than the end of a job by this much */
 };
 
 static void count_sighting(struct host *host, struct sighting *s)

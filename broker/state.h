@@ -70,7 +70,7 @@ struct guest {
     RmGuest *rec;              /* as on disk; owned, from malloc */
     struct job *job;           /* the live one, or NULL */
     struct sighting *sightings;
-    usec_t settled_at;         /* when its last job ended: inventories that were taken before are passed over */
+    usec_t settled_at;         /* when its last job moved it; 0 = none has since the start */
     usec_t double_at;          /* seen running on two hosts since; 0 = not */
     bool double_told;
     bool stored;               /* rec is in the store; false: known from inventories only */

@@ -18,6 +18,7 @@ struct host {
     const struct agent_host *conf;
     uint64_t seen;               /* number of the last assignment */
     unsigned foreign;            /* outgoing migrations that are not ours */
+    usec_t ended_at;             /* when the last task here ended: an older inventory may still show its guest */
     RmInventory *inventory;      /* the newest; owned */
     bool inventory_due;          /* to be sent */
 };
@@ -439,7 +440,9 @@ void agent_inventory(struct agent *agent, usec_t now, const RmInventory *invento
     struct host *host = find_host(agent, inventory->host);
 
     agent->now = now;
-    if (host == NULL)
+    /* What was looked at before a task ended would bring its guest back to life at the source; the change itself brings a
+     * newer one. */
+    if (host == NULL || (inventory->taken_at != 0 && inventory->taken_at < host->ended_at))
         return;
     if (host->inventory != NULL)
         rm_inventory__free_unpacked(host->inventory, NULL);
@@ -479,6 +482,7 @@ void agent_report(struct agent *agent, usec_t now, const RmReport *report)
         rm_report__free_unpacked(task->result, NULL);
     task->result = copy_report(report);
     task->again_at = now;
+    task->host->ended_at = now;
     agent->pull_at = now;
 }
 

@@ -673,6 +673,7 @@ static void *inventory_thread(void *arg)
     while (arena && !atomic_load(&tasks->leaving)) {
         RmInventory *inventory = NULL;
         arena_reset(arena);
+        usec_t taken_at = env_now(tasks->env);
         int r = tasks->ops->inventory(served->hv, arena, &inventory);
         if (r < 0) {
             log_error("host=%s: no inventory: %s, will retry", served->name, strerror(-r));
@@ -683,6 +684,7 @@ static void *inventory_thread(void *arg)
                           inventory->reachable ? "answers" : "does not answer: ", inventory->text);
             reachable = inventory->reachable;
             inventory->sequence = atomic_fetch_add(&tasks->sequence, 1) + 1;
+            inventory->taken_at = taken_at;
             post(tasks, /* is_inventory = */ true, &inventory->base);
         }
         bool well = r >= 0 && reachable;

@@ -15,7 +15,7 @@ teardown() { sweep; }
     run -0 rmigrate tabdump vm
     [[ $output == *'"m1",,"hyp02",'* ]]
     run -0 rmigrate history m1 --json
-    for key in submitter source destination bytes downtime; do [[ $output == *"\"$key\""* ]]; done
+    for key in submitter finished_at source destination processed elapsed downtime; do [[ $output == *"\"$key\""* ]]; done
     run -0 rmigrate history m1
     [[ $output == *admin* && $output == *hyp01* && $output == *hyp02* ]]
 }
@@ -45,6 +45,7 @@ X
     until_true 20 rmigrate guests 's[1-6]'
     run -1 --separate-stderr rmigrate 's[1-6]' hyp02
     [ "$(grep -c ': migrated to hyp02$' <<<"$output")" = 5 ]
+    echo "$stderr"
     [ "$(wc -l <<<"$stderr")" = 1 ]
     [[ $stderr == "s4: Error: "*"domain 's4' already exists with uuid"* ]]
     [ "$(where s4)" = $'hyp01 running\nhyp02 shut off' ]
@@ -134,7 +135,8 @@ begin_evacuation() {
     site_wait 3
     # No broker, wrong settings.
     site_kill broker TERM
-    run -3 timeout 40 "$LAB" exec lab env RMIGRATE_CONF="$SITE/quick.conf" "$BIN/rmigrate" x1 hyp02
+    sed 's/};$/timeout = "3 s"; };/' "$SITE/client.conf" >"$SITE/quick.conf"
+    run -3 timeout 20 "$LAB" exec lab env RMIGRATE_CONF="$SITE/quick.conf" "$BIN/rmigrate" x1 hyp02
     site_broker
     site_wait 3
     echo 'client: { brokr = "tcp://10.77.0.1:9749"; };' >"$SITE/wrong.conf"
