@@ -256,13 +256,18 @@ static void *pointer_at(const void *base, size_t offset)
     return pointer;
 }
 
-typedef bool text_visit(char *text, const char *field, void *ctx);
-
-/* Shows every text of a message to `visit` until one returns false; returns whether all were shown.
- * No message of the .proto holds its own kind, so the depth is bounded by the .proto. */
-static bool each_text(const ProtobufCMessage *message, text_visit *visit, void *ctx)
+/* The name of a field that is not fit to be sent or stored, or NULL. With `mend` bad texts are
+ * written over instead: the message must be ours. No message of the .proto holds its own kind, so
+ * the depth is bounded by the .proto. */
+static const char *find_fault(const ProtobufCMessage *message, bool mend)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+    /* protobuf-c takes a field 0 when its number is written in two bytes, keeps it as unknown,
+     * writes it in one byte, and cannot read that: a record that held it could not be read again.
+     */
+    for (unsigned i = 0; i < message->n_unknown_fields; i++)
+        if (message->unknown_fields[i].tag == 0)
+            return "0";
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
         bool is_text = field->type == PROTOBUF_C_TYPE_STRING;
@@ -281,30 +286,22 @@ static bool each_text(const ProtobufCMessage *message, text_visit *visit, void *
         }
         for (size_t k = 0; k < n; k++) {
             void *item = pointer_at(items, k * sizeof(void *));
+            const char *fault = NULL;
             if (item == NULL)
                 continue;
-            if (is_text ? !visit(item, field->name, ctx) : !each_text(item, visit, ctx))
-                return false;
+            if (!is_text)
+                fault = find_fault(item, mend);
+            else if (!text_is_clean(item)) {
+                if (mend)
+                    text_clean(item);
+                else
+                    fault = field->name;
+            }
+            if (fault != NULL)
+                return fault;
         }
     }
-    return true;
-}
-
-static bool visit_check(char *text, const char *field, void *ctx)
-{
-    if (text_is_clean(text))
-        return true;
-    *(const char **)ctx = field;
-    return false;
-}
-
-static bool visit_clean(char *text, const char *field, void *ctx)
-{
-    (void)field;
-    (void)ctx;
-    if (!text_is_clean(text)) /* an empty text is a constant: never written to */
-        text_clean(text);
-    return true;
+    return NULL;
 }
 
 /* ---- frames */
@@ -332,9 +329,8 @@ static RmMessage *unpack(struct arena *arena, const uint8_t *frame, size_t lengt
 
 uint8_t *msg_pack(const RmMessage *message, size_t *ret_length)
 {
-    const char *field;
     size_t length;
-    if (each_text(&message->base, visit_check, &field)) {
+    if (find_fault(&message->base, /* mend = */ false) == NULL) {
         uint8_t *frame = pack(message, &length);
         if (frame != NULL)
             *ret_length = length;
@@ -345,10 +341,8 @@ uint8_t *msg_pack(const RmMessage *message, size_t *ret_length)
     uint8_t *cleaned = NULL, *frame = pack(message, &length);
     struct arena *arena = arena_new(/* limit = */ 0);
     RmMessage *copy = frame != NULL && arena != NULL ? unpack(arena, frame, length) : NULL;
-    if (copy != NULL) {
-        each_text(&copy->base, visit_clean, NULL);
+    if (copy != NULL && find_fault(&copy->base, /* mend = */ true) == NULL)
         cleaned = pack(copy, &length);
-    }
     if (cleaned != NULL)
         *ret_length = length;
     arena_free(arena);
@@ -373,9 +367,9 @@ int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessa
         return rm_fail(err, -ENOMEM, "a message of %zu bytes takes too much memory", length);
     if (message == NULL)
         return rm_fail(err, -EPROTO, "a damaged message of %zu bytes", length);
-    const char *field;
-    if (!each_text(&message->base, visit_check, &field))
-        return rm_fail(err, -EPROTO, "a message whose '%s' is not plain UTF-8 text", field);
+    const char *field = find_fault(&message->base, /* mend = */ false);
+    if (field != NULL)
+        return rm_fail(err, -EPROTO, "a message whose field '%s' is not plain UTF-8 text", field);
     *ret_message = message;
     return 0;
 }
