@@ -26,8 +26,9 @@ enum { TOKEN = 16 }; /* bytes */
 struct client {
     struct net *net;
     char *endpoint;
-    char *command; /* as typed; goes into the history */
-    usec_t timeout;
+    char *command;        /* as typed; goes into the history */
+    usec_t usual;         /* timeout, as set */
+    usec_t timeout;       /* as it holds now */
     uint64_t tag;         /* of the last request */
     bool brief;           /* whoever asks says himself that nothing answers */
     bool connected;       /* during the last ask the broker was there */
@@ -43,7 +44,7 @@ int client_new(const struct conf_client *conf, const char *command, struct clien
     if (!client)
         return rm_fail(err, -ENOMEM, "no memory");
     client->signals = -1;
-    client->timeout = conf->timeout;
+    client->timeout = client->usual = conf->timeout;
     client->endpoint = strdup(conf->broker);
     client->command = strdup(command);
     int r = -ENOMEM;
@@ -80,8 +81,7 @@ void client_free(struct client *client)
 
 void client_be_brief(struct client *client, usec_t timeout)
 {
-    if (client->timeout > timeout)
-        client->timeout = timeout;
+    client->timeout = timeout < client->usual ? timeout : client->usual;
     client->brief = true;
 }
 

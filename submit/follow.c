@@ -33,8 +33,10 @@
 /* Between two questions, so that a thousand changes a second do not become a thousand questions. */
 #define PAUSE (100 * USEC_PER_MSEC)
 
-/* A broker that is away is missed after this long. */
+/* A broker that is away is missed after this long; from then on its return is looked for this
+ * often. */
 #define PATIENCE (5 * USEC_PER_SEC)
+#define LOOK     USEC_PER_SEC
 
 enum { SETTLE_MAX = 1000 }; /* jobs in one question for what was missed */
 
@@ -216,6 +218,7 @@ static struct progress_sum sum_of(const struct follow *f)
     struct progress_sum sum = {.batch = f->batch};
     memcpy(sum.counts, f->counts, sizeof(sum.counts));
     sum.elapsed = env_now(env_system()) - f->began_at;
+    sum.note = f->away ? "the broker is away" : "";
     return sum;
 }
 
@@ -359,6 +362,7 @@ static void say_away(struct follow *f)
     if (f->away)
         return;
     f->away = true;
+    client_be_brief(f->client, LOOK);
     progress_clear(f->progress);
     out_note("the broker does not answer, waiting for it; the jobs go on");
 }

@@ -188,7 +188,8 @@ static const struct out_column host_columns[] = {
     {"SLOTS", "slots", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
     {NULL, "peer", OUT_TEXT, OUT_LEFT},
     {"MIGRATION", "migration", OUT_TEXT, OUT_SPARE},
-    {"SEEN", "seen_at", OUT_NUMBER, OUT_RIGHT},
+    {"SEEN", NULL, OUT_TEXT, OUT_RIGHT},
+    {NULL, "seen_at", OUT_NUMBER, OUT_LEFT},
     {NULL, "changed_by", OUT_TEXT, OUT_LEFT},
     {NULL, "changed_at", OUT_NUMBER, OUT_LEFT},
     {NULL, "reason", OUT_TEXT, OUT_LEFT},
@@ -219,7 +220,11 @@ static void host_row(struct out_table *table, struct arena *arena, const RmHostV
     out_count(table, view->slots);
     out_text(table, host->peer);
     out_text(table, host->migration);
-    out_age(table, host->seen_at, wall);
+    if (view->connected && view->reachable)
+        out_text(table, "now");
+    else
+        out_age(table, host->seen_at, wall);
+    out_time(table, host->seen_at);
     out_text(table, host->changed_by);
     out_time(table, host->changed_at);
     out_text(table, host->why);
@@ -298,12 +303,12 @@ static const struct out_column guest_columns[] = {
     {"GUEST", "guest", OUT_TEXT, OUT_LEFT},      {"HOST", "host", OUT_TEXT, OUT_LEFT},
     {"STATE", "state", OUT_TEXT, OUT_LEFT},      {"MEMORY", "memory", OUT_NUMBER, OUT_RIGHT},
     {"VCPUS", "vcpus", OUT_NUMBER, OUT_RIGHT},   {"JOB", "active_job", OUT_NUMBER, OUT_RIGHT},
-    {NULL, "last_job", OUT_NUMBER, OUT_RIGHT},   {"SEEN", "seen_at", OUT_NUMBER, OUT_RIGHT},
+    {NULL, "last_job", OUT_NUMBER, OUT_RIGHT},   {NULL, "seen_at", OUT_NUMBER, OUT_RIGHT},
     {NULL, "uuid", OUT_TEXT, OUT_LEFT},          {NULL, "locked", OUT_BOOL, OUT_LEFT},
     {"LOCKED", "lock_text", OUT_TEXT, OUT_WRAP}, {NULL, NULL, OUT_TEXT, OUT_LEFT},
 };
 
-static void guest_row(struct out_table *table, const RmGuest *guest, usec_t wall)
+static void guest_row(struct out_table *table, const RmGuest *guest)
 {
     out_row(table);
     out_text(table, guest->name);
@@ -313,7 +318,7 @@ static void guest_row(struct out_table *table, const RmGuest *guest, usec_t wall
     out_count(table, guest->vcpus);
     out_count(table, guest->active_job);
     out_number(table, guest->last_job);
-    out_age(table, guest->seen_at, wall);
+    out_time(table, guest->seen_at);
     out_text(table, guest->uuid);
     out_bool(table, guest->locked);
     out_text(table, guest->locked && !guest->lock_text[0] ? "locked" : guest->lock_text);
@@ -335,10 +340,9 @@ int host_guests(struct client *client, const struct args *args)
         arena_free(l.arena);
         return code;
     }
-    usec_t wall = env_wall(env_system());
     struct out_table *table = out_table_new("guests", guest_columns, args->json, args->noheadings);
     for (size_t i = 0; i < l.reply->n_guests; i++)
-        guest_row(table, l.reply->guests[i], wall);
+        guest_row(table, l.reply->guests[i]);
     return done(&l, table, l.reply->n_guests, "no guests");
 }
 

@@ -270,7 +270,7 @@ static void print_stats(struct arena *arena, const RmJobView *view)
     if (!s || s->elapsed_for == 0)
         return;
     field("Took", unit_duration_text(s->elapsed_for, a));
-    if (s->downtime_for)
+    if (s->downtime_for && (s->measured_downtime || !job_is_final(view->state)))
         field("Downtime", arena_printf(arena, "%s (%s)", unit_duration_text(s->downtime_for, a),
                                        s->measured_downtime ? "measured" : "expected"));
     if (s->total)

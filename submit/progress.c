@@ -234,7 +234,8 @@ static void put_bar(struct line *line, int percent, unsigned width)
 static void put_figures(struct line *line, const struct progress_job *job)
 {
     char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX], piece[4 * UNIT_TEXT_MAX];
-    snprintf(piece, sizeof(piece), "  %s of %s", unit_size_text(job->total - job->remaining, a),
+    uint64_t done = job->total > job->remaining ? job->total - job->remaining : 0;
+    snprintf(piece, sizeof(piece), "  %s of %s", unit_size_text(done, a),
              unit_size_text(job->total, b));
     if (!put_whole(line, piece))
         return;
@@ -330,6 +331,12 @@ static void put_sum(struct line *line, const struct progress_sum *sum)
     snprintf(text, sizeof(text), "   batch %" PRIu64, sum->batch);
     if (sum->batch)
         put_whole(line, text);
+    if (!sum->note || !sum->note[0])
+        return;
+    snprintf(text, sizeof(text), "   %s", sum->note);
+    colour_on(line, YELLOW);
+    put_whole(line, text);
+    colour_off(line);
 }
 
 /* ---- the block */

@@ -38,6 +38,7 @@ struct progress_sum {
     uint64_t counts[PROGRESS_STATES]; /* jobs by state */
     uint64_t batch;                   /* 0: none, or several */
     usec_t elapsed;
+    const char *note; /* at the end, in colour; NULL or "": none */
 };
 
 struct progress;

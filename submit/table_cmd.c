@@ -256,6 +256,8 @@ int table_reconcile(struct client *client, const struct args *args)
 static void explain_key(const char *path, const char *public_key)
 {
     fflush(stdout);
+    if (!isatty(STDERR_FILENO)) /* a script knows */
+        return;
     out_note("%s is the new key: it stays on the machine that uses it, readable by its owner alone",
              path);
     out_note("the row above goes into broker.allow of the broker's rmigrate.conf");
