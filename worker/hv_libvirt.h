@@ -68,6 +68,7 @@ struct lv_run {
     struct bell *bell;
     const struct env *env;
     atomic_bool stop;     /* somebody asked to stop it */
+    atomic_bool begun;    /* its job was seen */
     pthread_mutex_t lock; /* of what events write: */
     bool completed;       /* the final figures are there */
     RmStats stats;
@@ -143,9 +144,10 @@ void lv_op_init(struct lv_op *op, struct lv_conn *conn, const char *uuid,
 void lv_op_unref(struct lv_op *op); /* NULL is fine */
 int lv_op_start(struct lv_op *op, struct bell *bell);
 
-/* Starts it and waits up to the deadline of calls: the body's result, or -ETIMEDOUT, -EAGAIN; err
- * says why. */
+/* Starts it and waits up to the deadline of calls, or for a span: the body's result, or -ETIMEDOUT,
+ * -EAGAIN; err says why. */
 int lv_op_run(struct hv *hv, struct lv_op *op, struct rm_err *err);
+int lv_op_run_for(struct hv *hv, struct lv_op *op, usec_t span, struct rm_err *err);
 
 /* In a body: keeps libvirt's last error; returns -EIO. */
 int lv_note(struct lv_op *op);
@@ -160,11 +162,69 @@ int lv_operation(virTypedParameterPtr params, int n_params);
 /* What one side says of a guest: fills look->... but answered. In a body. */
 int lv_look(struct lv_op *op, struct hv_look *ret_look);
 
+/* libvirt's state and reason in our words. */
+void lv_set_state(struct hv_look *look, int state, int reason);
+
 /* ---- hv_libvirt.c */
 int lv_hv_look(struct hv *hv, struct lv_conn *conn, const char *uuid, struct hv_look *ret_look,
                struct hv_error *error, struct rm_err *err);
 
-/* ---- hv_libvirt_migrate.c */
+/* ---- runs (hv_libvirt_job.c) */
+
+struct lv_run *lv_run_new(struct hv *hv, const char *uuid); /* in the list; NULL: no memory */
+struct lv_run *lv_run_ref(struct lv_run *run);
+void lv_run_unref(void *run);                          /* NULL is fine */
+void lv_run_remove(struct hv *hv, struct lv_run *run); /* from the list */
+/* In a body: events of the guest write into run as long as the connection is open. */
+void lv_run_listen(struct lv_run *run, struct lv_conn *conn, virDomainPtr domain);
+
+/* Figures of the migration that goes out; -ENOENT: none does. downtime: ms to be set on the way, 0
+ * = nothing. */
+int lv_ask_progress(struct hv *hv, const char *uuid, unsigned long long downtime,
+                    RmStats *ret_stats, bool *ret_downtime_set);
+/* 0 also when none goes out. */
+int lv_abort_now(struct hv *hv, const char *uuid, struct rm_err *err);
+
+/* Resumes a guest that waits at the destination. 0: it runs there now. -EAGAIN: it is not handed
+ * over, or not yet. */
+int lv_resume_now(struct hv *hv, struct lv_conn *destination, const char *uuid, struct rm_err *err);
+/* The source's QEMU as a descriptor that becomes readable at its end; -1: it cannot be watched from
+ * here. */
+int lv_open_process(const struct hv *hv, const char *name, const char *uuid);
+
+/* ---- before the start (hv_libvirt_check.c) */
+
+struct lv_prepare_op {
+    struct lv_op op;
+    struct lv_run *run; /* events are wanted for it; NULL: none */
+    struct hv_look look;
+    char *name;
+    uint64_t memory; /* bytes */
+    struct domxml facts;
+};
+
+void lv_outcome_init(struct hv_outcome *outcome);
+/* Text and class of a failure; returns r. */
+int lv_give(struct hv_outcome *outcome, int r, RmClass class_, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A question before the start that was not answered: nothing has happened yet. */
+int lv_give_unanswered(struct hv_outcome *outcome, int r, const struct hv_error *error,
+                       const struct rm_err *err);
+/* Which fence this guest gets. Returns true for the paused one. */
+bool lv_choose_fence(const struct hv_migration *migration, const struct domxml *facts,
+                     struct hv_outcome *outcome);
+int lv_connect_ahead(struct hv *hv, const char *uri, struct lv_conn **ret_conn,
+                     struct hv_outcome *outcome);
+/* Asks the source about the guest. The op is the caller's, also when this fails; NULL: no memory.
+ */
+int lv_prepare(struct hv *hv, const struct hv_migration *migration, struct lv_conn *source,
+               struct lv_run *run, struct lv_prepare_op **ret_ask, struct hv_outcome *outcome);
+/* What the destination knows of the guest. A copy that is active there forbids to begin. */
+int lv_look_ahead(struct hv *hv, const struct hv_migration *migration, struct lv_conn *destination,
+                  struct hv_outcome *outcome);
+
+/* ---- operations of the seam that stand in a file of their own */
+int lv_hv_inventory(struct hv *hv, struct arena *arena, RmInventory **ret_inventory);
 int lv_hv_check(struct hv *hv, const struct hv_migration *migration, struct hv_outcome *outcome);
 void lv_hv_migrate(struct hv *hv, const struct hv_migration *migration, struct hv_outcome *outcome);
 int lv_hv_abort(struct hv *hv, const char *uuid, struct rm_err *err);

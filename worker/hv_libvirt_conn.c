@@ -512,12 +512,17 @@ int lv_op_start(struct lv_op *op, struct bell *bell)
 
 int lv_op_run(struct hv *hv, struct lv_op *op, struct rm_err *err)
 {
+    return lv_op_run_for(hv, op, hv->call_timeout, err);
+}
+
+int lv_op_run_for(struct hv *hv, struct lv_op *op, usec_t span, struct rm_err *err)
+{
     int r = lv_op_start(op, NULL);
     if (r < 0)
         return cannot_start(err);
-    if (call_wait(&op->call, env_now(hv->env) + hv->call_timeout) < 0) {
+    if (call_wait(&op->call, env_now(hv->env) + span) < 0) {
         lv_conn_give_up(op->conn);
-        return no_answer(err, "libvirt", hv->call_timeout);
+        return no_answer(err, "libvirt", span);
     }
     if (op->result < 0 && op->error.code != 0) {
         char text[RM_ERR_MAX];
