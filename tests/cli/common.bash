@@ -1,0 +1,227 @@
+# common.bash - what the tests of the command line share: a site of broker, worker and hypervisors that are directories
+#
+# BIN (programs) and TREE come from tests/run. Each file of tests has sites of its own, in its own directory, on sockets of
+# its own. The worker is the real one over hypervisors that are directories (fakeworker.c): a test puts a guest somewhere by
+# writing a file, and looks where it is by looking for the file.
+#
+# RMIGRATE_WRAP stands before the client in all that is tested; what only helps the tests (ask) runs without it.
+
+bats_require_minimum_version 1.5.0
+
+: "${BIN:?run by tests/run, or set BIN to a build directory}"
+TREE=${TREE:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
+export TREE BIN
+export LC_ALL=C.UTF-8 TZ=UTC
+unset RMIGRATE_BROKER NO_COLOR
+
+TRIES=${RMIGRATE_WRAP:+10} # everything takes longer under valgrind
+TRIES=${TRIES:-1}
+
+# ---- what is tested, and what is said of it
+
+rmigrate() { ${RMIGRATE_WRAP:-} "$BIN/rmigrate" "$@"; }
+ask() { "$BIN/rmigrate" "$@"; }
+
+# The command ends with this code; $output and $stderr are what it printed.
+ends() { # CODE [ARGUMENT...]
+    local code=$1
+    shift
+    run "-$code" --separate-stderr rmigrate "$@"
+}
+ok() { ends 0 "$@"; }
+
+show() { printf '%s\n' "--- $1" "$2" >&2; }
+wrong() {
+    show "expected $1" "$2"
+    show output "$output"
+    show stderr "${stderr:-}"
+    return 1
+}
+is() { [ "$output" = "$1" ] || wrong output "$1"; }
+has() { [[ $output == *"$1"* ]] || wrong "in output" "$1"; }
+has_not() { [[ $output != *"$1"* ]] || wrong "not in output" "$1"; }
+matches() { [[ $output =~ $1 ]] || wrong "output like" "$1"; }
+err_is() { [ "$stderr" = "$1" ] || wrong stderr "$1"; }
+err_has() { [[ $stderr == *"$1"* ]] || wrong "in stderr" "$1"; }
+err_has_not() { [[ $stderr != *"$1"* ]] || wrong "not in stderr" "$1"; }
+quiet() { err_is ''; }
+
+# The output, sorted, is these lines.
+lines_are() {
+    local got
+    got=$(printf '%s\n' "$output" | sort)
+    [ "$got" = "$(printf '%s\n' "$@" | sort)" ] || wrong "the lines" "$(printf '%s\n' "$@")"
+}
+
+# The output is JSON, and this question about it has the answer "true".
+json() { # FILTER [OPTION...]
+    local filter=$1
+    shift
+    printf '%s' "$output" | jq -e "$@" "$filter" >/dev/null || wrong "JSON of which is true" "$filter"
+}
+
+# Waits until a command succeeds.
+until_true() { # SECONDS COMMAND...
+    local end=$((SECONDS + $1 * TRIES + 1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
+        sleep 0.02
+    done
+}
+
+# ---- programs in the background
+
+# Starts a program with its output in $SITE/log/NAME and its number in $SITE/NAME.pid.
+launch() { # NAME COMMAND...
+    local name=$1
+    shift
+    "$@" >>"$SITE/log/$name" 2>&1 </dev/null 3>&- 4>&- &
+    echo $! >"$SITE/$name.pid"
+}
+pid_of() { cat "$SITE/$1.pid"; }
+is_alive() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+has_ended() { ! is_alive "$1"; }
+log_has() { grep -qF -e "$2" "$SITE/log/$1"; }
+
+# Sends a signal and waits for the end.
+end_it() { # NAME [SIGNAL]
+    local pid
+    [ -s "$SITE/$1.pid" ] || return 0
+    pid=$(pid_of "$1")
+    kill "-${2:-TERM}" "$pid" 2>/dev/null || :
+    until_true 10 has_ended "$pid"
+    rm -f "$SITE/$1.pid"
+}
+
+# ---- sites
+
+# A new site that is ready to be started: settings of the broker's group may be given, and of the client's.
+site_new() { # [BROKER-SETTINGS [CLIENT-SETTINGS]]
+    export SITE=${SITE_AT:-$BATS_FILE_TMPDIR/site}
+    export WORLD=$SITE/world
+    export RMIGRATE_CONF=$SITE/rmigrate.conf
+    local client=${2:-'timeout = "10 s";'}
+    mkdir -p "$WORLD/plan" "$SITE/log" "$SITE/keys"
+    cat >"$RMIGRATE_CONF" <<END
+broker: {
+    listen = [ "ipc://$SITE/broker" ];
+    store = "$SITE/store"; store_size = "256 MiB";
+    heartbeat = "200 ms"; session_timeout = "2 s"; retry_wait = "100 ms";
+    $1
+};
+client: { broker = "ipc://$SITE/broker"; $client };
+END
+}
+
+broker_up() {
+    launch broker "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
+    until_true 10 answers || { cat "$SITE/log/broker" >&2; return 1; }
+}
+answers() { is_alive "$(pid_of broker)" && [ -S "$SITE/broker" ] && ask ping >/dev/null 2>&1; }
+broker_down() { end_it broker "$@"; }
+
+# A worker for these hypervisors: "NAME" or "NAME:MEMORY:VCPUS"; one whose name begins with "nopeer" has no peer.
+worker_conf() { # WORKER HOST...
+    local worker=$1 host name memory vcpus peer
+    shift
+    echo "worker: { broker = \"${WORKER_BROKER:-ipc://$SITE/broker}\"; slots = ${WORKER_SLOTS:-2}; ${WORKER_SETTINGS:-}"
+    echo "    hypervisors = ("
+    for host in "$@"; do
+        IFS=: read -r name memory vcpus <<<"$host"
+        mkdir -p "$WORLD/$name"
+        peer="peer = \"fake://$WORLD/$name\";"
+        [[ $name == nopeer* ]] && peer=
+        echo "        { name = \"$name\"; connect = \"fake://$WORLD/$name\"; $peer"
+        echo "          memory = \"${memory:-64 GiB}\"; vcpus = ${vcpus:-64}; },"
+    done | sed '$s/,$//'
+    echo "    );"
+    echo "};"
+}
+worker_up() { # WORKER HOST...
+    worker_conf "$@" >"$SITE/$1.conf"
+    launch "$1" "$BIN/fakeworker" -c "$SITE/$1.conf"
+    shift
+    local host
+    for host in "$@"; do until_true 10 host_is_seen "${host%%:*}"; done
+}
+host_is_seen() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0] | .connected and .reachable' >/dev/null; }
+host_has_worker() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0].connected' >/dev/null; }
+host_has_no_worker() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0].connected | not' >/dev/null; }
+host_is_away() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0].reachable | not' >/dev/null; }
+
+# Everything ends as it should, the store is whole, and no sanitizer has complained.
+site_down() {
+    local pid bad=0
+    for pid in "$SITE"/*.pid; do
+        [ -e "$pid" ] || continue
+        pid=${pid##*/}
+        end_it "${pid%.pid}" TERM || bad=1
+    done
+    if grep -nE 'AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior|Assertion' "$SITE"/log/* >&2; then bad=1; fi
+    if [ -d "$SITE/store" ] && ! "$BIN/rmigrate-store" -s "$SITE/store" check >"$SITE/log/check" 2>&1; then
+        cat "$SITE/log/check" >&2
+        bad=1
+    fi
+    return $bad
+}
+
+# ---- hypervisors and guests
+
+uuid_of() { printf '%08x-0000-4000-8000-0000%08x' $(printf '%s' "$1" | cksum); }
+# Puts a guest on a hypervisor.
+guest() { # NAME HOST [STATE [MIB [VCPUS]]]
+    printf '%s %s %s %s user\n' "$(uuid_of "$1")" "${3:-running}" "${4:-256}" "${5:-1}" >"$WORLD/$2/.$1.new"
+    mv "$WORLD/$2/.$1.new" "$WORLD/$2/$1"
+}
+# How the tries of its next migrations end, a line for each (fakeworker.c).
+plan() { # GUEST LINE...
+    local name=$1
+    shift
+    printf '%s\n' "$@" >"$WORLD/plan/$name"
+}
+# The hypervisors that have it.
+where() {
+    local host
+    for host in "$WORLD"/*/"$1"; do
+        host=${host%/*}
+        [ "${host##*/}" = plan ] || [ "${host##*/}" = '*' ] || echo "${host##*/}"
+    done
+}
+runs_on() { [ "$(where "$1")" = "$2" ] || { echo "$1 is on '$(where "$1")', not on $2" >&2; return 1; }; }
+down() { printf '%s\n' "${2:-Failed to connect socket: Connection refused}" >"$WORLD/$1/.down"; }
+up() { rm -f "$WORLD/$1/.down"; }
+
+guest_is_seen() { ask guests "$1" --json 2>/dev/null | jq -e '.guests | length > 0' >/dev/null; }
+guest_is() { [ "$(ask guests "$1" --json 2>/dev/null | jq -r '.guests[0].state')" = "$2" ]; }
+
+# ---- jobs
+
+# Submits without waiting; prints the number of the batch. With one guest its job is the next number.
+detach() { ask submit --detach --json "$@" | jq 'select(.batch) | .batch'; }
+state_of() { ask show "$1" --json | jq -r .state; }
+state_is() { [ "$(state_of "$1")" = "$2" ]; }
+phase_is() { [ "$(ask show "$1" --json | jq -r .phase)" = "$2" ]; }
+last_job() { ask history "$1" --json | jq '.history[0].job'; }
+nothing_live() { ask jobs --json | jq -e '.jobs | length == 0' >/dev/null; }
+
+# Runs the client in the background: output in $OUT.out and $OUT.err, exit code in $OUT.code.
+begin() { # NAME ARGUMENT...
+    OUT=$BATS_TEST_TMPDIR/$1
+    shift
+    {
+        r=0
+        ${RMIGRATE_WRAP:-} "$BIN/rmigrate" "$@" >"$OUT.out" 2>"$OUT.err" &
+        echo $! >"$OUT.pid"
+        wait $! || r=$?
+        echo $r >"$OUT.code"
+    } </dev/null 3>&- 4>&- &
+    until_true 5 test -s "$OUT.pid"
+}
+# Its end: sets output and stderr, checks the code.
+comes_to() { # CODE
+    until_true 20 test -s "$OUT.code"
+    output=$(cat "$OUT.out")
+    stderr=$(cat "$OUT.err")
+    [ "$(cat "$OUT.code")" = "$1" ] || wrong "exit code" "$1, not $(cat "$OUT.code")"
+}

@@ -1,0 +1,332 @@
+/* fakeclient.c - says to the broker what no program of ours would: for tests of the command line
+ *
+ * usage: fakeclient [-k KEYFILE -s SERVERKEY] [-t MSEC] ENDPOINT WHAT [ARGUMENT...]
+ *
+ *     raw HEX...                 these frames, byte for byte
+ *     noise N                    N frames with the right beginning and random bytes behind it
+ *     cut N                      a whole request, and every frame that is a beginning of it, N
+ * times ping                       a request that is fine nothing                    a request that
+ * asks for nothing token TOKEN GUESTS HOST    submit with this token, which may be of any length
+ *     reply                      a message that only a broker sends
+ *     hello HOST...              begins a worker's session for these hypervisors
+ *     pull                       a worker that goes on without having begun
+ *     stray HOST JOB             begins a session, then reports that this job is finished
+ *
+ * Prints a line for each message that comes back within MSEC (500), and ends when the first reply,
+ * welcome or orders came; "silence" when nothing did. Exit code 0, or 1 when it could not even
+ * connect. */
+#include "conf/env.h"
+#include "wire/msg.h"
+#include "wire/net.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NOISE_MAX = 200 /* bytes of a frame of noise */ };
+
+static struct net *net;
+static struct arena *arena;
+static const struct env *env;
+
+static void die(const char *text)
+{
+    fprintf(stderr, "fakeclient: %s\n", text);
+    exit(1);
+}
+
+/* ---- out */
+
+static void send_frame(const uint8_t *frame, size_t length)
+{
+    if (net_send(net, NULL, frame, length) < 0)
+        die("the frame was not taken");
+}
+
+static void send_message(const RmMessage *message)
+{
+    size_t length;
+    uint8_t *frame = msg_pack(message, &length);
+
+    if (frame == NULL)
+        die("the message could not be packed");
+    send_frame(frame, length);
+    free(frame);
+}
+
+static void send_request(RmRequest *request)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+
+    request->version = (char *)"fake";
+    request->command = (char *)"fakeclient";
+    message.tag = 1;
+    message.body_case = RM_MESSAGE__BODY_REQUEST;
+    message.request = request;
+    send_message(&message);
+}
+
+static void send_raw(const char *hex)
+{
+    size_t length = strlen(hex) / 2;
+    uint8_t *frame = malloc(length + 1);
+
+    if (frame == NULL)
+        die("no memory");
+    for (size_t i = 0; i < length; i++) {
+        char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+        frame[i] = (uint8_t)strtoul(pair, NULL, 16);
+    }
+    send_frame(frame, length);
+    free(frame);
+}
+
+static void send_noise(unsigned long n)
+{
+    for (unsigned long i = 0; i < n; i++) {
+        uint8_t frame[MSG_HEADER + NOISE_MAX] = {'R', 'M', 'G', MSG_VERSION};
+        size_t length = MSG_HEADER + env_random(env) % NOISE_MAX;
+        for (size_t k = MSG_HEADER; k < length; k++)
+            frame[k] = (uint8_t)env_random(env);
+        send_frame(frame, length);
+    }
+}
+
+static void send_cut(unsigned long n)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    RmSubmit submit = RM_SUBMIT__INIT;
+    uint8_t *frame;
+    size_t length;
+
+    submit.guests = (char *)"kvm[1-9]";
+    submit.to = (char *)"hyp02";
+    request.ask_case = RM_REQUEST__ASK_SUBMIT;
+    request.submit = &submit;
+    message.body_case = RM_MESSAGE__BODY_REQUEST;
+    message.request = &request;
+    frame = msg_pack(&message, &length);
+    if (frame == NULL)
+        die("no memory");
+    for (unsigned long i = 0; i < n; i++)
+        for (size_t k = 0; k < length; k++)
+            send_frame(frame, k);
+    free(frame);
+}
+
+static void send_ping(void)
+{
+    RmRequest request = RM_REQUEST__INIT;
+    RmPing ping = RM_PING__INIT;
+
+    request.ask_case = RM_REQUEST__ASK_PING;
+    request.ping = &ping;
+    send_request(&request);
+}
+
+static void send_submit(char *token, char *guests, char *to)
+{
+    RmRequest request = RM_REQUEST__INIT;
+    RmSubmit submit = RM_SUBMIT__INIT;
+
+    submit.guests = guests;
+    submit.to = to;
+    request.token.data = (uint8_t *)token;
+    request.token.len = strlen(token);
+    request.ask_case = RM_REQUEST__ASK_SUBMIT;
+    request.submit = &submit;
+    send_request(&request);
+}
+
+static void send_reply(void)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmReply reply = RM_REPLY__INIT;
+
+    message.body_case = RM_MESSAGE__BODY_REPLY;
+    message.reply = &reply;
+    send_message(&message);
+}
+
+static void send_hello(char **hosts, int n)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmHello hello = RM_HELLO__INIT;
+
+    hello.instance = env_random(env);
+    hello.version = (char *)"fake";
+    hello.machine = (char *)"fakeclient";
+    for (int i = 0; i < n; i++) {
+        RmHyp *hyp = arena_alloc(arena, sizeof(*hyp));
+        if (hyp == NULL)
+            die("no memory");
+        rm_hyp__init(hyp);
+        hyp->name = hosts[i];
+        hyp->slots = 1;
+        if (ARENA_PUSH(arena, hello.n_hosts, hello.hosts, hyp) < 0)
+            die("no memory");
+    }
+    message.body_case = RM_MESSAGE__BODY_HELLO;
+    message.hello = &hello;
+    send_message(&message);
+}
+
+static void send_pull(void)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmPull pull = RM_PULL__INIT;
+
+    pull.session = 1;
+    message.body_case = RM_MESSAGE__BODY_PULL;
+    message.pull = &pull;
+    send_message(&message);
+}
+
+static void send_finished(const char *job)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmReports reports = RM_REPORTS__INIT;
+    RmReport report = RM_REPORT__INIT;
+    RmReport *list[] = {&report};
+
+    report.job = strtoul(job, NULL, 10);
+    report.attempt = 1;
+    report.kind = RM_REPORT_KIND__REPORT_FINISHED;
+    report.verdict = RM_VERDICT__VERDICT_DESTINATION;
+    reports.n_reports = 1;
+    reports.reports = list;
+    message.body_case = RM_MESSAGE__BODY_REPORTS;
+    message.reports = &reports;
+    send_message(&message);
+}
+
+/* ---- in */
+
+static void print_message(const RmMessage *message)
+{
+    printf("%s", msg_name(message));
+    switch (message->body_case) {
+    case RM_MESSAGE__BODY_REPLY:
+        printf(" code %d", (int)message->reply->code);
+        if (message->reply->batch != 0)
+            printf(" batch %" PRIu64, message->reply->batch);
+        if (*message->reply->text != '\0')
+            printf(": %s", message->reply->text);
+        break;
+    case RM_MESSAGE__BODY_WELCOME:
+        for (size_t i = 0; i < message->welcome->n_refused; i++)
+            printf("%s %s", i == 0 ? " refused" : "", message->welcome->refused[i]);
+        break;
+    case RM_MESSAGE__BODY_ORDERS:
+        for (size_t i = 0; i < message->orders->n_orders; i++)
+            printf(" %d", (int)message->orders->orders[i]->kind);
+        break;
+    default:
+        break;
+    }
+    putchar('\n');
+}
+
+/* Prints what comes until a message is there or the time is over. */
+static bool listen_for(usec_t span)
+{
+    usec_t until_at = env_now(env) + span;
+    bool heard = false;
+
+    while (!heard && env_now(env) < until_at) {
+        struct net_frame frame;
+        net_wait(net, NULL, 0, NULL, until_at - env_now(env));
+        while (net_recv(net, NULL, &frame) >= 0) {
+            RmMessage *message;
+            struct rm_err err = {0};
+            if (msg_unpack(arena, frame.data, frame.length, &message, &err) < 0)
+                printf("damaged: %s\n", err.text);
+            else
+                print_message(message);
+            net_frame_free(&frame);
+            heard = true;
+        }
+    }
+    return heard;
+}
+
+/* Waits until the broker has let it in, or has said why not. */
+static void connect_to(const char *endpoint, const char *key, const char *server, usec_t span)
+{
+    usec_t until_at = env_now(env) + span;
+    struct rm_err err = {0};
+
+    if (net_connect(endpoint, key, server, &net, &err) < 0)
+        die(err.text);
+    while (net_state(net) != NET_CONNECTED) {
+        usec_t now = env_now(env);
+        if (now >= until_at)
+            die(net_state_text(net_state(net)));
+        net_wait(net, NULL, 0, NULL, until_at - now);
+    }
+}
+
+static bool say(const char *what, char **args, int n, usec_t span)
+{
+    if (strcmp(what, "raw") == 0)
+        for (int i = 0; i < n; i++)
+            send_raw(args[i]);
+    else if (strcmp(what, "noise") == 0 && n == 1)
+        send_noise(strtoul(args[0], NULL, 10));
+    else if (strcmp(what, "cut") == 0 && n == 1)
+        send_cut(strtoul(args[0], NULL, 10));
+    else if (strcmp(what, "ping") == 0)
+        send_ping();
+    else if (strcmp(what, "nothing") == 0)
+        send_request(&(RmRequest)RM_REQUEST__INIT);
+    else if (strcmp(what, "token") == 0 && n == 3)
+        send_submit(args[0], args[1], args[2]);
+    else if (strcmp(what, "reply") == 0)
+        send_reply();
+    else if (strcmp(what, "hello") == 0)
+        send_hello(args, n);
+    else if (strcmp(what, "pull") == 0)
+        send_pull();
+    else if (strcmp(what, "stray") == 0 && n == 2) {
+        send_hello(args, 1);
+        if (!listen_for(span))
+            return false;
+        send_finished(args[1]);
+    } else
+        die("what?");
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    const char *key = NULL, *server = NULL;
+    usec_t span = 500 * USEC_PER_MSEC;
+    int option;
+
+    while ((option = getopt(argc, argv, "k:s:t:")) != -1) {
+        if (option == 'k')
+            key = optarg;
+        else if (option == 's')
+            server = optarg;
+        else if (option == 't')
+            span = strtoul(optarg, NULL, 10) * USEC_PER_MSEC;
+        else
+            return 2;
+    }
+    if (argc - optind < 2)
+        die("an endpoint and what to say are missing");
+    env = env_system();
+    arena = arena_new(0);
+    if (arena == NULL)
+        die("no memory");
+    connect_to(argv[optind], key, server, span);
+    if (!say(argv[optind + 1], argv + optind + 2, argc - optind - 2, span) || !listen_for(span))
+        puts("silence");
+    net_free(net);
+    arena_free(arena);
+    return 0;
+}
