@@ -13,6 +13,7 @@ static void prepare_drop(struct lv_op *op)
 {
     struct lv_prepare_op *ask = (struct lv_prepare_op *)op;
     lv_run_unref(ask->run);
+    free(ask->name);
     domxml_done(&ask->facts);
     free(ask);
 }
@@ -174,7 +175,6 @@ struct check_op {
 static void check_drop(struct lv_op *op)
 {
     struct check_op *ask = (struct check_op *)op;
-    free(ask->name);
     free(ask->arch);
     free(ask->machine);
     free(ask->virttype);

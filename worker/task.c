@@ -381,6 +381,9 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
                                : text);
         return;
     }
+    if (ending->verdict == RM_VERDICT__VERDICT_ENDED &&
+        ending->class_ == RM_CLASS__CLASS_AMBIGUOUS)
+        ending->class_ = RM_CLASS__CLASS_FATAL; /* there is nothing to be moved any more */
     char before[RM_ERR_MAX];
     memcpy(before, ending->text, sizeof(before));
     snprintf(ending->text, sizeof(ending->text), "%.900s%s%.1100s", text, before[0] ? "; " : "",
