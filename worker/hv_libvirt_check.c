@@ -13,7 +13,6 @@ static void prepare_drop(struct lv_op *op)
 {
     struct lv_prepare_op *ask = (struct lv_prepare_op *)op;
     lv_run_unref(ask->run);
-    free(ask->name);
     domxml_done(&ask->facts);
     free(ask);
 }
