@@ -107,7 +107,9 @@ told() { rmigrate show "$(last_job "$1")" | grep -q -e "$2"; }
     virsh_on hyp02 undefine r9n
     run -0 rmigrate release r9n
     until_true 10 shown_on r9n hyp01
-    run -0 rmigrate r9n hyp03
+    run rmigrate r9n hyp03
+    echo "$output"
+    [ "$status" = 0 ]
     runs_only_on r9n hyp03
 }
 
