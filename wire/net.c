@@ -130,6 +130,13 @@ static bool is_ipc(const char *endpoint)
     return strncmp(endpoint, "ipc://", 6) == 0;
 }
 
+/* The file of a local endpoint; NULL: it has none, or is of another kind. */
+static const char *local_path(const char *endpoint)
+{
+    const char *path = endpoint != NULL && is_ipc(endpoint) ? endpoint + strlen("ipc://") : NULL;
+    return path != NULL && path[0] != '@' ? path : NULL;
+}
+
 static bool is_tcp(const char *endpoint)
 {
     return strncmp(endpoint, "tcp://", 6) == 0;
@@ -332,9 +339,9 @@ static int open_router(struct net *net, unsigned which)
 static int bind_ipc(struct net *net, const char *endpoint, const struct conf_broker *conf,
                     struct rm_err *err)
 {
-    const char *path = endpoint + strlen("ipc://");
+    const char *path = local_path(endpoint);
     void *router = net->routers[SOCKET_LOCAL];
-    if (path[0] == '@') {
+    if (path == NULL) {
         who_open_to_all(net->who);
         return zmq_bind(router, endpoint) < 0 ? fail_zmq(err, "cannot listen on", endpoint) : 0;
     }
@@ -344,7 +351,12 @@ static int bind_ipc(struct net *net, const char *endpoint, const struct conf_bro
     mode_t before = umask(0177);
     r = zmq_bind(router, endpoint) < 0 ? fail_zmq(err, "cannot listen on", endpoint) : 0;
     umask(before);
-    return r < 0 ? r : local_guard(path, conf, err);
+    if (r < 0)
+        return r;
+    r = local_guard(path, conf, err);
+    if (r < 0)
+        unlink(path);
+    return r;
 }
 
 static int bind_tcp(struct net *net, const char *endpoint, struct rm_err *err)
@@ -647,8 +659,8 @@ static void revive(struct net *net)
 
 enum net_state net_state(const struct net *net)
 {
-    const char *path = net->is_dealer && is_ipc(net->endpoints[0]) ? net->endpoints[0] + 6 : "@";
-    if (net->state == NET_CONNECTING && path[0] != '@' &&
+    const char *path = net->is_dealer ? local_path(net->endpoints[0]) : NULL;
+    if (net->state == NET_CONNECTING && path != NULL &&
         faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 && errno == EACCES)
         return NET_DENIED;
     return net->state;
@@ -673,6 +685,13 @@ void net_free(struct net *net)
 {
     if (net == NULL)
         return;
+    /* ZeroMQ leaves the file behind. It goes while it is still ours, before another may listen
+     * there. */
+    for (size_t i = 0; !net->is_dealer && i < net->n_endpoints; i++) {
+        const char *path = local_path(net->endpoints[i]);
+        if (path != NULL)
+            unlink(path);
+    }
     close_dealer(net);
     for (unsigned i = 0; i < SOCKETS; i++)
         if (net->routers[i] != NULL)
