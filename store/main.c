@@ -89,7 +89,7 @@ static int command_dump(struct store *store, const char *name)
 {
     const struct table *site = name ? table_find(name) : NULL;
     bool found = site != NULL;
-    int r = site ? table_dump(store, site, stdout) : 0;
+    int r = site ? table_export(store, site, stdout) : 0;
     for (int i = 0; i < STORE_TABLES && !site && r == 0; i++)
         if (!name || strcmp(name, store_table_name((enum store_table)i)) == 0) {
             found = true;

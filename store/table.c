@@ -354,7 +354,7 @@ static int dump_row(void *ctx, uint64_t number, const RmRow *row)
     return ferror((FILE *)ctx) ? -EIO : 0;
 }
 
-int table_dump(struct store *store, const struct table *table, FILE *file)
+int table_export(struct store *store, const struct table *table, FILE *file)
 {
     for (size_t i = 0; i < table->n_columns; i++)
         fprintf(file, "%c%s", i == 0 ? '#' : ',', table->columns[i]);

@@ -57,7 +57,7 @@ int table_restore(struct store *store, const struct table *table, const char *cs
                   bool add, struct rm_err *err);
 
 /* CSV out: header and all rows; table_restore() of it makes the same rows. */
-int table_dump(struct store *store, const struct table *table, FILE *file);
+int table_export(struct store *store, const struct table *table, FILE *file);
 
 /* The value of a cell, or NULL when it is undefined or the empty string. */
 const char *table_cell(const RmRow *row, int column);

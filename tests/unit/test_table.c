@@ -22,7 +22,7 @@ static char *dump(struct store *store, const char *name)
     static char *out; /* static: gcc 12 takes the text for dangling otherwise */
     size_t length;
     FILE *file = open_memstream(&out, &length);
-    assert_int_equal(table_dump(store, table_find(name), file), 0);
+    assert_int_equal(table_export(store, table_find(name), file), 0);
     fclose(file);
     return out;
 }
