@@ -285,10 +285,10 @@ static error_t check(struct argp_state *state, struct args *args)
         exit(EXIT_USAGE);
     }
     if (args->n_operands < command->least || (command->needs_select && !selected)) {
-        argp_error(state, "%s is missing",
-                   command->needs_select
-                       ? "which ones (a number, --batch, --guests, --host or --all)"
-                       : command->operands);
+        if (command->needs_select)
+            argp_error(state, "say which: numbers of jobs, --batch, --guests, --host or --all");
+        else
+            argp_error(state, "%s is missing", command->operands);
         return EINVAL;
     }
     if (args->detach && (args->dry_run || args->plan)) {
@@ -377,6 +377,13 @@ static char *join(int argc, char **argv)
     return line;
 }
 
+/* Leaves out argp's remark that short options take what long ones take. */
+static char *filter_help(int key, const char *text, void *input)
+{
+    (void)input;
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
+}
+
 static int parse_command(int argc, char **argv, unsigned flags, struct args *args)
 {
     const struct command *command = args->command;
@@ -390,8 +397,11 @@ static int parse_command(int argc, char **argv, unsigned flags, struct args *arg
         doc = NULL;
         goto out;
     }
-    const struct argp argp = {
-        .options = command->options, .parser = parse, .args_doc = command->operands, .doc = doc};
+    const struct argp argp = {.options = command->options,
+                              .parser = parse,
+                              .args_doc = command->operands,
+                              .doc = doc,
+                              .help_filter = filter_help};
     argv[0] = name;
     error_t e = argp_parse(&argp, argc, argv, flags | ARGP_NO_HELP, NULL, args);
     r = e == ENOMEM ? -ENOMEM : e != 0 ? -EINVAL : 0;

@@ -185,9 +185,8 @@ static const char *trouble(const struct client *client)
 static int unreachable(const struct client *client, struct rm_err *err)
 {
     char span[UNIT_TEXT_MAX];
-    unit_duration_text(client->timeout, span);
-    return rm_fail(err, -ETIMEDOUT, "Unable to reach the broker at %s: %s, within %s",
-                   client->endpoint, trouble(client), span);
+    return rm_fail(err, -ETIMEDOUT, "Unable to reach the broker at %s within %s: %s",
+                   client->endpoint, unit_duration_text(client->timeout, span), trouble(client));
 }
 
 /* What the socket knows by now. -EACCES: there is no use in waiting. */

@@ -30,8 +30,8 @@ int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, str
 int client_question(struct client *client, RmRequest *request, struct arena *arena,
                     RmReply **ret_reply);
 
-/* From now on one ask gives up after this long, or after the settings' timeout where that is shorter, and says nothing
- * meanwhile. */
+/* From now on one ask gives up after this long, or after the settings' timeout where that is
+ * shorter, and says nothing meanwhile. */
 void client_be_brief(struct client *client, usec_t timeout);
 
 /* Waits, or -EINTR when a signal came. */

@@ -100,9 +100,9 @@ static const struct argp_option evacuate_options[] = {
     {"noheadings", KEY_NOHEADINGS, NULL, 0, "Leave out the line of headings of the plan", 5},
     COMMON};
 static const struct argp_option wait_options[] = {WAITING, COMMON};
-static const struct argp_option select_options[] = {SELECT, LISTING, COMMON};
+static const struct argp_option select_options[] = {SELECT, JSON, COMMON};
 static const struct argp_option reason_options[] = {
-    {"reason", KEY_REASON, "TEXT", 0, "Stands in the history", 1}, LISTING, COMMON};
+    {"reason", KEY_REASON, "TEXT", 0, "Stands in the history", 1}, JSON, COMMON};
 static const struct argp_option list_options[] = {LISTING, COMMON};
 static const struct argp_option ping_options[] = {JSON, COMMON};
 static const struct argp_option events_options[] = {LIMIT, LISTING, COMMON};

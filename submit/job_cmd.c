@@ -222,6 +222,23 @@ static int add_batch(struct client *client, struct numbers *numbers, uint64_t ba
     return code;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* A job may have been named by its own number and by its batch's. */
+static void drop_doubles(struct numbers *numbers)
+{
+    size_t n = 0;
+    qsort(numbers->jobs, numbers->n, sizeof(uint64_t), compare_ids);
+    for (size_t i = 0; i < numbers->n; i++)
+        if (n == 0 || numbers->jobs[n - 1] != numbers->jobs[i])
+            numbers->jobs[n++] = numbers->jobs[i];
+    numbers->n = n;
+}
+
 static int resolve(struct client *client, const struct args *args, struct numbers *numbers)
 {
     int code = EXIT_OK;
@@ -239,6 +256,8 @@ static int resolve(struct client *client, const struct args *args, struct number
         if (!job && args->n_operands == 1)
             numbers->batch = id;
     }
+    if (numbers->n > 0)
+        drop_doubles(numbers);
     return code;
 }
 

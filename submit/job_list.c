@@ -152,7 +152,7 @@ int job_list(struct client *client, const struct args *args)
     for (size_t i = 0; i < args->n_states; i++)
         history = history || job_is_final(args->states[i]);
     uint64_t want = args->limit ? args->limit : history && !args->batch ? FINISHED_DEFAULT : 0;
-    struct job_pages pages;
+    struct job_pages pages = {0};
     struct arena *arena = arena_new(0);
     if (!arena)
         return out_no_memory();

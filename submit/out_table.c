@@ -303,7 +303,8 @@ static int print_below(struct out_table *t, size_t last, unsigned have, bool noh
         if (i == 0 && !noheadings)
             continue;
         struct libscols_line *line = scols_table_get_line(t->table, noheadings ? i : i - 1);
-        char *why = strdup(line ? scols_cell_get_data(scols_line_get_cell(line, last)) : "");
+        const char *data = line ? scols_cell_get_data(scols_line_get_cell(line, last)) : NULL;
+        char *why = strdup(data ? data : "");
         if (!why) {
             r = -ENOMEM;
             break;
