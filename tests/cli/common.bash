@@ -145,10 +145,16 @@ worker_up() { # WORKER HOST...
     local host
     for host in "$@"; do until_true 10 host_is_seen "${host%%:*}"; done
 }
-host_is_seen() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0] | .connected and .reachable' >/dev/null; }
-host_has_worker() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0].connected' >/dev/null; }
-host_has_no_worker() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0].connected | not' >/dev/null; }
-host_is_away() { ask hosts "$1" --json 2>/dev/null | jq -e '.hosts[0].reachable | not' >/dev/null; }
+# What a listing says as JSON: is this true of it? A command that fails says nothing.
+told() { # FILTER ARGUMENT...
+    local filter=$1 said
+    shift
+    said=$(ask "$@" --json 2>/dev/null) && [ -n "$said" ] && jq -e "$filter" <<<"$said" >/dev/null
+}
+host_is_seen() { told '.hosts[0] | .connected and .reachable' hosts "$1"; }
+host_has_worker() { told '.hosts[0].connected' hosts "$1"; }
+host_has_no_worker() { told '.hosts[0].connected | not' hosts "$1"; }
+host_is_away() { told '.hosts[0].reachable | not' hosts "$1"; }
 
 # Everything ends as it should, the store is whole, and no sanitizer has complained.
 site_down() {
@@ -192,18 +198,18 @@ runs_on() { [ "$(where "$1")" = "$2" ] || { echo "$1 is on '$(where "$1")', not 
 down() { printf '%s\n' "${2:-Failed to connect socket: Connection refused}" >"$WORLD/$1/.down"; }
 up() { rm -f "$WORLD/$1/.down"; }
 
-guest_is_seen() { ask guests "$1" --json 2>/dev/null | jq -e '.guests | length > 0' >/dev/null; }
-guest_is() { [ "$(ask guests "$1" --json 2>/dev/null | jq -r '.guests[0].state')" = "$2" ]; }
+guest_is_seen() { told '.guests | length > 0' guests "$1"; }
+guest_is() { told ".guests[0].state == \"$2\"" guests "$1"; }
+guest_is_on() { told ".guests[0].host == \"$2\"" guests "$1"; }
 
 # ---- jobs
 
 # Submits without waiting; prints the number of the batch. With one guest its job is the next number.
 detach() { ask submit --detach --json "$@" | jq 'select(.batch) | .batch'; }
-state_of() { ask show "$1" --json | jq -r .state; }
-state_is() { [ "$(state_of "$1")" = "$2" ]; }
-phase_is() { [ "$(ask show "$1" --json | jq -r .phase)" = "$2" ]; }
+state_is() { told ".state == \"$2\"" show "$1"; }
+phase_is() { told ".phase == \"$2\"" show "$1"; }
 last_job() { ask history "$1" --json | jq '.history[0].job'; }
-nothing_live() { ask jobs --json | jq -e '.jobs | length == 0' >/dev/null; }
+nothing_live() { told '.jobs | length == 0' jobs; }
 
 # Runs the client in the background: output in $OUT.out and $OUT.err, exit code in $OUT.code.
 begin() { # NAME ARGUMENT...

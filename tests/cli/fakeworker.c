@@ -193,6 +193,15 @@ static bool find_guest(const char *directory, const char *uuid, struct guest *re
     return found;
 }
 
+/* "\\n" becomes a newline. */
+static void break_lines(char *text)
+{
+    for (char *at; (at = strstr(text, "\\n")) != NULL;) {
+        *at = '\n';
+        memmove(at + 1, at + 2, strlen(at + 2) + 1);
+    }
+}
+
 /* Takes the next line out of the guest's plan. */
 static struct plan next_plan(const struct hv *hv, const char *name, bool check)
 {
@@ -212,6 +221,7 @@ static struct plan next_plan(const struct hv *hv, const char *name, bool check)
         sscanf(line, "%31s %lu %31s %d %n", plan.verb, &plan.msec, word, &plan.code, &text);
         if (text > 0)
             snprintf(plan.text, sizeof(plan.text), "%s", line + text);
+        break_lines(plan.text);
         for (size_t i = 1; i < sizeof(classes) / sizeof(classes[0]); i++)
             if (strcmp(word, classes[i]) == 0)
                 plan.class_ = (RmClass)i;
