@@ -120,7 +120,8 @@ static void pause_one(struct core *core, struct request *request, struct job *jo
         return;
     }
     job->ready_at = USEC_NEVER;
-    job_move(core, job, RM_EVENT_KIND__PAUSE, request->peer->user, NULL);
+    job_move(core, job, RM_EVENT_KIND__PAUSE, request->peer->user,
+             arena_printf(core->arena, "paused by %s", request->peer->user));
     request_outcome(core, request, job_name(core, job->id), true, "paused (%s)", job->ask->guest);
 }
 

@@ -107,8 +107,8 @@ static RmOptions *options(struct core *core, const struct job *job)
         all->timeout_for = usual->timeout;
     if (all->stall_for == 0)
         all->stall_for = usual->stall;
-    if (all->fence == FENCE_AUTO)
-        all->fence = usual->fence;
+    if (all->fence == 0)
+        all->fence = 1 + (uint32_t)usual->fence;
     all->auto_converge = all->auto_converge || usual->auto_converge;
     return all;
 }
@@ -314,9 +314,7 @@ const char *queue_why(struct core *core, struct host *host)
             if (job->live.state == RM_STATE__WAITING || job->live.state == RM_STATE__DOUBT)
                 return arena_printf(core->arena, "%s %s: %s", job_state_name(job->live.state),
                                     job->ask->guest,
-                                    job->live.paused      ? "paused"
-                                    : job->why != NULL    ? job->why
-                                                          : job->live.text);
+                                    job->why != NULL ? job->why : job->live.text);
         return "";
     }
     if (source_waits(core, host, why, sizeof(why)))

@@ -205,7 +205,7 @@ static error_t parse_named(int key, char *text, struct argp_state *state, struct
     case KEY_FENCE:
         if (fence_parse(text, &fence) < 0)
             return bad_value(state, "fence", text, "must be auto, always or never");
-        args->options.fence = (uint32_t)fence;
+        args->options.fence = 1 + (uint32_t)fence;
         return 0;
     case KEY_ROLE:
         if (role_parse(text, &args->role) < 0 || args->role == ROLE_NONE)

@@ -108,7 +108,8 @@ static void read_blockers(const xmlNode *devices, struct domxml *facts)
         xmlNode *teaming = child(one, "teaming");
         if (host_device && !(teaming && attribute_is(teaming, "type", "transient")) &&
             !facts->host_device[0])
-            snprintf(facts->host_device, sizeof(facts->host_device), "%s",
+            snprintf(facts->host_device, sizeof(facts->host_device), "%.*s",
+                     (int)sizeof(facts->host_device) - 1,
                      is(one, "interface") ? "network" : attribute(one, "type", name, sizeof(name)));
     }
 }

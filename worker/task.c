@@ -381,8 +381,7 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
                                : text);
         return;
     }
-    if (ending->verdict == RM_VERDICT__VERDICT_ENDED &&
-        ending->class_ == RM_CLASS__CLASS_AMBIGUOUS)
+    if (ending->verdict == RM_VERDICT__VERDICT_ENDED && ending->class_ == RM_CLASS__CLASS_AMBIGUOUS)
         ending->class_ = RM_CLASS__CLASS_FATAL; /* there is nothing to be moved any more */
     char before[RM_ERR_MAX];
     memcpy(before, ending->text, sizeof(before));
@@ -432,7 +431,10 @@ static void on_progress(void *ctx, const RmStats *stats)
 
 static enum fence_mode fence_of(const RmOptions *options)
 {
-    return options && options->fence <= FENCE_NEVER ? (enum fence_mode)options->fence : FENCE_AUTO;
+    /* 0 is what nobody has said anything about. */
+    return options && options->fence >= 1 && options->fence <= 1 + FENCE_NEVER
+               ? (enum fence_mode)(options->fence - 1)
+               : FENCE_AUTO;
 }
 
 static struct hv_migration migration_of(struct task *task)

@@ -10,7 +10,7 @@ ENDPOINT=tcp://10.77.0.1:9749
 export PATH=$PATH:/usr/sbin:/sbin
 
 site_key() { # NAME: makes a key, once
-    [ -f "$SITE/keys/$1.key" ] || "$BIN/rmigrate" keygen "$1" --dir "$SITE/keys" >/dev/null
+    [ -f "$SITE/keys/$1.key" ] || "$BIN/rmigrate" keygen "$1" --dir "$SITE/keys" >/dev/null 2>&1
 }
 
 site_public() { # NAME: the public half
