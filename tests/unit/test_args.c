@@ -105,7 +105,7 @@ static void args_read_what_a_move_is_asked_for(void **state)
     assert_int_equal(args.options.downtime_for, 300000);
     assert_int_equal(args.options.timeout_for, 20 * 60 * USEC_PER_SEC);
     assert_int_equal(args.options.stall_for, 60 * USEC_PER_SEC);
-    assert_int_equal(args.options.fence, FENCE_NEVER);
+    assert_int_equal(args.options.fence, 1 + FENCE_NEVER);
     assert_int_equal(args.options.attempts, 5);
     assert_true(args.options.unsafe && args.options.anywhere && args.options.auto_converge);
     args_done(&args);
