@@ -1,0 +1,290 @@
+/* office.c - the shell around the broker's core: as broker/loop.c, with a commit that takes time and a broker that dies
+ *
+ * A turn takes what has arrived, decides, commits, sends. The broker may die at each of the seams between these; what
+ * it had not committed is lost with it, and so is what it had not sent. */
+#include "tests/sim/world.h"
+
+#include "store/check.h"
+#include "store/record.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COMMIT_LEAST (200)
+#define COMMIT_MOST  (8 * USEC_PER_MSEC)
+#define BACK_LEAST   (100 * USEC_PER_MSEC)
+#define BACK_MOST    (12 * USEC_PER_SEC)
+
+enum { TURN_MOST = 64 }; /* frames in one turn */
+
+/* ---- start and end */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int start(struct world *world)
+{
+    struct office *office = &world->office;
+    struct rm_err err = {""};
+    int r = store_open(office->path, world->conf.store_size, STORE_CREATE | STORE_NO_SYNC,
+                       &office->store, &err);
+
+    if (r >= 0)
+        r = record_open(office->store, &err);
+    if (r >= 0)
+        r = core_new(&world->conf, office->store, world_random(world, UINT64_MAX), world_now(world),
+                     env_wall(&world->sim->env), &office->core, &err);
+    if (r < 0) {
+        store_close(office->store);
+        office->store = NULL;
+        world_fail(world, "the broker cannot start: %s", err.text);
+        return r;
+    }
+    office->busy_until = 0;
+    office_wake(world);
+    return 0;
+}
+
+static void start_ring(void *ctx)
+{
+    struct world *world = ctx;
+
+    world_tell(world, "broker: starts");
+    start(world);
+}
+
+static void turn_ring(void *ctx);
+
+int office_open(struct world *world)
+{
+    struct office *office = &world->office;
+    const char *where = getenv("TMPDIR");
+    struct stat st;
+
+    if (where == NULL || strlen(where) > sizeof(office->path) - 64)
+        where = stat("/dev/shm", &st) == 0 && S_ISDIR(st.st_mode) ? "/dev/shm" : "/tmp";
+    snprintf(office->path, sizeof(office->path), "%s/rmigrate-sim-XXXXXX", where);
+    if (mkdtemp(office->path) == NULL)
+        return -errno;
+    frames_init(&office->inbox);
+    alarm_init(&office->turn, turn_ring, world);
+    alarm_init(&office->start, start_ring, world);
+    return start(world);
+}
+
+void office_close(struct world *world)
+{
+    struct office *office = &world->office;
+
+    core_free(office->core);
+    store_close(office->store);
+    if (office->inbox.tail != NULL)
+        frames_clear(&office->inbox);
+    if (office->path[0] != '\0')
+        nftw(office->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+void office_crash(struct world *world)
+{
+    struct office *office = &world->office;
+
+    if (office->core == NULL)
+        return;
+    world_tell(world, "broker: dies");
+    office->n_crashes++;
+    office->crash = CRASH_NEVER;
+    core_free(office->core);
+    office->core = NULL;
+    store_close(office->store); /* drops what was not committed */
+    office->store = NULL;
+    frames_clear(&office->inbox);
+    alarm_stop(world, &office->turn);
+    for (unsigned i = 0; i < world->n_yards; i++)
+        link_break(&world->yards[i].link);
+    for (unsigned i = 0; i < world->n_clients; i++)
+        link_break(&world->clients[i].link);
+    alarm_set(world, &office->start,
+              world_now(world) + world_between(world, BACK_LEAST, BACK_MOST));
+}
+
+/* ---- one turn */
+
+void office_wake(struct world *world)
+{
+    struct office *office = &world->office;
+    usec_t now = world_now(world);
+
+    if (office->core != NULL)
+        alarm_sooner(world, &office->turn, office->busy_until > now ? office->busy_until : now);
+}
+
+/* What the network does to a report when the fence of attempts shall be broken. */
+static void forge(struct world *world, RmMessage *message)
+{
+    if (world->options.broken == BREAK_ATTEMPT && message->body_case == RM_MESSAGE__BODY_REPORTS)
+        for (size_t i = 0; i < message->reports->n_reports; i++) {
+            RmReport *report = message->reports->reports[i];
+            RmLive *live;
+            if (record_live_get(world->office.store, report->job, world->arena, &live) == 0)
+                report->attempt = live->attempt;
+        }
+    if (world->options.broken == BREAK_MEMORY && message->body_case == RM_MESSAGE__BODY_INVENTORY)
+        message->inventory->memory *= 2;
+}
+
+static void drain(struct world *world)
+{
+    struct office *office = &world->office;
+    uint64_t most = 1 + world_random(world, TURN_MOST);
+
+    while (most-- > 0 && office->inbox.head != NULL) {
+        struct frame *frame = frames_pop(&office->inbox);
+        RmMessage *message;
+        int r = msg_unpack(world->arena, frame->data, frame->length, &message, NULL);
+        if (r < 0) {
+            world_fail(world, "a frame cannot be unpacked");
+        } else {
+            world_tell(world, "broker < %s: %s", frame->peer.user, msg_name(message));
+            forge(world, message);
+            core_input(office->core, &frame->peer, NULL, message);
+        }
+        free(frame);
+        arena_reset(world->arena);
+    }
+}
+
+static void tell_notes(struct world *world)
+{
+    const char *text;
+
+    while (core_next_note(world->office.core, &text) != 0)
+        world_tell(world, "broker: %s", text);
+}
+
+static uint8_t *forge_welcome(const struct world *world, const struct core_out *out,
+                              size_t *ret_length)
+{
+    RmMessage *message;
+    uint8_t *frame = NULL;
+
+    if (world->options.broken == BREAK_LEASE &&
+        msg_unpack(world->arena, out->frame, out->length, &message, NULL) >= 0) {
+        if (message->body_case == RM_MESSAGE__BODY_WELCOME) {
+            message->welcome->lease_for *= 1000;
+            frame = msg_pack(message, ret_length);
+        }
+        arena_reset(world->arena);
+    }
+    return frame;
+}
+
+static bool is_assign(const struct world *world, const struct core_out *out)
+{
+    RmMessage *message;
+    bool assign = msg_unpack(world->arena, out->frame, out->length, &message, NULL) >= 0 &&
+                  message->body_case == RM_MESSAGE__BODY_ASSIGN;
+
+    arena_reset(world->arena);
+    return assign;
+}
+
+static void tell_out(struct world *world, const struct core_out *out)
+{
+    RmMessage *message;
+
+    if (world->options.verbose &&
+        msg_unpack(world->arena, out->frame, out->length, &message, NULL) >= 0)
+        fprintf(world->options.out, "%10.3f broker > %s: %s\n",
+                (double)(world_now(world) - 1000 * USEC_PER_SEC) / 1e6, out->peer->user,
+                msg_name(message));
+    arena_reset(world->arena);
+}
+
+/* Sends the first `most` frames. */
+static void send_all(struct world *world, uint64_t most)
+{
+    struct office *office = &world->office;
+    struct core_out out;
+
+    while (core_next_out(office->core, &out) && most-- > 0) {
+        size_t length = 0;
+        uint8_t *forged = forge_welcome(world, &out, &length);
+        int r = link_answer(world, out.peer, forged != NULL ? forged : out.frame,
+                            forged != NULL ? length : out.length, office->busy_until);
+        tell_out(world, &out);
+        free(forged);
+        if (r == -EHOSTUNREACH)
+            core_gone(office->core, out.peer);
+    }
+}
+
+/* Shall the broker die in this turn? Only where there is something to lose. */
+static enum crash_point crash_now(struct world *world)
+{
+    struct office *office = &world->office;
+    struct core_out out;
+    bool any = false, assigns = false;
+
+    if (office->crash == CRASH_NEVER)
+        return CRASH_NEVER;
+    while (core_next_out(office->core, &out)) {
+        any = true;
+        assigns = assigns || is_assign(world, &out);
+    }
+    if (!any || (office->crash_on_assign && !assigns))
+        return CRASH_NEVER;
+    return office->crash;
+}
+
+static void turn_ring(void *ctx)
+{
+    struct world *world = ctx;
+    struct office *office = &world->office;
+    struct rm_err err = {""};
+    enum crash_point crash;
+    usec_t now = world_now(world), next;
+    int r;
+
+    office->n_turns++;
+    core_begin(office->core, now, env_wall(&world->sim->env));
+    drain(world);
+    core_tick(office->core);
+    crash = crash_now(world);
+    office->busy_until = now + world_between(world, COMMIT_LEAST, COMMIT_MOST);
+    if (crash == CRASH_BEFORE_COMMIT) {
+        if (world->options.broken == BREAK_COMMIT)
+            send_all(world, UINT64_MAX);
+        office_crash(world);
+        return;
+    }
+    if (crash == CRASH_IN_COMMIT)
+        store_fail_commit(office->store, 1);
+    r = core_commit(office->core, &err);
+    tell_notes(world);
+    if (r < 0) {
+        if (crash != CRASH_IN_COMMIT)
+            world_fail(world, "a commit failed: %s", err.text);
+        office_crash(world);
+        return;
+    }
+    rules_commit(world);
+    if (crash == CRASH_BEFORE_SEND || crash == CRASH_WHILE_SENDING) {
+        send_all(world, crash == CRASH_BEFORE_SEND ? 0 : world_random(world, 4));
+        office_crash(world);
+        return;
+    }
+    send_all(world, UINT64_MAX);
+    next = core_deadline(office->core);
+    if (office->inbox.head != NULL || next < office->busy_until)
+        next = office->busy_until;
+    alarm_set(world, &office->turn, next);
+}
