@@ -128,17 +128,25 @@ static bool named(char *const *names, size_t n, const struct host *host)
     return false;
 }
 
-static bool suits(struct core *core, struct place_ask *ask, struct host *host)
+/* Why not, of all hosts that were asked for: that an open one has no room tells more than that another one is closed. */
+static bool suits(struct core *core, struct place_ask *ask, struct host *host, bool *no_room)
 {
+    char why[sizeof(ask->why)];
+
     if (host == ask->source || listed(ask->never, ask->n_never, host) ||
         (ask->n_to > 0 && !listed(ask->to, ask->n_to, host)))
         return false;
-    if (named(ask->unfit, ask->n_unfit, host)) {
-        say(ask->why, sizeof(ask->why), "%s could not take it", host->rec->name);
+    if (named(ask->unfit, ask->n_unfit, host))
+        say(why, sizeof(why), "%s could not take it", host->rec->name);
+    else if (place_usable(core, host, why, sizeof(why))) {
+        if (place_fits(core, ask->guest, host, ask->why, sizeof(ask->why)))
+            return true;
+        *no_room = true;
         return false;
     }
-    return place_usable(core, host, ask->why, sizeof(ask->why)) &&
-           place_fits(core, ask->guest, host, ask->why, sizeof(ask->why));
+    if (!*no_room)
+        say(ask->why, sizeof(ask->why), "%s", why);
+    return false;
 }
 
 /* tight: the host with the least left, so that big gaps stay for big guests. */
@@ -146,10 +154,11 @@ static struct host *choose(struct core *core, struct place_ask *ask, bool tight)
 {
     struct host *best = NULL;
     uint64_t best_left = 0;
+    bool no_room = false;
 
     for (struct host *host = core->hosts; host != NULL; host = host->hh.next) {
         uint64_t rest;
-        if (!suits(core, ask, host))
+        if (!suits(core, ask, host, &no_room))
             continue;
         rest = left(core, ask->guest, host);
         /* Of equals the one whose name comes first, so that the same question has the same answer. */
