@@ -11,7 +11,10 @@ static const struct move {
     RmEventKind event;
     RmState to;
 } moves[] = {
-#define MOVE(from, event, to) {RM_STATE__##from, RM_EVENT_KIND__##event, RM_STATE__##to}
+#define MOVE(from, event, to)                                                                      \
+    {                                                                                              \
+        RM_STATE__##from, RM_EVENT_KIND__##event, RM_STATE__##to                                   \
+    }
     MOVE(NO_STATE, SUBMITTED, QUEUED),
 
     MOVE(QUEUED, ASSIGN, ASSIGNED),
@@ -49,7 +52,7 @@ static const struct move {
     MOVE(DOUBT, AT_SOURCE, WAITING),
     MOVE(DOUBT, AT_DESTINATION, DONE),
     MOVE(DOUBT, STILL_MIGRATING, RUNNING),
-    MOVE(DOUBT, STOPPED, CANCELLED), /* at its source, and somebody wanted it stopped */
+    MOVE(DOUBT, STOPPED, CANCELLED),      /* at its source, and somebody wanted it stopped */
     MOVE(DOUBT, FAILED_FOR_GOOD, FAILED), /* at its source, and no try is left */
     MOVE(DOUBT, MOVED, FAILED),
     MOVE(DOUBT, GUEST_ENDED, FAILED),
@@ -78,8 +81,8 @@ bool job_is_active(RmState state)
            state == RM_STATE__CANCELLING || state == RM_STATE__DOUBT;
 }
 
-/* The names of the .proto as people read them: "STILL_MIGRATING" becomes "still migrating". They are
- * made once, at the first question, from the descriptors, so that there is no second list. */
+/* The names of the .proto as people read them: "STILL_MIGRATING" becomes "still migrating". They
+ * are made once, at the first question, from the descriptors, so that there is no second list. */
 enum { NAMES_MAX = 64, NAME_MAX_BYTES = 32 };
 struct names {
     char text[NAMES_MAX][NAME_MAX_BYTES]; /* by number; "" = there is none */

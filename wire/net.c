@@ -13,17 +13,18 @@
  *   again later. */
 #include "wire/net.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zmq.h>
 
+#include "wire/endpoint.h"
 #include "wire/local.h"
 #include "wire/msg.h"
 #include "wire/who.h"
@@ -35,6 +36,8 @@ enum {
     LINGER_MS = 200,
     HEARTBEAT_MS = 5000,
     HEARTBEAT_TIMEOUT_MS = 15000,
+    HANDSHAKE_MS = 15000, /* a connection that says nothing takes a file as long as this */
+    FILES_MAX = 512 * 1024,
     BACKLOG = 1024,          /* connections that wait to be accepted: every worker at once */
     RECONNECT_MS = 100,      /* to twice that, and doubling */
     RECONNECT_MAX_MS = 4000, /* to 6000 */
@@ -125,68 +128,13 @@ static int set_common(void *socket)
     return set_options(socket, options, sizeof(options) / sizeof(options[0]));
 }
 
-static bool is_ipc(const char *endpoint)
-{
-    return strncmp(endpoint, "ipc://", 6) == 0;
-}
-
-/* The file of a local endpoint; NULL: it has none, or is of another kind. */
-static const char *local_path(const char *endpoint)
-{
-    const char *path = endpoint != NULL && is_ipc(endpoint) ? endpoint + strlen("ipc://") : NULL;
-    return path != NULL && path[0] != '@' ? path : NULL;
-}
-
-static bool is_tcp(const char *endpoint)
-{
-    return strncmp(endpoint, "tcp://", 6) == 0;
-}
-
-/* The host part of a tcp endpoint, without brackets. False: not HOST:PORT, or too long. */
-static bool tcp_host(const char *endpoint, char *host, size_t size)
-{
-    const char *from = endpoint + strlen("tcp://"), *colon = strrchr(from, ':');
-    if (colon == NULL)
-        return false;
-    size_t length = (size_t)(colon - from);
-    if (length >= 2 && from[0] == '[' && from[length - 1] == ']') {
-        from++;
-        length -= 2;
-    }
-    if (length == 0 || length >= size)
-        return false;
-    memcpy(host, from, length);
-    host[length] = '\0';
-    return true;
-}
-
-static bool is_ipv4(const char *host)
-{
-    struct in_addr address;
-    return inet_pton(AF_INET, host, &address) == 1;
-}
-
-static bool is_loopback(const char *endpoint)
-{
-    char host[CONF_ENDPOINT_MAX];
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (!tcp_host(endpoint, host, sizeof(host)))
-        return false;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    if (inet_pton(AF_INET6, host, &v6) == 1)
-        return IN6_IS_ADDR_LOOPBACK(&v6);
-    return strcmp(host, "localhost") == 0;
-}
-
 /* IPv6 is on unless the host is plainly IPv4: ZeroMQ takes one address of a name, and of
  * "localhost" it would take ::1, where nobody listens who was told 127.0.0.1. */
 static int set_family(void *socket, const char *endpoint)
 {
     char host[CONF_ENDPOINT_MAX];
-    bool is_v4 = is_tcp(endpoint) && tcp_host(endpoint, host, sizeof(host)) &&
-                 (is_ipv4(host) || strcmp(host, "localhost") == 0);
+    bool is_v4 = endpoint_is_tcp(endpoint) && endpoint_host(endpoint, host, sizeof(host)) &&
+                 (endpoint_is_ipv4(host) || strcmp(host, "localhost") == 0);
     return set_int(socket, ZMQ_IPV6, !is_v4);
 }
 
@@ -318,6 +266,7 @@ static int open_router(struct net *net, unsigned which)
         {ZMQ_ROUTER_MANDATORY, 1},
         {ZMQ_SNDHWM, NET_QUEUE_MAX},
         {ZMQ_BACKLOG, BACKLOG},
+        {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
     };
     void *router = zmq_socket(net->context, ZMQ_ROUTER);
     if (router == NULL)
@@ -339,7 +288,7 @@ static int open_router(struct net *net, unsigned which)
 static int bind_ipc(struct net *net, const char *endpoint, const struct conf_broker *conf,
                     struct rm_err *err)
 {
-    const char *path = local_path(endpoint);
+    const char *path = endpoint_path(endpoint);
     void *router = net->routers[SOCKET_LOCAL];
     if (path == NULL) {
         who_open_to_all(net->who);
@@ -365,7 +314,7 @@ static int bind_tcp(struct net *net, const char *endpoint, struct rm_err *err)
     char numeric[CONF_ENDPOINT_MAX], host[CONF_ENDPOINT_MAX];
     const char *place = endpoint;
     /* ZeroMQ binds to addresses, not to names. */
-    if (tcp_host(endpoint, host, sizeof(host)) && strcmp(host, "localhost") == 0) {
+    if (endpoint_host(endpoint, host, sizeof(host)) && strcmp(host, "localhost") == 0) {
         snprintf(numeric, sizeof(numeric), "tcp://127.0.0.1%s", strrchr(endpoint, ':'));
         place = numeric;
     }
@@ -377,15 +326,15 @@ static int bind_tcp(struct net *net, const char *endpoint, struct rm_err *err)
 static int listen_on(struct net *net, size_t i, const struct conf_broker *conf, struct rm_err *err)
 {
     const char *endpoint = conf->listen[i];
-    unsigned which = is_ipc(endpoint) ? SOCKET_LOCAL : SOCKET_TCP;
+    unsigned which = endpoint_is_ipc(endpoint) ? SOCKET_LOCAL : SOCKET_TCP;
     char bound[CONF_ENDPOINT_MAX];
     size_t size = sizeof(bound);
     int r;
-    if (!is_ipc(endpoint) && !is_tcp(endpoint))
+    if (!endpoint_is_ipc(endpoint) && !endpoint_is_tcp(endpoint))
         return rm_fail(err, -EINVAL, "%s: an endpoint begins with ipc:// or tcp://", endpoint);
     if (strlen(endpoint) >= CONF_ENDPOINT_MAX)
         return rm_fail(err, -EINVAL, "%.64s...: too long for an endpoint", endpoint);
-    if (which == SOCKET_TCP && !net->has_keys && !is_loopback(endpoint))
+    if (which == SOCKET_TCP && !net->has_keys && !endpoint_is_loopback(endpoint))
         return rm_fail(err, -EPERM, "%s: beyond loopback needs key_file and keys", endpoint);
     if (net->routers[which] == NULL && (r = open_router(net, which)) < 0)
         return rm_fail(err, r, "%s: %s", endpoint, zmq_strerror(-r));
@@ -412,8 +361,19 @@ static struct net *net_new(size_t n_endpoints)
     return NULL;
 }
 
+/* libzmq 4.3.4 ends the whole program when it has no file left for a local connection. */
+static void raise_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_MAX)
+        return;
+    limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+    setrlimit(RLIMIT_NOFILE, &limit); /* what is there must do then */
+}
+
 int net_listen(const struct conf_broker *conf, struct net **ret_net, struct rm_err *err)
 {
+    raise_files();
     struct net *net = net_new(conf->n_listen);
     if (net == NULL)
         return rm_fail(err, -ENOMEM, "cannot listen: %s", strerror(ENOMEM));
@@ -456,7 +416,7 @@ static void identify(struct net *net, unsigned which, zmq_msg_t *frame, struct n
         return;
     }
     if (address != NULL) {
-        bool is_mapped = strncmp(address, "::ffff:", 7) == 0 && is_ipv4(address + 7);
+        bool is_mapped = strncmp(address, "::ffff:", 7) == 0 && endpoint_is_ipv4(address + 7);
         snprintf(peer->address, sizeof(peer->address), "%s", is_mapped ? address + 7 : address);
     }
     if (!net->has_keys) {
@@ -553,10 +513,11 @@ static int open_dealer(struct net *net, struct rm_err *err)
 int net_connect(const char *endpoint, const char *key_file, const char *server_key,
                 struct net **ret_net, struct rm_err *err)
 {
-    if ((!is_ipc(endpoint) && !is_tcp(endpoint)) || strlen(endpoint) >= CONF_ENDPOINT_MAX)
+    if ((!endpoint_is_ipc(endpoint) && !endpoint_is_tcp(endpoint)) ||
+        strlen(endpoint) >= CONF_ENDPOINT_MAX)
         return rm_fail(err, -EINVAL, "%.64s: an endpoint is ipc://PATH or tcp://HOST:PORT",
                        endpoint);
-    bool needs_keys = is_tcp(endpoint) && (key_file != NULL || server_key != NULL);
+    bool needs_keys = endpoint_is_tcp(endpoint) && (key_file != NULL || server_key != NULL);
     if (needs_keys && (key_file == NULL || server_key == NULL))
         return rm_fail(err, -EINVAL, "%s: key_file and server_key go together", endpoint);
     if (needs_keys && !net_key_is_valid(server_key))
@@ -659,7 +620,7 @@ static void revive(struct net *net)
 
 enum net_state net_state(const struct net *net)
 {
-    const char *path = net->is_dealer ? local_path(net->endpoints[0]) : NULL;
+    const char *path = net->is_dealer ? endpoint_path(net->endpoints[0]) : NULL;
     if (net->state == NET_CONNECTING && path != NULL &&
         faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 && errno == EACCES)
         return NET_DENIED;
@@ -688,7 +649,7 @@ void net_free(struct net *net)
     /* ZeroMQ leaves the file behind. It goes while it is still ours, before another may listen
      * there. */
     for (size_t i = 0; !net->is_dealer && i < net->n_endpoints; i++) {
-        const char *path = local_path(net->endpoints[i]);
+        const char *path = endpoint_path(net->endpoints[i]);
         if (path != NULL)
             unlink(path);
     }

@@ -35,8 +35,9 @@ struct net_peer {
 
 struct net;
 
-/* The broker's: binds all endpoints of the settings, which are not needed afterwards. Errors:
- * -EPERM (tcp beyond loopback without key_file), -EADDRINUSE, -EINVAL and others.
+/* The broker's: binds all endpoints of the settings, which are not needed afterwards, and raises
+ * the number of files that the program may open as far as the system lets it. Errors: -EPERM (tcp
+ * beyond loopback without key_file), -EADDRINUSE, -EINVAL and others.
  *
  * ipc://PATH: the directory is made (0755) if it is not there, a stale socket is replaced, a live
  * one is -EADDRINUSE, anything else in its place -EEXIST; mode and group as set. The peer's user is
