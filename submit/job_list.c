@@ -87,10 +87,13 @@ static void job_row(struct out_table *table, struct arena *arena, const RmJobVie
 {
     static const RmStats none = RM_STATS__INIT;
     const RmStats *s = view->stats ? view->stats : &none;
-    char percent[16] = "";
+    /* How far, while it runs; how much it was, when it is done. */
+    char copied[UNIT_TEXT_MAX] = "";
     int p = view->state == RM_STATE__RUNNING ? view_percent(s) : -1;
     if (p >= 0)
-        snprintf(percent, sizeof(percent), "%d %%", p);
+        snprintf(copied, sizeof(copied), "%d %%", p);
+    else if (view->state == RM_STATE__DONE && s->processed > 0)
+        unit_size_text(s->processed, copied);
     out_row(table);
     out_number(table, view->job->id);
     out_number(table, view->job->batch);
@@ -105,7 +108,7 @@ static void job_row(struct out_table *table, struct arena *arena, const RmJobVie
     out_time(table, view->started_at);
     out_time(table, view->finished_at);
     out_span(table, s->elapsed_for);
-    out_text(table, percent);
+    out_text(table, copied);
     out_span(table, s->downtime_for);
     out_size(table, s->total);
     out_size(table, s->processed);
