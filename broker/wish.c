@@ -82,8 +82,7 @@ static bool may_move(struct core *core, struct request *request, const struct wi
         request_outcome(core, request, name, false, "%s", why);
         return false;
     }
-    if (sight_mend_table(core, guest, place, wish->look_only ? NULL : request->peer->user) > 0 &&
-        !wish->look_only)
+    if (!wish->look_only && sight_mend_table(core, guest, place, request->peer->user) > 0)
         core_note(core, LOG_LEVEL_WARN, "guest=%s host=%s: vm.host was wrong, mended", name,
                   place->rec->name);
     if (in_list(wish->to, wish->n_to, place) && !wish->evacuation) {
