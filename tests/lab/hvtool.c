@@ -168,7 +168,7 @@ static int run_task(const struct conf_worker *conf, const char *uuid, const char
     options.stall_for = opt.stall;
     options.auto_converge = opt.auto_converge;
     options.unsafe = opt.unsafe;
-    options.fence = opt.fence;
+    options.fence = 1 + (unsigned)opt.fence; /* 0 = as the settings say */
     RmAssignment assignment = RM_ASSIGNMENT__INIT;
     assignment.job = 1;
     assignment.attempt = 1;
