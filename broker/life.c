@@ -243,6 +243,8 @@ void job_move(struct core *core, struct job *job, RmEventKind event, const char 
     }
     if (to == RM_STATE__DOUBT)
         job->settler = 0;
+    else
+        job->quiet_at = 0;
     if (to != RM_STATE__RUNNING && to != RM_STATE__CANCELLING)
         job->phase = "";
     if (to == RM_STATE__QUEUED || to == RM_STATE__ASSIGNED)
@@ -456,6 +458,7 @@ int job_restore(struct core *core, RmJob *ask, RmLive *live)
         job->ready_at = job->live.paused ? USEC_NEVER : core->now + left;
     } else if (job->live.state == RM_STATE__DOUBT) {
         job->settle_at = core->now;
+        job->quiet_at = core->now + core->conf->session_timeout; /* who was lost, and when, is not known */
     } else if (job->live.state == RM_STATE__CANCELLING || job->live.state == RM_STATE__ASSIGNED) {
         job->order_at = core->now + core->conf->session_timeout;
     }

@@ -212,6 +212,11 @@ static void on_finished(struct core *core, struct session *session, struct job *
                settled ? RM_EVENT_KIND__AT_DESTINATION : RM_EVENT_KIND__FINISHED, who, report, "");
         break;
     case RM_VERDICT__VERDICT_SOURCE:
+        if (settled && core->now < job->quiet_at) {
+            job->settler = 0;
+            job->settle_at = job->quiet_at;
+            break;
+        }
         if (job->live.state == RM_STATE__CANCELLING)
             job->live.cancel_wanted = true;
         try_again(core, job, settled ? RM_EVENT_KIND__AT_SOURCE : RM_EVENT_KIND__RETRY, who,

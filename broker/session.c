@@ -140,6 +140,9 @@ static void take_over(struct core *core, struct session *session, struct host *h
             session_lose_job(core, job, "the worker began anew before it took the job",
                              same_process ? 0 : lease(core));
         } else if (job->live.state != RM_STATE__DOUBT) {
+            /* An older process may have taken it and be just about to begin: its lease must be over before it counts
+             * that the guest is still at its source. */
+            job->quiet_at = same_process ? 0 : core->now + lease(core);
             session_lose_job(core, job, "the worker began anew and does not know of the job", 0);
         } else if (job->settler == 0 || job->settler == session->id) {
             job->settler = 0;

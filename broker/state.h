@@ -45,6 +45,7 @@ struct job {
     usec_t order_at;         /* CANCELLING: when the wish is repeated; ASSIGNED: when it counts as lost */
     usec_t settle_at;        /* DOUBT: when somebody is asked (again) */
     uint64_t settler;        /* session that was asked; 0 = none */
+    usec_t quiet_at;         /* DOUBT: until then an older worker may still begin what it was given */
     UT_hash_handle hh;       /* core->jobs by id */
     struct job *q_prev, *q_next; /* source->queue (QUEUED) or core->waiting (WAITING) or core->doubt (DOUBT) */
     struct job *s_prev, *s_next; /* source->leaving: every live job away from it */

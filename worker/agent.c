@@ -29,6 +29,7 @@ struct task {
     bool settling;
     struct host *host;
     RmAssignment *assignment;    /* owned */
+    usec_t begin_by;             /* the lease under which it was taken */
     RmReport *accepted;          /* said once; owned; NULL: not yet */
     RmReport *result;            /* owned; NULL: it runs */
     usec_t again_at;             /* result: when it is repeated */
@@ -341,6 +342,7 @@ static void assign_one(struct agent *agent, const RmAssignment *assignment)
     task->job = assignment->job;
     task->attempt = assignment->attempt;
     task->settling = assignment->settle;
+    task->begin_by = assignment->settle ? USEC_NEVER : agent->confirmed_at + agent->lease;
     task->host = host;
     task->again_at = USEC_NEVER;
     task->assignment = copy_assignment(assignment);
@@ -548,6 +550,7 @@ bool agent_next_action(struct agent *agent, struct agent_action *ret_action)
         *ret_action = (struct agent_action){.what = action->what,
                                             .job = action->job,
                                             .attempt = action->attempt,
+                                            .begin_by = task->begin_by,
                                             .assignment = task->assignment};
         return true;
     }

@@ -5,7 +5,8 @@
  * knows is lost when the worker dies, and that is harmless: the broker settles by looking.
  *
  * The lease: an assignment counts only while the broker has confirmed a message that was sent less than lease_for
- * ago. So a worker that slept, or whose network did, never begins what others have settled since. */
+ * ago, and its migration must begin before that time is over (begin_by). So a worker that slept, or whose network did, or
+ * that was replaced, never begins what others have settled since. */
 #ifndef WORKER_AGENT_H
 #define WORKER_AGENT_H
 
@@ -51,6 +52,8 @@ struct agent_action {
     enum agent_what what;
     uint64_t job;
     uint32_t attempt;
+    usec_t begin_by;                /* MIGRATE: the lease. What has not begun by then must not begin any more: others
+                                     * may have settled it. USEC_NEVER for the rest */
     const RmAssignment *assignment; /* borrowed until the next call of agent_x() other than agent_next_x() */
 };
 bool agent_next_action(struct agent *agent, struct agent_action *ret_action);

@@ -55,6 +55,7 @@ struct hv_migration {           /* all strings borrowed until migrate() returns 
     bool auto_converge;
     bool unsafe;
     enum fence_mode fence;
+    usec_t begin_by;            /* by env_now(): a call that has not begun by then does not begin; 0 = whenever */
     void (*progress)(void *ctx, const RmStats *stats); /* about twice a second, before migrate() returns */
     void *ctx;
 };

@@ -492,6 +492,9 @@ void lv_hv_migrate(struct hv *hv, const struct hv_migration *migration, struct h
     if (r >= 0 && atomic_load(&a.run->stop))
         r = lv_give(outcome, -ECANCELED, RM_CLASS__CLASS_ABORTED,
                     "stopped on request before it began");
+    if (r >= 0 && migration->begin_by != 0 && env_now(hv->env) >= migration->begin_by)
+        r = lv_give(outcome, -ETIMEDOUT, RM_CLASS__CLASS_RETRY,
+                    "the preparations took longer than the lease of this worker");
     if (r < 0) {
         migrate_drop(&a.call->op);
         attempt_done(&a);

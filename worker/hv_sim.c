@@ -941,6 +941,10 @@ bool sim_begin(struct hv *hv, const struct hv_migration *migration, sim_done_f *
     guest = &sim->guests[find_uuid(sim, migration->uuid)];
     move = &guest->move;
     source = &guest->copies[hv->host];
+    if (migration->begin_by != 0 && sim->now >= migration->begin_by) {
+        give(outcome, RM_CLASS__CLASS_RETRY, 0, "the lease of this worker was over");
+        return false;
+    }
     if (source->pending != SIM_NOTHING || move->on) {
         give(outcome, RM_CLASS__CLASS_RETRY, 55, "another migration job is already running");
         return false;

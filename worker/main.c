@@ -108,7 +108,8 @@ static void act(struct worker *worker, usec_t now)
             tasks_abort(worker->tasks, action.job);
             continue;
         }
-        r = tasks_start(worker->tasks, action.assignment, action.what == AGENT_SETTLE);
+        r = tasks_start(worker->tasks, action.assignment, action.what == AGENT_SETTLE,
+                        action.begin_by);
         if (r < 0) {
             log_error("job=%" PRIu64 " attempt=%u: cannot begin: %s", action.job,
                       (unsigned)action.attempt, strerror(-r));

@@ -62,6 +62,7 @@ struct task {
     struct tasks *tasks;
     struct served *served;
     RmAssignment *assignment; /* own copy */
+    usec_t begin_by;          /* the lease */
     bool settle;
     bool at_source;     /* the served hypervisor is the source; otherwise the destination */
     atomic_bool stop;   /* somebody wants it stopped */
@@ -446,6 +447,7 @@ static struct hv_migration migration_of(struct task *task)
                                      .peer = a->peer,
                                      .address = a->migration,
                                      .fence = fence_of(o),
+                                     .begin_by = task->begin_by,
                                      .progress = on_progress,
                                      .ctx = task};
     if (o) {
@@ -520,6 +522,11 @@ static void run_migration(struct task *task)
     }
     if (atomic_load(&task->stop) || a->cancel_wanted) {
         report_refused(task, RM_CLASS__CLASS_ABORTED, 0, "stopped on request before it began");
+        return;
+    }
+    if (env_now(task->tasks->env) >= task->begin_by) {
+        report_refused(task, RM_CLASS__CLASS_RETRY, 0,
+                       "the preparations took longer than the lease of this worker");
         return;
     }
     snprintf(task->fence, sizeof(task->fence), "%s", outcome.fence);
@@ -612,7 +619,7 @@ static struct served *choose_side(struct tasks *tasks, const RmAssignment *a, bo
     return *ret_at_source ? source : destination;
 }
 
-int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settling)
+int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settling, usec_t begin_by)
 {
     bool at_source;
     struct served *served = choose_side(tasks, assignment, settling, &at_source);
@@ -631,6 +638,7 @@ int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settli
     task->tasks = tasks;
     task->served = served;
     task->settle = settling;
+    task->begin_by = begin_by;
     task->at_source = at_source;
     task->stats = (RmStats)RM_STATS__INIT;
     pthread_mutex_lock(&tasks->lock);

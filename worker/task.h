@@ -28,8 +28,9 @@ struct task_news {
 bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_news);
 
 /* Takes a copy of the assignment. settle: find out where the guest is; adopt a migration that runs,
- * mend, report. */
-int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settle);
+ * mend, report. begin_by: a migration does not begin later (agent.h, the lease); USEC_NEVER:
+ * whenever. */
+int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settle, usec_t begin_by);
 
 /* Stops the task of that job: its migration is aborted, or it is told not to begin. 0, -ENOENT. */
 int tasks_abort(struct tasks *tasks, uint64_t job);

@@ -184,7 +184,7 @@ static int run_task(const struct conf_worker *conf, const char *uuid, const char
     assignment.options = &options;
     assignment.fence = (char *)opt.known_fence;
     assignment.guest_paused = opt.paused;
-    int r = tasks_start(tasks, &assignment, settle);
+    int r = tasks_start(tasks, &assignment, settle, USEC_NEVER);
     if (r < 0) {
         fprintf(stderr, "tasks_start: %s\n", strerror(-r));
         return 2;
