@@ -79,31 +79,35 @@ static usec_t arrival(const struct link *link, const struct frames *frames, usec
     return at;
 }
 
+static bool passes(const struct link *link, const struct frames *frames)
+{
+    return frames->head != NULL && frames->head->at <= world_now(link->world) &&
+           link->cut_until <= world_now(link->world);
+}
+
+/* The alarm rings when the next frame gets through. */
+static void wait_for_next(struct link *link, const struct frames *frames, struct alarm *alarm)
+{
+    if (frames->head == NULL)
+        alarm_stop(link->world, alarm);
+    else
+        alarm_set(link->world, alarm,
+                  frames->head->at > link->cut_until ? frames->head->at : link->cut_until);
+}
+
 static void send_on(struct link *link, struct frames *frames, struct alarm *alarm,
                     struct frame *frame, usec_t from)
 {
     frame->at = arrival(link, frames, from);
     frames_push(frames, frame);
-    alarm_set(link->world, alarm, frames->head->at);
-}
-
-/* False: nothing gets through now; the alarm rings again when it does. */
-static bool passes(struct link *link, struct frames *frames, struct alarm *alarm)
-{
-    if (frames->head == NULL)
-        return false;
-    if (link->cut_until > world_now(link->world)) {
-        alarm_set(link->world, alarm, link->cut_until);
-        return false;
-    }
-    return frames->head->at <= world_now(link->world);
+    wait_for_next(link, frames, alarm);
 }
 
 static void deliver_up(struct link *link, struct frames *frames, struct alarm *alarm)
 {
     struct world *world = link->world;
 
-    while (passes(link, frames, alarm)) {
+    while (passes(link, frames)) {
         struct frame *frame = frames_pop(frames);
         world_hash(world, frame->data, frame->length);
         if (world->office.core == NULL) {
@@ -113,8 +117,7 @@ static void deliver_up(struct link *link, struct frames *frames, struct alarm *a
             office_wake(world);
         }
     }
-    if (frames->head != NULL)
-        alarm_sooner(world, alarm, frames->head->at);
+    wait_for_next(link, frames, alarm);
 }
 
 static void up_ring(void *ctx)
@@ -134,14 +137,13 @@ static void down_ring(void *ctx)
     struct link *link = ctx;
     bool any = false;
 
-    while (passes(link, &link->down, &link->down_alarm)) {
+    while (passes(link, &link->down)) {
         struct frame *frame = frames_pop(&link->down);
         world_hash(link->world, frame->data, frame->length);
         frames_push(&link->inbox, frame);
         any = true;
     }
-    if (link->down.head != NULL)
-        alarm_sooner(link->world, &link->down_alarm, link->down.head->at);
+    wait_for_next(link, &link->down, &link->down_alarm);
     if (any)
         link->arrived(link->owner);
 }
@@ -264,8 +266,7 @@ static void leave_prefix(struct link *link)
         keep -= keep > 0 ? 1 : 0;
     }
     alarm_stop(world, &link->up_alarm);
-    if (link->stale.head != NULL)
-        alarm_set(world, &link->stale_alarm, link->stale.head->at);
+    wait_for_next(link, &link->stale, &link->stale_alarm);
 }
 
 void link_break(struct link *link)

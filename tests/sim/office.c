@@ -269,6 +269,7 @@ static void turn_ring(void *ctx)
     if (crash == CRASH_IN_COMMIT)
         store_fail_commit(office->store, 1);
     r = core_commit(office->core, &err);
+    store_fail_commit(office->store, 0); /* there may have been nothing to commit */
     tell_notes(world);
     if (r < 0) {
         if (crash != CRASH_IN_COMMIT)

@@ -38,6 +38,7 @@ struct task {
     char text[RM_ERR_MAX];
     unsigned times;
     usec_t until_at, abort_at;
+    usec_t begin_by;          /* the lease, by the clock of the site */
     struct task *next;
 };
 
@@ -206,7 +207,8 @@ static struct hv_migration migration_of(const struct task *task)
                                      .destination = a->destination,
                                      .peer = a->peer,
                                      .address = a->migration,
-                                     .fence = FENCE_AUTO};
+                                     .fence = FENCE_AUTO,
+                                     .begin_by = task->begin_by};
 
     if (a->options != NULL)
         migration.fence = (enum fence_mode)a->options->fence;
@@ -232,6 +234,10 @@ static void step_check(struct task *task)
     }
     if (task->stop || task->assignment->cancel_wanted) {
         report_refused(task, RM_CLASS__CLASS_ABORTED, 0, "stopped on request before it began");
+        return;
+    }
+    if (world_now(world) >= task->begin_by) {
+        report_refused(task, RM_CLASS__CLASS_RETRY, 0, "the lease was over before it began");
         return;
     }
     snprintf(task->fence, sizeof(task->fence), "%s", task->outcome.fence);
@@ -442,7 +448,7 @@ static RmAssignment *copy_assignment(const RmAssignment *assignment)
     return copy;
 }
 
-void task_start(struct yard *yard, const RmAssignment *assignment, bool settle)
+void task_start(struct yard *yard, const RmAssignment *assignment, bool settle, usec_t begin_by)
 {
     struct task *task = calloc(1, sizeof(*task));
     int source = yard_find_host(yard, assignment->host);
@@ -453,6 +459,7 @@ void task_start(struct yard *yard, const RmAssignment *assignment, bool settle)
     task->yard = yard;
     task->assignment = copy_assignment(assignment);
     task->settle = settle;
+    task->begin_by = begin_by == USEC_NEVER ? begin_by : begin_by - yard->clock_offset;
     task->at_source =
         source >= 0 &&
         (*assignment->peer != '\0' || destination < 0 || *assignment->source_peer == '\0');

@@ -287,7 +287,7 @@ void yard_report(struct yard *yard, const RmReport *report);
 void yard_changes(struct yard *yard); /* has the hypervisor something to tell? */
 int yard_find_host(const struct yard *yard, const char *name);
 
-void task_start(struct yard *yard, const RmAssignment *assignment, bool settle);
+void task_start(struct yard *yard, const RmAssignment *assignment, bool settle, usec_t begin_by); /* begin_by: by the yard's own clock */
 void task_stop(struct yard *yard, uint64_t job);
 void tasks_drop(struct yard *yard);
 unsigned tasks_moving(const struct yard *yard, unsigned host); /* begun here, not yet returned */

@@ -146,7 +146,7 @@ static void act(struct yard *yard)
         if (action.what == AGENT_ABORT)
             task_stop(yard, action.job);
         else
-            task_start(yard, action.assignment, action.what == AGENT_SETTLE);
+            task_start(yard, action.assignment, action.what == AGENT_SETTLE, action.begin_by);
     }
 }
 
