@@ -223,7 +223,7 @@ static int start(bool settle, bool cancel)
     assignment.peer = "peer";
     assignment.cancel_wanted = cancel;
     assignment.fence = settle ? "paused" : "";
-    return tasks_start(tasks, &assignment, settle);
+    return tasks_start(tasks, &assignment, settle, USEC_NEVER);
 }
 
 /* The next report of a kind other than progress; the borrowed message stays until the next call. */
@@ -396,7 +396,7 @@ static void a_hypervisor_that_is_not_served_is_not_touched(void **state)
     RmAssignment assignment = RM_ASSIGNMENT__INIT;
     assignment.host = "hyp09";
     assignment.destination = "hyp01";
-    assert_int_equal(tasks_start(tasks, &assignment, /* settle = */ false), -ENOENT);
+    assert_int_equal(tasks_start(tasks, &assignment, /* settle = */ false, USEC_NEVER), -ENOENT);
 }
 
 int main(void)
