@@ -28,6 +28,8 @@ struct loop {
     struct core *core;
     struct arena *arena;
     struct log_limit bad; /* damaged messages */
+    uint64_t refused;     /* keys, as far as the log knows */
+    struct log_limit refusals;
     usec_t watchdog;      /* interval; 0 = none */
     usec_t alive_at;
     int signals;
@@ -77,6 +79,19 @@ static void tell_notes(struct loop *loop)
         log_write((enum log_level)(level - 1), "%s", text);
 }
 
+/* A key that is not in the list is how a wrong set-up shows itself. */
+static void tell_refusals(struct loop *loop, usec_t now)
+{
+    const struct net_refusal *refusal = net_refusal(loop->net);
+
+    if (refusal->count == loop->refused)
+        return;
+    loop->refused = refusal->count;
+    if (log_allowed(&loop->refusals, now, 60 * USEC_PER_SEC, 10))
+        log_warn("address=%s: refused the key %s, which is not in broker.allow", refusal->address,
+                 refusal->public_key);
+}
+
 static usec_t wait_for(const struct loop *loop)
 {
     usec_t now = env_now(loop->env);
@@ -94,6 +109,7 @@ static int turn(struct loop *loop, struct rm_err *err)
 
     core_begin(loop->core, now, env_wall(loop->env));
     drain(loop, now);
+    tell_refusals(loop, now);
     core_tick(loop->core);
     r = core_commit(loop->core, err);
     tell_notes(loop);
@@ -154,7 +170,7 @@ int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
 
     if (r >= 0) {
         for (size_t i = 0; i < conf->n_listen; i++)
-            log_info("listens on %s", conf->listen[i]);
+            log_info("listens on %s", net_endpoint(loop.net, i));
         loop.watchdog = service_watchdog();
         service_ready("serving");
         r = serve(&loop, err);

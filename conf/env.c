@@ -47,6 +47,11 @@ const struct env *env_system(void)
     return &env;
 }
 
+void env_seed(void)
+{
+    srandom((unsigned)system_random(NULL));
+}
+
 const char *env_time_text(usec_t wall, char buffer[static ENV_TIME_MAX])
 {
     time_t seconds = (time_t)(wall / USEC_PER_SEC);

@@ -354,6 +354,7 @@ static struct net *net_new(size_t n_endpoints)
         return NULL;
     net->endpoints = calloc(n_endpoints, sizeof(*net->endpoints));
     net->n_endpoints = net->endpoints != NULL ? n_endpoints : 0;
+    env_seed();
     net->context = zmq_ctx_new();
     if (net->endpoints != NULL && net->context != NULL)
         return net;

@@ -75,6 +75,7 @@ struct task {
     RmStats stats; /* the last figures */
     char fence[64];
     bool guest_paused;
+    bool had_definition; /* the destination, before the try */
     char notes[NOTES_MAX];
 };
 
@@ -193,6 +194,7 @@ static RmReport report_of(const struct task *task, RmReportKind kind)
     report.host = task->assignment->host;
     report.fence = (char *)task->fence;
     report.guest_paused = task->guest_paused;
+    report.had_definition = task->had_definition;
     report.notes = (char *)task->notes;
     if (task->stats.total)
         report.stats = (RmStats *)&task->stats;
@@ -407,12 +409,13 @@ static void run_settle(struct task *task)
     struct settle_case one = case_of(task);
     snprintf(task->fence, sizeof(task->fence), "%s", a->fence);
     task->guest_paused = a->guest_paused;
+    task->had_definition = a->had_definition;
     one.fenced = strcmp(a->fence, "paused") == 0;
     one.locked = strcmp(a->fence, "image lock") == 0;
     one.fence_unknown = a->fence[0] == '\0';
     one.guest_paused = a->guest_paused;
     /* Without the word of who tried, a definition over there may be somebody's own: it stays. */
-    one.had_definition = true;
+    one.had_definition = a->had_definition || one.fence_unknown;
     if (a->cancel_wanted)
         atomic_store(&task->stop, true);
     log_info("job=%" PRIu64 " attempt=%u guest=%s host=%s destination=%s: settling", a->job,
@@ -531,6 +534,7 @@ static void run_migration(struct task *task)
     }
     snprintf(task->fence, sizeof(task->fence), "%s", outcome.fence);
     task->guest_paused = outcome.guest_paused;
+    task->had_definition = outcome.had_definition;
     if (strcmp(outcome.fence, "paused") == 0)
         migration.fence = FENCE_ALWAYS; /* what is announced is what is done */
     report_accepted(task);

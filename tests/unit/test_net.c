@@ -1173,6 +1173,24 @@ static void a_peer_that_chose_its_routing_id_is_not_heard(void **state)
     close(fd);
 }
 
+/* ZeroMQ counts routing ids on from a random number of the C library. Unseeded it is the same in each process, and a peer
+ * that claims the next id brings the broker down. */
+static void routing_ids_do_not_begin_where_the_c_library_does(void **state)
+{
+    struct world *w = *state;
+    struct net_peer peer;
+    static const uint8_t unseeded[] = {0x6b, 0x8b, 0x45, 0x67};
+    const struct property type[] = {{"Socket-Type", "DEALER", 0}};
+    serve(w);
+    int fd = raw_connect(w->path, type, 1);
+    raw_send(fd, "\0\4mine", 6);
+    expect(w->server, NULL, &peer, "mine");
+    assert_true(peer.route_length >= sizeof(unseeded));
+    assert_memory_not_equal(peer.route + peer.route_length - sizeof(unseeded), unseeded,
+                            sizeof(unseeded) - 1);
+    close(fd);
+}
+
 static void a_message_of_several_parts_is_dropped_as_a_whole(void **state)
 {
     struct world *w = *state;
@@ -1356,6 +1374,7 @@ int main(void)
         TEST(frames_of_one_peer_keep_their_order),
         TEST(a_peer_cannot_say_itself_who_it_is),
         TEST(a_peer_that_chose_its_routing_id_is_not_heard),
+        TEST(routing_ids_do_not_begin_where_the_c_library_does),
         TEST(a_message_of_several_parts_is_dropped_as_a_whole),
         TEST(a_peer_that_announces_too_large_a_frame_is_cut_off),
         TEST(a_broker_may_open_as_many_files_as_the_system_lets_it),
