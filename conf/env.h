@@ -38,8 +38,8 @@ static inline uint64_t env_random(const struct env *env)
     return env->random(env->ctx);
 }
 
-/* Seeds the C library's rand(), from which ZeroMQ makes its routing ids: unseeded, a peer could claim the next one and bring
- * the broker down. Call it before the first socket. */
+/* Seeds the C library's rand(), from which ZeroMQ makes its routing ids: unseeded, a peer could
+ * claim the next one and bring the broker down. Call it before the first socket. */
 void env_seed(void);
 
 /* A point in time as people read it, local time: "2026-03-01 14:05:09". The buffer is returned. */

@@ -16,11 +16,12 @@ enum {
 
 struct host {
     const struct agent_host *conf;
-    uint64_t seen;               /* number of the last assignment */
-    unsigned foreign;            /* outgoing migrations that are not ours */
-    usec_t ended_at;             /* when the last task here ended: an older inventory may still show its guest */
-    RmInventory *inventory;      /* the newest; owned */
-    bool inventory_due;          /* to be sent */
+    uint64_t seen;    /* number of the last assignment */
+    unsigned foreign; /* outgoing migrations that are not ours */
+    usec_t
+        ended_at; /* when the last task here ended: an older inventory may still show its guest */
+    RmInventory *inventory; /* the newest; owned */
+    bool inventory_due;     /* to be sent */
 };
 
 struct task {
@@ -28,11 +29,11 @@ struct task {
     uint32_t attempt;
     bool settling;
     struct host *host;
-    RmAssignment *assignment;    /* owned */
-    usec_t begin_by;             /* the lease under which it was taken */
-    RmReport *accepted;          /* said once; owned; NULL: not yet */
-    RmReport *result;            /* owned; NULL: it runs */
-    usec_t again_at;             /* result: when it is repeated */
+    RmAssignment *assignment; /* owned */
+    usec_t begin_by;          /* the lease under which it was taken */
+    RmReport *accepted;       /* said once; owned; NULL: not yet */
+    RmReport *result;         /* owned; NULL: it runs */
+    usec_t again_at;          /* result: when it is repeated */
     UT_hash_handle hh;
 };
 
@@ -43,8 +44,8 @@ struct action {
     struct action *next;
 };
 
-struct report {                  /* on its way out */
-    RmReport *report;            /* owned */
+struct report {       /* on its way out */
+    RmReport *report; /* owned */
     struct report *next;
 };
 
@@ -54,20 +55,21 @@ struct agent {
     const char *machine, *version;
     uint32_t pid;
     uint64_t instance;
-    uint64_t session;            /* 0 = none */
+    uint64_t session; /* 0 = none */
     usec_t heartbeat, lease;
     usec_t now;
-    usec_t hello_at;             /* when a hello is (again) due; USEC_NEVER: not */
+    usec_t hello_at; /* when a hello is (again) due; USEC_NEVER: not */
     usec_t pull_at;
-    usec_t confirmed_at;         /* when the newest message was sent that the broker has confirmed; 0: none yet */
-    usec_t answered_at;          /* the same, or when its welcome came: since then it is silent */
-    unsigned hellos;             /* since the broker answered one */
+    usec_t confirmed_at; /* when the newest message was sent that the broker has confirmed; 0: none
+                            yet */
+    usec_t answered_at;  /* the same, or when its welcome came: since then it is silent */
+    unsigned hellos;     /* since the broker answered one */
     bool reconnect;
     bool leaving, bye;
-    uint64_t sequence;           /* of inventories */
+    uint64_t sequence; /* of inventories */
     struct task *tasks;
     struct action *actions;
-    struct action *taken;        /* the one handed out last */
+    struct action *taken; /* the one handed out last */
     struct report *reports;
 };
 
@@ -301,8 +303,8 @@ static void assign_known(struct agent *agent, struct task *task, const RmAssignm
             say(agent, copy_report(task->accepted));
         else if (assignment->settle && !task->settling)
             /* It is still being looked into: the broker may count on it. */
-            say_short(agent, assignment, RM_REPORT_KIND__REPORT_ACCEPTED,
-                      RM_VERDICT__NO_VERDICT, RM_CLASS__NO_CLASS, "");
+            say_short(agent, assignment, RM_REPORT_KIND__REPORT_ACCEPTED, RM_VERDICT__NO_VERDICT,
+                      RM_CLASS__NO_CLASS, "");
         return;
     }
     if (assignment->attempt < task->attempt)
@@ -384,9 +386,8 @@ static void on_order(struct agent *agent, const RmOrder *order)
         if (task == NULL) {
             unknown.job = order->job;
             unknown.attempt = order->attempt;
-            say_short(agent, &unknown, RM_REPORT_KIND__REPORT_FINISHED,
-                      RM_VERDICT__VERDICT_UNKNOWN, RM_CLASS__CLASS_AMBIGUOUS,
-                      "this worker does not know of the job");
+            say_short(agent, &unknown, RM_REPORT_KIND__REPORT_FINISHED, RM_VERDICT__VERDICT_UNKNOWN,
+                      RM_CLASS__CLASS_AMBIGUOUS, "this worker does not know of the job");
         } else if (task->result == NULL) {
             act(agent, AGENT_ABORT, task->job, task->attempt);
         }
@@ -442,8 +443,8 @@ void agent_inventory(struct agent *agent, usec_t now, const RmInventory *invento
     struct host *host = find_host(agent, inventory->host);
 
     agent->now = now;
-    /* What was looked at before a task ended would bring its guest back to life at the source; the change itself brings a
-     * newer one. */
+    /* What was looked at before a task ended would bring its guest back to life at the source; the
+     * change itself brings a newer one. */
     if (host == NULL || (inventory->taken_at != 0 && inventory->taken_at < host->ended_at))
         return;
     if (host->inventory != NULL)

@@ -1,12 +1,14 @@
 /* agent.h - the decisions of a worker: messages and reports in, messages and actions out; no I/O
  *
- * main.c (or the simulation) feeds it and carries out what it asks for. It keeps the session with the broker,
- * knows which tasks are in hand, repeats results until they are acknowledged, and gives credit. What it
- * knows is lost when the worker dies, and that is harmless: the broker settles by looking.
+ * main.c (or the simulation) feeds it and carries out what it asks for. It keeps the session with
+ * the broker, knows which tasks are in hand, repeats results until they are acknowledged, and gives
+ * credit. What it knows is lost when the worker dies, and that is harmless: the broker settles by
+ * looking.
  *
- * The lease: an assignment counts only while the broker has confirmed a message that was sent less than lease_for
- * ago, and its migration must begin before that time is over (begin_by). So a worker that slept, or whose network did, or
- * that was replaced, never begins what others have settled since. */
+ * The lease: an assignment counts only while the broker has confirmed a message that was sent less
+ * than lease_for ago, and its migration must begin before that time is over (begin_by). So a worker
+ * that slept, or whose network did, or that was replaced, never begins what others have settled
+ * since. */
 #ifndef WORKER_AGENT_H
 #define WORKER_AGENT_H
 
@@ -18,10 +20,10 @@
 
 enum { AGENT_RESULTS_MAX = 100000 }; /* results that wait for their acknowledgement */
 
-struct agent_host {          /* borrowed from the settings for the agent's life */
+struct agent_host { /* borrowed from the settings for the agent's life */
     const char *name;
-    const char *peer;        /* "" = none */
-    const char *migration;   /* "" = the hypervisor's own choice */
+    const char *peer;      /* "" = none */
+    const char *migration; /* "" = the hypervisor's own choice */
     unsigned slots;
 };
 
@@ -36,10 +38,11 @@ void agent_inventory(struct agent *agent, usec_t now, const RmInventory *invento
 /* From a task: accepted, progress, refused or finished. */
 void agent_report(struct agent *agent, usec_t now, const RmReport *report);
 void agent_tick(struct agent *agent, usec_t now);
-usec_t agent_deadline(const struct agent *agent); /* when agent_tick() wants to be called at the latest */
+usec_t
+agent_deadline(const struct agent *agent); /* when agent_tick() wants to be called at the latest */
 
-/* The broker seems to be gone (heartbeats unanswered for a lease): the shell may drop the connection and make a new one.
- * True once for each such time. */
+/* The broker seems to be gone (heartbeats unanswered for a lease): the shell may drop the
+ * connection and make a new one. True once for each such time. */
 bool agent_wants_reconnect(struct agent *agent);
 
 /* What it asks for. */
@@ -52,9 +55,10 @@ struct agent_action {
     enum agent_what what;
     uint64_t job;
     uint32_t attempt;
-    usec_t begin_by;                /* MIGRATE: the lease. What has not begun by then must not begin any more: others
-                                     * may have settled it. USEC_NEVER for the rest */
-    const RmAssignment *assignment; /* borrowed until the next call of agent_x() other than agent_next_x() */
+    usec_t begin_by; /* MIGRATE: the lease. What has not begun by then must not begin any more:
+                      * others may have settled it. USEC_NEVER for the rest */
+    const RmAssignment
+        *assignment; /* borrowed until the next call of agent_x() other than agent_next_x() */
 };
 bool agent_next_action(struct agent *agent, struct agent_action *ret_action);
 

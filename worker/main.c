@@ -1,4 +1,5 @@
-/* main.c - rmigrate-worker: pulls jobs for its hypervisors, carries them out, tells the truth; keeps nothing on disk */
+/* main.c - rmigrate-worker: pulls jobs for its hypervisors, carries them out, tells the truth;
+ * keeps nothing on disk */
 #include "conf/conf.h"
 #include "conf/env.h"
 #include "conf/log.h"
@@ -29,7 +30,7 @@ struct worker {
     struct arena *arena;
     struct agent_host *hosts;
     struct log_limit bad;
-    enum net_state told;  /* last state of the connection that stood in the log */
+    enum net_state told; /* last state of the connection that stood in the log */
     usec_t watchdog, alive_at;
     int fds[FDS];
     bool leaving;
@@ -60,9 +61,10 @@ static void log_report(const RmReport *report)
              (unsigned)report->attempt, report->host,
              report->kind == RM_REPORT_KIND__REPORT_ACCEPTED  ? "begun"
              : report->kind == RM_REPORT_KIND__REPORT_REFUSED ? "not begun"
-             : report->verdict == RM_VERDICT__VERDICT_DESTINATION ? "the guest is at its destination"
-             : report->verdict == RM_VERDICT__VERDICT_SOURCE      ? "the guest is at its source"
-                                                                  : "ended, see the text",
+             : report->verdict == RM_VERDICT__VERDICT_DESTINATION
+                 ? "the guest is at its destination"
+             : report->verdict == RM_VERDICT__VERDICT_SOURCE ? "the guest is at its source"
+                                                             : "ended, see the text",
              *report->text != '\0' ? ": " : "", report->text, *report->notes != '\0' ? "; " : "",
              report->notes);
 }
@@ -91,8 +93,8 @@ static void refuse(struct worker *worker, usec_t now, const struct agent_action 
     report.attempt = action->attempt;
     report.kind = action->what == AGENT_SETTLE ? RM_REPORT_KIND__REPORT_FINISHED
                                                : RM_REPORT_KIND__REPORT_REFUSED;
-    report.verdict = action->what == AGENT_SETTLE ? RM_VERDICT__VERDICT_UNKNOWN
-                                                  : RM_VERDICT__NO_VERDICT;
+    report.verdict =
+        action->what == AGENT_SETTLE ? RM_VERDICT__VERDICT_UNKNOWN : RM_VERDICT__NO_VERDICT;
     report.class_ = RM_CLASS__CLASS_RETRY;
     report.text = strerror(-r);
     agent_report(worker->agent, now, &report);
@@ -294,13 +296,18 @@ int main(int argc, char **argv)
         {0},
     };
     static const struct argp argp = {
-        options, parse, NULL,
+        options,
+        parse,
+        NULL,
         "Migrates guests away from the hypervisors that it serves, as the broker's jobs say."
         "\v"
         "Settings: section `worker` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".\n"
-        "SIGTERM: takes no more jobs and ends when those in hand have ended; a second one ends it at "
+        "SIGTERM: takes no more jobs and ends when those in hand have ended; a second one ends it "
+        "at "
         "once, and the migrations go on by themselves.",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct arguments arguments = {.level = "info"};
     struct conf_worker conf = {0};
     struct rm_err err = {0};
