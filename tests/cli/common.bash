@@ -231,3 +231,39 @@ comes_to() { # CODE
     stderr=$(cat "$OUT.err")
     [ "$(cat "$OUT.code")" = "$1" ] || wrong "exit code" "$1, not $(cat "$OUT.code")"
 }
+
+# ---- keys and tcp
+
+# Makes a key in $SITE/keys; its row for broker.allow, with more settings of the row, goes to $SITE/keys/allow.
+key() { # NAME ROLE [SETTINGS]
+    local row
+    row=$(ask keygen "$1" --role "$2" --dir "$SITE/keys" 2>/dev/null)
+    printf '%s %s },\n' "${row% \}*}" "${3:-}" >>"$SITE/keys/allow"
+    public_of "$1" >"$SITE/keys/$1.public"
+}
+public_of() { sed -n 's/^ *public *= *"\(.*\)";.*/\1/p' "$SITE/keys/$1.key"; }
+
+# A site whose broker listens on tcp too, with the keys that key() has made and one of its own.
+curve_up() { # [BROKER-SETTINGS]
+    ask keygen broker --dir "$SITE/keys" >/dev/null 2>&1
+    {
+        sed '/^client:/,$d; /^};$/,$d' "$RMIGRATE_CONF" | sed "s|listen = \[ |listen = [ \"tcp://127.0.0.1:*\", |"
+        echo "    key = \"$SITE/keys/broker.key\"; ${1:-}"
+        echo "    allow = ("
+        sed '$s/},$/}/' "$SITE/keys/allow"
+        echo "    );"
+        echo "};"
+        sed -n '/^client:/,$p' "$RMIGRATE_CONF"
+    } >"$SITE/curve.conf"
+    mv "$SITE/curve.conf" "$RMIGRATE_CONF"
+    broker_up
+    TCP=$(sed -n 's/.*listens on \(tcp:.*\)/\1/p' "$SITE/log/broker" | tail -n 1)
+    export TCP
+}
+
+# Settings of a client with that key, and perhaps another server's.
+client_conf() { # NAME [SERVER]
+    printf 'client: { broker = "%s"; timeout = "%s"; key = "%s"; server = "%s"; };\n' "$TCP" "${TIMEOUT:-10 s}" \
+        "$SITE/keys/$1.key" "${2:-$(public_of broker)}" >"$SITE/$1.conf"
+    echo "$SITE/$1.conf"
+}

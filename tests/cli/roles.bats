@@ -1,0 +1,246 @@
+#!/usr/bin/env bats
+# roles.bats - who may what: keys over tcp, users of this machine, workers and their hypervisors
+
+setup_file() {
+    load common
+    site_new 'limits: { source = 8; destination = 8; };'
+    key watcher viewer
+    key mover operator
+    key boss admin
+    key rack worker 'hosts = [ "hyp01", "hyp02" ];'
+    key hyp09 worker
+    curve_up
+    ask keygen stranger --dir "$SITE/keys" >/dev/null 2>&1
+    local i
+    mkdir -p "$WORLD"/{hyp01,hyp02,hyp03}
+    for i in 1 2 3 4 5 6; do guest "kvm$i" hyp01; done
+    WORKER_BROKER=$TCP WORKER_SETTINGS="key = \"$SITE/keys/rack.key\"; server = \"$(public_of broker)\";" \
+        worker_up rack hyp01 hyp02
+    for i in watcher mover boss rack; do client_conf "$i" >/dev/null; done
+}
+teardown_file() { load common; site_down; }
+setup() { load common; }
+
+# The command of somebody.
+as() { # CODE WHO ARGUMENT...
+    local code=$1 who=$2
+    shift 2
+    RMIGRATE_CONF=$SITE/$who.conf ends "$code" "$@"
+}
+denied() { # WHO ROLE NEEDED ARGUMENT...
+    local who=$1 role=$2 needed=$3
+    shift 3
+    as 5 "$who" "$@"
+    is ''
+    err_is "Error: Permission denied for request: $who has the role $role, this needs $needed"
+}
+fake() { run --separate-stderr "$BIN/fakeclient" "$@"; }
+fake_as() { # WHO WHAT...
+    local who=$1
+    shift
+    fake -k "$SITE/keys/$who.key" -s "$(public_of broker)" "$TCP" "$@"
+}
+
+@test "a key says who one is" {
+    as 0 watcher ping
+    has "you are watcher, viewer"
+    as 0 mover ping
+    has "you are mover, operator"
+    as 0 boss ping --json
+    json '.user == "boss" and .role == "admin"'
+}
+
+@test "a viewer may look at everything" {
+    ok kvm1 hyp02
+    local command
+    for command in ping jobs queue hosts workers guests events "tabdump vm" "history kvm1" watch "show $(last_job kvm1)" \
+        "wait $(last_job kvm1)"; do
+        as 0 watcher $command
+    done
+}
+
+@test "a viewer may change nothing, and that he tried is an event" {
+    printf '#node\n' >"$BATS_TEST_TMPDIR/zvm.csv"
+    denied watcher viewer operator submit kvm2 hyp02
+    ok events --json
+    json '.events | map(select(.event == "denied" and .who == "watcher")) | last | .text == "denied: rmigrate submit kvm2 hyp02"'
+    denied watcher viewer operator kvm2 hyp02 --dry-run
+    denied watcher viewer operator evacuate hyp01
+    denied watcher viewer operator evacuate hyp01 --plan
+    denied watcher viewer operator cancel --all
+    denied watcher viewer operator pause --all
+    denied watcher viewer operator resume --all
+    denied watcher viewer operator retry --all
+    denied watcher viewer operator open hyp01
+    denied watcher viewer operator close hyp01
+    denied watcher viewer operator reconcile
+    denied watcher viewer admin release kvm2
+    denied watcher viewer admin tabrestore "$BATS_TEST_TMPDIR/zvm.csv"
+    runs_on kvm2 hyp01
+    told '.hosts[0].state == "open"' hosts hyp01
+}
+
+@test "an operator may move guests and open hosts, and stands in the history" {
+    as 0 mover kvm2 hyp02 --reason disk
+    is "kvm2: migrated to hyp02"
+    ok show "$(last_job kvm2)" --json
+    json '.submitter == "mover" and .reason == "disk" and .events[0].who == "mover" and .events[1].who == "broker" and .events[2].who == "rack"'
+    as 0 mover close hyp02
+    ok hosts hyp02 --json
+    json '.hosts[0].changed_by == "mover"'
+    as 0 mover open hyp02
+    as 0 mover evacuate hyp02 --to hyp01
+    as 0 mover open hyp02
+    as 0 mover reconcile
+    plan kvm3 'hang 0'
+    local batch
+    batch=$(detach kvm3 hyp02)
+    until_true 5 state_is $((batch + 1)) running
+    as 1 mover pause $((batch + 1))
+    as 1 mover resume $((batch + 1))
+    as 0 mover cancel $((batch + 1))
+    as 1 mover wait "$batch"
+    as 0 mover retry $((batch + 1))
+}
+
+@test "an operator may not unlock guests or change tables" {
+    printf '#node\n' >"$BATS_TEST_TMPDIR/zvm.csv"
+    denied mover operator admin release kvm1
+    denied mover operator admin tabrestore "$BATS_TEST_TMPDIR/zvm.csv"
+}
+
+@test "an admin may do that too" {
+    printf '#node\n' >"$BATS_TEST_TMPDIR/zvm.csv"
+    as 0 boss tabrestore "$BATS_TEST_TMPDIR/zvm.csv"
+    as 0 boss release kvm1
+    as 0 boss kvm4 hyp02
+}
+
+@test "a worker's key asks for nothing, not even whether somebody is there" {
+    as 5 rack ping
+    is ''
+    err_has "Permission denied for request: rack has the role worker"
+    as 5 rack kvm5 hyp02
+    as 5 rack watch
+    err_has "rack (role worker) may not look at jobs"
+    runs_on kvm5 hyp01
+}
+
+# ---- keys that do not fit
+
+@test "a key that the broker does not know" {
+    TIMEOUT='1 s' client_conf stranger >/dev/null
+    as 5 stranger ping
+    is ''
+    err_has "the broker does not know this key"
+    log_has broker "$(public_of stranger)"
+}
+
+@test "a server key that is not the broker's" {
+    TIMEOUT='1 s' client_conf watcher "$(public_of stranger)" >/dev/null
+    as 3 watcher ping
+    client_conf watcher >/dev/null
+    is ''
+    err_has "Error: Unable to reach the broker at $TCP"
+}
+
+@test "a client without a key" {
+    printf 'client: { timeout = "1 s"; broker = "%s"; };\n' "$TCP" >"$BATS_TEST_TMPDIR/conf"
+    ends 3 -c "$BATS_TEST_TMPDIR/conf" ping
+    is ''
+    err_has "Error: Unable to reach the broker at $TCP"
+}
+
+@test "key files that others may read, that are not there, or that are none" {
+    cp "$SITE/keys/boss.key" "$SITE/keys/loose.key"
+    chmod 644 "$SITE/keys/loose.key"
+    client_conf loose >/dev/null
+    as 5 loose ping
+    err_has "$SITE/keys/loose.key"
+    printf 'public = "x";\n' >"$SITE/keys/none.key"
+    chmod 600 "$SITE/keys/none.key"
+    client_conf none >/dev/null
+    as 2 none ping
+    err_has "$SITE/keys/none.key"
+    TIMEOUT='1 s' client_conf missing >/dev/null
+    as 2 missing ping
+    err_has "$SITE/keys/missing.key"
+}
+
+# ---- workers
+
+@test "a worker speaks for its own hypervisors only" {
+    fake_as hyp09 hello hyp09 hyp01
+    is "welcome refused hyp01"
+    ok events --json
+    json '.events | map(select(.event == "denied" and .who == "hyp09")) | last | .host == "hyp01"'
+    fake_as rack hello hyp02x
+    is "welcome refused hyp02x"
+    run -1 --separate-stderr rmigrate hosts hyp02x
+    told '.hosts[0].connected' hosts hyp01
+}
+
+@test "a real worker that claims a foreign hypervisor gets nothing of it" {
+    WORKER_BROKER=$TCP WORKER_SETTINGS="key = \"$SITE/keys/hyp09.key\"; server = \"$(public_of broker)\";" \
+        worker_conf thief hyp09 hyp03 >"$SITE/thief.conf"
+    launch thief "$BIN/fakeworker" -c "$SITE/thief.conf"
+    until_true 5 host_is_seen hyp09
+    ends 1 hosts hyp03
+    err_has "Invalid nodes and/or groups in noderange: hyp03"
+    end_it thief
+}
+
+@test "whoever is no worker cannot act as one" {
+    local who
+    for who in watcher mover; do
+        fake_as "$who" hello hyp01
+        is silence
+    done
+    ok events --json
+    json '.events | map(select(.event == "denied" and .who == "mover")) | last | .text == "mover may not act as a worker (hello)"'
+    told '.hosts[0].connected' hosts hyp01
+}
+
+@test "a report about a job of a foreign hypervisor changes nothing" {
+    plan kvm6 'hang 0'
+    local job
+    job=$(($(detach kvm6 hyp02) + 1))
+    until_true 5 state_is "$job" running
+    fake_as hyp09 stray hyp09 "$job"
+    has "orders 1"
+    state_is "$job" running
+    ok cancel "$job"
+    ends 1 wait "$job"
+}
+
+# ---- users of this machine
+
+@test "users of this machine: viewers and operators as the settings say, else admins" {
+    local me
+    me=$(id -un)
+    SITE_AT=$BATS_TEST_TMPDIR/local site_new "viewers = [ \"$me\" ];"
+    broker_up
+    ok ping
+    has "you are $me, viewer"
+    ends 5 close hyp01
+    err_is "Error: Permission denied for request: $me has the role viewer, this needs operator"
+    site_down
+    sed -i 's/viewers/operators/' "$RMIGRATE_CONF"
+    broker_up
+    ok ping
+    has "you are $me, operator"
+    ends 5 release kvm1
+    site_down
+}
+
+@test "the socket of this machine may be opened by whom the settings say" {
+    local mode
+    SITE_AT=$BATS_TEST_TMPDIR/local site_new 'socket_mode = "0600";'
+    broker_up
+    [ "$(stat -c %a "$SITE/broker")" = 600 ]
+    site_down
+    sed -i 's/0600/0666/' "$RMIGRATE_CONF"
+    broker_up
+    [ "$(stat -c %a "$SITE/broker")" = 666 ]
+    site_down
+}
