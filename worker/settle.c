@@ -139,9 +139,10 @@ static struct settle_decision without_destination(const struct settle_facts *f, 
 {
     switch (source) {
     case SIDE_RUNS:
-        /* With the fence nothing runs there by itself; with the image lock nothing can while it
-         * runs here. */
-        if (f->fenced || f->locked)
+        /* With the fence nothing runs there by itself. The image lock is not enough: it holds only
+         * for as long as the guest runs here, and a destination that wakes after the guest was
+         * moved on, or ended, would start an old copy. */
+        if (f->fenced)
             return say(RM_VERDICT__VERDICT_SOURCE,
                        "the guest runs on the source; the destination cannot be asked, and cannot "
                        "run it");

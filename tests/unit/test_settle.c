@@ -100,7 +100,7 @@ static void rows_of_a_guest_that_stayed(void **state)
     struct settle_facts had = {.locked = true, .had_definition = true};
     EXPECT(again, off(HV_REASON_OTHER), had, VERDICT_SOURCE, 0);
     EXPECT(again, nobody, fenced, VERDICT_SOURCE, 0);
-    EXPECT(again, nobody, locked, VERDICT_SOURCE, 0);
+    EXPECT(again, nobody, locked, VERDICT_UNKNOWN, 0);
     EXPECT(again, nobody, plain, VERDICT_UNKNOWN, 0);
     EXPECT(again, nobody, unknown_fence, VERDICT_UNKNOWN, 0);
     EXPECT(paused(HV_REASON_USER), absent, fenced_paused, VERDICT_SOURCE, 0);
