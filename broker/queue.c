@@ -148,6 +148,7 @@ struct starts {
 static int start(struct core *core, struct job *job, struct starts *starts)
 {
     struct host *host = job->source;
+    const struct sighting *seen = sight_at(job->guest, host);
     RmAssignment *one;
 
     if (starts->n == starts->room) {
@@ -166,12 +167,14 @@ static int start(struct core *core, struct job *job, struct starts *starts)
     one->number = ++host->number;
     one->attempt = ++job->live.attempt;
     job_set(&job->live.fence, "");
-    job->live.guest_paused = false;
+    /* Until its worker says better: a guest that somebody paused is not to be let run by settling. */
+    job->live.guest_paused = seen != NULL && seen->state == RM_GUEST_STATE__GUEST_PAUSED;
     job->live.had_definition = false;
     job->live.started_at = core->wall;
     job->order_at = core->now + (usec_t)QUEUE_TAKE_SECONDS * USEC_PER_SEC;
     if (job->order_at < core->order_at)
         core->order_at = job->order_at;
+    job->holder = host->session->id;
     host->credit--;
     job_move(core, job, RM_EVENT_KIND__ASSIGN, "broker", job->live.destination);
     starts->list[starts->n++] = (struct start){.session = host->session, .assignment = one};

@@ -1,7 +1,7 @@
 /* report.c - what workers say of jobs, and what follows: done, another try, failed, in doubt
  *
- * The verdict of a report says where the guest is; it was found by looking at both hypervisors. The class says what the
- * failure means for another try. Reports of an older attempt change nothing. */
+ * The verdict of a report says where the guest is; it was found by looking at both hypervisors. The
+ * class says what the failure means for another try. Reports of an older attempt change nothing. */
 #include "broker/state.h"
 
 #include <stdio.h>
@@ -55,7 +55,8 @@ static void add_unfit(struct job *job)
     job_set(&unfit[job->live.n_unfit++], job->destination->rec->name);
 }
 
-/* The guest is at its source and unharmed: what now? event: the move for another try from the present state. */
+/* The guest is at its source and unharmed: what now? event: the move for another try from the
+ * present state. */
 static void try_again(struct core *core, struct job *job, RmEventKind event, const char *who,
                       const RmReport *report)
 {
@@ -97,37 +98,58 @@ static void try_again(struct core *core, struct job *job, RmEventKind event, con
     job_move(core, job, event, who, report->text);
 }
 
+/* How the try is made, as settling must know it. False: that was known. */
+static bool learn(struct job *job, const RmReport *report)
+{
+    RmLive *live = &job->live;
+    bool news = live->guest_paused != report->guest_paused ||
+                live->had_definition != report->had_definition ||
+                (*report->fence != '\0' && strcmp(live->fence, report->fence) != 0);
+
+    live->guest_paused = report->guest_paused;
+    live->had_definition = report->had_definition;
+    if (*report->fence != '\0')
+        job_set(&live->fence, report->fence);
+    return news;
+}
+
 static void on_accepted(struct core *core, struct session *session, struct job *job,
                         const RmReport *report)
 {
+    const char *who = session->peer.user;
     RmState state = job->live.state;
+    bool news;
 
-    if (state != RM_STATE__ASSIGNED && state != RM_STATE__DOUBT && state != RM_STATE__CANCELLING)
-        return; /* said before */
-    job->live.guest_paused = report->guest_paused;
-    job->live.had_definition = report->had_definition;
-    if (*report->fence != '\0')
-        job_set(&job->live.fence, report->fence);
-    if (state == RM_STATE__CANCELLING) {
-        job_note(core, job, session->peer.user, "begun before the wish to stop it arrived");
+    if (!job_is_active(state))
         return;
-    }
-    if (state == RM_STATE__ASSIGNED)
+    news = learn(job, report);
+    job->holder = session->id;
+    if (state == RM_STATE__ASSIGNED) {
         job->live.started_at = core->wall;
-    job_move(core, job,
-             state == RM_STATE__ASSIGNED ? RM_EVENT_KIND__ACCEPTED : RM_EVENT_KIND__STILL_MIGRATING,
-             session->peer.user, *report->text != '\0' ? report->text : NULL);
-    if (job->live.cancel_wanted) {
-        job->order_at = core->order_at = core->now;
-        job_move(core, job, RM_EVENT_KIND__CANCEL, job->live.cancelled_by, NULL);
+        job_move(core, job, RM_EVENT_KIND__ACCEPTED, who,
+                 *report->text != '\0' ? report->text : NULL);
+    } else if (state == RM_STATE__DOUBT) {
+        session_goes_on(core, session, job, *report->text != '\0' ? report->text : NULL);
+    } else if (news) { /* otherwise it was said before */
+        job_note(core, job, who,
+                 state == RM_STATE__CANCELLING ? "begun before the wish to stop it arrived"
+                                               : "begun");
     }
 }
 
 static void on_refused(struct core *core, struct session *session, struct job *job,
                        const RmReport *report)
 {
-    if (job->live.state == RM_STATE__ASSIGNED || job->live.state == RM_STATE__CANCELLING)
+    RmState state = job->live.state;
+
+    if (state == RM_STATE__ASSIGNED || state == RM_STATE__CANCELLING) {
         try_again(core, job, RM_EVENT_KIND__REFUSED, session->peer.user, report);
+    } else if (state == RM_STATE__RUNNING) { /* its worker came back with it before it had begun */
+        try_again(core, job, RM_EVENT_KIND__RETRY, session->peer.user, report);
+    } else if (state == RM_STATE__DOUBT) { /* it cannot find out now */
+        job->settler = 0;
+        job->settle_at = core->now + (usec_t)ASK_AGAIN_SECONDS * USEC_PER_SEC;
+    }
 }
 
 static void on_progress(struct core *core, struct job *job, const RmReport *report)
@@ -149,10 +171,10 @@ static struct host *third(struct core *core, const struct job *job)
     struct sighting *s;
 
     (void)core;
-    DL_FOREACH2 (job->guest->sightings, s, g_next)
-        if (guest_is_active(s->state) && s->host != job->source && s->host != job->destination &&
-            s->host->session != NULL && strcmp(s->uuid, job->ask->uuid) == 0)
-            return s->host;
+    DL_FOREACH2(job->guest->sightings, s, g_next)
+    if (guest_is_active(s->state) && s->host != job->source && s->host != job->destination &&
+        s->host->session != NULL && strcmp(s->uuid, job->ask->uuid) == 0)
+        return s->host;
     return NULL;
 }
 
@@ -177,12 +199,14 @@ static void lost_guest(struct core *core, struct job *job, const char *who, RmEv
     } else if (event == RM_EVENT_KIND__NOWHERE) {
         ending.locked = true;
         snprintf(text, sizeof(text),
-                 "the guest runs neither on %s nor on %s; it stays locked until `rmigrate release %s`: %s",
+                 "the guest runs neither on %s nor on %s; it stays locked until `rmigrate release "
+                 "%s`: %s",
                  job->live.source, job->live.destination, job->ask->guest, report->text);
     } else if (event == RM_EVENT_KIND__ON_BOTH) {
         ending.locked = true;
         snprintf(text, sizeof(text),
-                 "THE GUEST RUNS ON BOTH %s AND %s: stop the copy on one of them by hand, then `rmigrate "
+                 "THE GUEST RUNS ON BOTH %s AND %s: stop the copy on one of them by hand, then "
+                 "`rmigrate "
                  "release %s`: %s",
                  job->live.source, job->live.destination, job->ask->guest, report->text);
     } else {
@@ -203,13 +227,12 @@ static void on_finished(struct core *core, struct session *session, struct job *
         return;
     if (*report->notes != '\0')
         job_note(core, job, who, report->notes);
-    if (job->live.state == RM_STATE__ASSIGNED &&
-        report->verdict != RM_VERDICT__VERDICT_DESTINATION)
+    if (job->live.state == RM_STATE__ASSIGNED && report->verdict != RM_VERDICT__VERDICT_DESTINATION)
         job_move(core, job, RM_EVENT_KIND__ACCEPTED, who, NULL); /* that report was lost */
     switch (report->verdict) {
     case RM_VERDICT__VERDICT_DESTINATION:
-        finish(core, job,
-               settled ? RM_EVENT_KIND__AT_DESTINATION : RM_EVENT_KIND__FINISHED, who, report, "");
+        finish(core, job, settled ? RM_EVENT_KIND__AT_DESTINATION : RM_EVENT_KIND__FINISHED, who,
+               report, "");
         break;
     case RM_VERDICT__VERDICT_SOURCE:
         if (settled && core->now < job->quiet_at) {
@@ -243,9 +266,15 @@ static void on_finished(struct core *core, struct session *session, struct job *
     }
 }
 
+/* In doubt whoever looks may speak; otherwise only the one that has the job in hand: another one's
+ * look may have been made before it was begun, or be followed by that. */
 static bool concerns(const struct session *session, const struct job *job)
 {
-    return job->source->session == session || job->settler == session->id;
+    bool at_source = job->source->session == session;
+
+    if (job->live.state == RM_STATE__DOUBT)
+        return at_source || job->settler == session->id;
+    return job->holder != 0 ? job->holder == session->id : at_source;
 }
 
 void report_input(struct core *core, struct session *session, const RmReport *report)
@@ -254,9 +283,15 @@ void report_input(struct core *core, struct session *session, const RmReport *re
     bool result = report->kind == RM_REPORT_KIND__REPORT_FINISHED ||
                   report->kind == RM_REPORT_KIND__REPORT_REFUSED;
 
-    if (job == NULL || report->attempt != job->live.attempt || !concerns(session, job)) {
+    if (job == NULL || report->attempt != job->live.attempt) {
         order(core, session, report,
               result ? RM_ORDER_KIND__ORDER_ACKNOWLEDGED : RM_ORDER_KIND__ORDER_STOP);
+        return;
+    }
+    if (!concerns(session, job)) {
+        /* The try is wanted, but in other hands: nothing is stopped. */
+        if (result)
+            order(core, session, report, RM_ORDER_KIND__ORDER_ACKNOWLEDGED);
         return;
     }
     switch (report->kind) {

@@ -51,48 +51,94 @@ static void send_order(struct core *core, const struct session *session,
     send_orders(core, peer, session != NULL ? session->heard : 0, list, 1);
 }
 
-void session_lose_job(struct core *core, struct job *job, const char *why, usec_t settle_in)
+void session_lose_job(struct core *core, struct job *job, const char *why, usec_t settle_in,
+                      usec_t quiet_at)
 {
-    if (job->live.state == RM_STATE__DOUBT) {
-        job->settler = 0;
-        job->settle_at = core->now + settle_in;
-        return;
-    }
+    if (quiet_at > job->quiet_at)
+        job->quiet_at = quiet_at;
     job->settle_at = core->now + settle_in;
-    job_move(core, job, RM_EVENT_KIND__LOST, "broker", why);
+    if (job->live.state == RM_STATE__DOUBT)
+        job->settler = 0;
+    else
+        job_move(core, job, RM_EVENT_KIND__LOST, "broker", why);
 }
 
-/* The host has no worker any more. Jobs that its worker had in hand are in doubt; queued ones wait. */
-static void detach(struct core *core, struct host *host, const char *why, usec_t settle_in)
+struct session *session_by_id(struct core *core, uint64_t id)
+{
+    struct session *session;
+
+    if (id != 0)
+        DL_FOREACH (core->sessions, session)
+            if (session->id == id)
+                return session;
+    return NULL;
+}
+
+void session_goes_on(struct core *core, struct session *session, struct job *job, const char *text)
+{
+    job->holder = session->id;
+    job_move(core, job, RM_EVENT_KIND__STILL_MIGRATING, session->peer.user, text);
+    if (job->live.cancel_wanted) {
+        job->order_at = core->order_at = core->now;
+        job_move(core, job, RM_EVENT_KIND__CANCEL, job->live.cancelled_by, NULL);
+    }
+}
+
+static bool is_in_hand(const struct job *job)
+{
+    return job_is_active(job->live.state) && job->live.state != RM_STATE__DOUBT;
+}
+
+/* What this session had in hand, or was to settle, is in nobody's hands any more. */
+static void lose_held(struct core *core, uint64_t id, const char *why, usec_t quiet_at)
+{
+    for (struct host *host = core->hosts; host != NULL; host = host->hh.next) {
+        struct job *job, *next;
+        if (host->n_out == 0)
+            continue;
+        DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
+        if (is_in_hand(job) ? job->holder == id
+                            : job->live.state == RM_STATE__DOUBT && job->settler == id)
+            session_lose_job(core, job, why, 0, quiet_at);
+    }
+}
+
+/* Active jobs away from here that no session has in hand. The worker of a destination may have
+ * some: it finds out where the worker of the source is gone, and follows a migration that runs. */
+static void lose_unheld(struct core *core, struct host *host, const char *why)
 {
     struct job *job, *next;
 
+    DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
+    if (is_in_hand(job) && session_by_id(core, job->holder) == NULL)
+        session_lose_job(core, job, why, 0, 0);
+}
+
+/* The host has no worker any more. Queued jobs wait. */
+static void detach(struct core *core, struct host *host)
+{
     host->session = NULL;
     host->lost_at = core->now;
     host->credit = 0;
     host->reachable = false;
     host->seen = false;
-    DL_FOREACH_SAFE2 (host->leaving, job, next, s_next)
-        if (job_is_active(job->live.state) && job->live.state != RM_STATE__DOUBT)
-            session_lose_job(core, job, why, settle_in);
 }
 
 void session_end(struct core *core, struct session *session, const char *why)
 {
-    struct job *job;
-
-    for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
-        if (host->session == session) {
-            detach(core, host, why, 0);
-            site_event(core, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, host->rec->name, NULL,
-                       "worker lost: %s", why);
-        }
-    DL_FOREACH2 (core->doubt, job, q_next)
-        if (job->settler == session->id)
-            session_lose_job(core, job, why, 0);
+    /* A worker that was replaced lives on: what it was given may begin for as long as its lease
+     * lasts. */
+    lose_held(core, session->id, why, session->heard_at + lease(core));
     core_note(core, LOG_LEVEL_WARN, "worker=%s machine=%s: session ended: %s", session->peer.user,
               session->machine, why);
     DL_DELETE(core->sessions, session);
+    for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
+        if (host->session == session) {
+            detach(core, host);
+            lose_unheld(core, host, why);
+            site_event(core, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, host->rec->name, NULL,
+                       "worker lost: %s", why);
+        }
     free(session->machine);
     free(session->version);
     free(session);
@@ -116,40 +162,71 @@ static const RmTask *find_task(const RmHello *hello, const struct job *job)
     return NULL;
 }
 
+/* A job away from a host that this worker serves, and which it has in hand or finds out about. */
+static void claim(struct core *core, struct session *session, struct job *job, const RmTask *task)
+{
+    if (task->settling) {
+        if (job->live.state == RM_STATE__DOUBT)
+            job->settler = session->id;
+        return;
+    }
+    job->holder = session->id;
+    if (job->live.state == RM_STATE__DOUBT)
+        session_goes_on(core, session, job, "its worker is back and goes on with it");
+}
+
+/* A job that it does not know of. same_process: it never did, or it has told how that ended. */
+static void disclaim(struct core *core, struct job *job, bool same_process)
+{
+    if (job->live.state == RM_STATE__ASSIGNED) {
+        /* The assignment may still be on its way to an older process, which keeps to its lease. */
+        session_lose_job(core, job, "the worker began anew before it took the job",
+                         same_process ? 0 : lease(core), 0);
+    } else if (job->live.state != RM_STATE__DOUBT) {
+        /* An older process may have taken it and be just about to begin: its lease must be over
+         * before it counts that the guest is still at its source. */
+        session_lose_job(core, job, "the worker began anew and does not know of the job", 0,
+                         same_process ? 0 : core->now + lease(core));
+    } else if (session_by_id(core, job->settler) == NULL) {
+        job->settler = 0;
+        if (job->settle_at > core->now + lease(core))
+            job->settle_at = core->now;
+    }
+}
+
 /* What the worker has in hand against what we believe that it has. */
 static void take_over(struct core *core, struct session *session, struct host *host,
                       const RmHello *hello, bool same_process)
 {
     struct job *job, *next;
 
-    DL_FOREACH_SAFE2 (host->leaving, job, next, s_next) {
+    DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
+    {
         const RmTask *task = find_task(hello, job);
         if (!job_is_active(job->live.state))
             continue;
-        if (task != NULL && task->settling) {
-            if (job->live.state == RM_STATE__DOUBT)
-                job->settler = session->id;
-        } else if (task != NULL) {
-            if (job->live.state == RM_STATE__DOUBT)
-                job_move(core, job, RM_EVENT_KIND__STILL_MIGRATING, session->peer.user,
-                         "its worker is back and goes on with it");
-            else if (job->live.state == RM_STATE__ASSIGNED)
-                job_move(core, job, RM_EVENT_KIND__ACCEPTED, session->peer.user, NULL);
-        } else if (job->live.state == RM_STATE__ASSIGNED) {
-            /* The assignment may still be on its way to an older process, which keeps to its lease. */
-            session_lose_job(core, job, "the worker began anew before it took the job",
-                             same_process ? 0 : lease(core));
-        } else if (job->live.state != RM_STATE__DOUBT) {
-            /* An older process may have taken it and be just about to begin: its lease must be over before it counts
-             * that the guest is still at its source. */
-            job->quiet_at = same_process ? 0 : core->now + lease(core);
-            session_lose_job(core, job, "the worker began anew and does not know of the job", 0);
-        } else if (job->settler == 0 || job->settler == session->id) {
-            job->settler = 0;
-            if (job->settle_at > core->now + lease(core))
-                job->settle_at = core->now;
-        }
+        if (task != NULL)
+            claim(core, session, job, task);
+        else
+            disclaim(core, job, same_process);
     }
+}
+
+/* What it has in hand of hosts that it does not serve: it was asked as the worker of the
+ * destination. */
+static void take_over_foreign(struct core *core, struct session *session, const RmTask *task)
+{
+    struct job *job = job_find(core, task->job);
+    const struct session *holder;
+
+    if (job == NULL || job->live.attempt != task->attempt || !job_is_active(job->live.state) ||
+        job->source->session == session || job->destination == NULL ||
+        job->destination->session != session)
+        return;
+    holder = session_by_id(core, job->holder);
+    if (job->live.state == RM_STATE__DOUBT || (holder == NULL && job->source->session == NULL) ||
+        (holder != NULL && holder->instance == session->instance))
+        claim(core, session, job, task);
 }
 
 static void hello_host(struct core *core, struct session *session, const RmHyp *hyp,
@@ -170,7 +247,8 @@ static void hello_host(struct core *core, struct session *session, const RmHyp *
     host->number = 0;
     host->inventory = 0;
     host->seen = false;
-    if (strcmp(host->rec->peer, hyp->peer) != 0 || strcmp(host->rec->migration, hyp->migration) != 0) {
+    if (strcmp(host->rec->peer, hyp->peer) != 0 ||
+        strcmp(host->rec->migration, hyp->migration) != 0) {
         job_set(&host->rec->peer, hyp->peer);
         job_set(&host->rec->migration, hyp->migration);
     }
@@ -198,6 +276,7 @@ static void on_hello(struct core *core, const struct net_peer *peer, char *const
                      const RmHello *hello)
 {
     struct session *session = session_of_peer(core, peer);
+    uint64_t before = session != NULL ? session->id : 0;
     RmMessage message = RM_MESSAGE__INIT;
     RmWelcome welcome = RM_WELCOME__INIT;
 
@@ -236,7 +315,10 @@ static void on_hello(struct core *core, const struct net_peer *peer, char *const
         if (job == NULL || job->live.attempt != hello->tasks[i]->attempt)
             send_order(core, session, peer, RM_ORDER_KIND__ORDER_STOP, hello->tasks[i]->job,
                        hello->tasks[i]->attempt);
+        take_over_foreign(core, session, hello->tasks[i]);
     }
+    if (before != 0)
+        lose_held(core, before, "its worker does not know of it any more", 0);
     drop_idle(core, session);
     welcome.session = session->id;
     welcome.heartbeat_for = core->conf->heartbeat;
@@ -258,8 +340,11 @@ static void on_inventory(struct core *core, struct session *session, const RmInv
     sight_inventory(core, host, inventory);
 }
 
-static void on_pull(struct core *core, struct session *session, const RmPull *pull)
+static void on_pull(struct core *core, struct session *session, char *const *hosts,
+                    const RmPull *pull)
 {
+    bool orphan = false;
+
     if (pull->session != session->id)
         return;
     session->heard = pull->sent;
@@ -268,6 +353,9 @@ static void on_pull(struct core *core, struct session *session, const RmPull *pu
         const RmCredit *credit = pull->credits[i];
         struct host *host = host_find(core, credit->host);
         uint64_t unseen;
+        /* Another worker served it, which is gone: whoever serves it as well takes it back. */
+        orphan = orphan || (host != NULL && host->session == NULL &&
+                            may_speak_for(&session->peer, hosts, host->rec->name));
         if (host == NULL || host->session != session || credit->seen > host->number)
             continue;
         unseen = host->number - credit->seen;
@@ -275,6 +363,8 @@ static void on_pull(struct core *core, struct session *session, const RmPull *pu
         if (host->credit > 0)
             core->assign = true;
     }
+    if (orphan)
+        send_order(core, session, &session->peer, RM_ORDER_KIND__ORDER_HELLO, 0, 0);
 }
 
 void session_input(struct core *core, const struct net_peer *peer, char *const *hosts,
@@ -303,7 +393,7 @@ void session_input(struct core *core, const struct net_peer *peer, char *const *
         on_inventory(core, session, message->inventory);
         break;
     case RM_MESSAGE__BODY_PULL:
-        on_pull(core, session, message->pull);
+        on_pull(core, session, hosts, message->pull);
         break;
     case RM_MESSAGE__BODY_REPORTS:
         for (size_t i = 0; i < message->reports->n_reports; i++)
@@ -318,8 +408,8 @@ void session_input(struct core *core, const struct net_peer *peer, char *const *
     }
 }
 
-/* Wishes to stop are repeated until the worker has said how it ended; an assignment that nobody speaks of has been lost on
- * its way. */
+/* Wishes to stop are repeated until the worker has said how it ended; an assignment that nobody
+ * speaks of has been lost on its way. */
 static void watch_orders(struct core *core)
 {
     core->order_at = USEC_NEVER;
@@ -327,18 +417,22 @@ static void watch_orders(struct core *core)
         struct job *job, *next;
         if (host->n_out == 0)
             continue;
-        DL_FOREACH_SAFE2 (host->leaving, job, next, s_next) {
+        DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
+        {
             RmState state = job->live.state;
             if (state != RM_STATE__CANCELLING && state != RM_STATE__ASSIGNED)
                 continue;
             if (job->order_at <= core->now && state == RM_STATE__ASSIGNED) {
-                session_lose_job(core, job, "its worker says nothing of it", 0);
+                session_lose_job(core, job, "its worker says nothing of it", 0, 0);
                 continue;
             }
             if (job->order_at <= core->now) {
-                if (host->session != NULL)
-                    send_order(core, host->session, &host->session->peer,
-                               RM_ORDER_KIND__ORDER_CANCEL, job->id, job->live.attempt);
+                struct session *session = session_by_id(core, job->holder);
+                if (session == NULL)
+                    session = host->session;
+                if (session != NULL)
+                    send_order(core, session, &session->peer, RM_ORDER_KIND__ORDER_CANCEL, job->id,
+                               job->live.attempt);
                 job->order_at = core->now + core->conf->heartbeat;
             }
             if (job->order_at < core->order_at)
@@ -365,7 +459,7 @@ void session_tick(struct core *core)
     if (core->now >= core->started_at + timeout)
         for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
             if (host->session == NULL && host->n_out > host->n_doubt)
-                detach(core, host, "its worker has not come back since the broker started", 0);
+                lose_unheld(core, host, "its worker has not come back since the broker started");
     if (core->order_at <= core->now)
         watch_orders(core);
 }

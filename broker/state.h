@@ -44,7 +44,8 @@ struct job {
     usec_t ready_at;         /* WAITING: when it is queued again, USEC_NEVER = paused */
     usec_t order_at;         /* CANCELLING: when the wish is repeated; ASSIGNED: when it counts as lost */
     usec_t settle_at;        /* DOUBT: when somebody is asked (again) */
-    uint64_t settler;        /* session that was asked; 0 = none */
+    uint64_t holder;         /* session that has it in hand; 0 = not known, after a start */
+    uint64_t settler;        /* DOUBT: session that was asked; 0 = none */
     usec_t quiet_at;         /* DOUBT: until then an older worker may still begin what it was given */
     UT_hash_handle hh;       /* core->jobs by id */
     struct job *q_prev, *q_next; /* source->queue (QUEUED) or core->waiting (WAITING) or core->doubt (DOUBT) */
@@ -264,8 +265,12 @@ void session_tick(struct core *core);
 usec_t session_deadline(const struct core *core);
 void session_end(struct core *core, struct session *session, const char *why);
 struct session *session_of_peer(struct core *core, const struct net_peer *peer);
-/* The host lost its worker, or its worker forgot it: what it had in hand is in doubt. */
-void session_lose_job(struct core *core, struct job *job, const char *why, usec_t settle_in);
+/* The host lost its worker, or its worker forgot it: what it had in hand is in doubt. quiet_at: see struct job. */
+void session_lose_job(struct core *core, struct job *job, const char *why, usec_t settle_in,
+                      usec_t quiet_at);
+/* A job in doubt is in somebody's hands, and goes on. */
+void session_goes_on(struct core *core, struct session *session, struct job *job, const char *text);
+struct session *session_by_id(struct core *core, uint64_t id); /* NULL: it has ended */
 
 /* ---- sightings and inventories: sight.c */
 void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory);
