@@ -258,21 +258,28 @@ static void later(struct sim_copy *copy, enum sim_pending what, usec_t at)
     copy->pending_at = at;
 }
 
+static bool runs_elsewhere(const struct sim *sim, const struct sim_guest *guest, unsigned host)
+{
+    for (unsigned i = 0; i < sim->n_hosts; i++)
+        if (i != host && runs(&guest->copies[i]))
+            return true;
+    return false;
+}
+
 /* The destination's daemon carries out the hand-over. */
 static void arrive(struct sim *sim, struct sim_guest *guest, unsigned host)
 {
     struct sim_copy *copy = &guest->copies[host];
-    const struct sim_copy *source = &guest->copies[copy->from];
 
     copy->pending = SIM_NOTHING;
     copy->incoming = false;
-    if (source->defined)
+    if (guest->copies[copy->from].defined)
         copy->defined = true;
     if (copy->arrives_paused) {
         copy->state = RM_GUEST_STATE__GUEST_PAUSED;
         copy->reason = HV_REASON_USER;
         changed(sim, host);
-    } else if (guest->guarded && runs(source)) {
+    } else if (guest->guarded && runs_elsewhere(sim, guest, host)) {
         end_copy(sim, guest, host); /* the image lock refuses it */
     } else {
         let_run(sim, guest, host, HV_REASON_MIGRATED);

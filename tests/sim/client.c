@@ -1,7 +1,9 @@
-/* client.c - the people: they submit, evacuate, cancel, follow; and they ask again when no answer comes
+/* client.c - the people: they submit, evacuate, cancel, follow; and they ask again when no answer
+ * comes
  *
- * As submit/client.c and submit/follow.c do: one question at a time, repeated over a new connection with the same token; a
- * follower asks with the epoch and the version of the last answer until all of its jobs have ended. */
+ * As submit/client.c and submit/follow.c do: one question at a time, repeated over a new connection
+ * with the same token; a follower asks with the epoch and the version of the last answer until all
+ * of its jobs have ended. */
 #include "tests/sim/world.h"
 
 #include "store/record.h"
@@ -38,7 +40,8 @@ static void again_ring(void *ctx)
     if (!client->asking)
         return;
     link_anew(&client->link);
-    client->patience = client->patience > 16 * USEC_PER_SEC ? client->patience : 2 * client->patience;
+    client->patience =
+        client->patience > 16 * USEC_PER_SEC ? client->patience : 2 * client->patience;
     send_frame(client);
 }
 
@@ -104,7 +107,7 @@ void client_submit(struct client *client, const char *guests, const char *to, bo
     submit.options = &options;
     if (client->has_ideas) {
         options.anywhere = world_chance(client->world, 300);
-        options.fence = world_chance(client->world, 300) ? FENCE_ALWAYS : FENCE_AUTO;
+        options.fence = world_chance(client->world, 300) ? 1 + FENCE_ALWAYS : 0;
         submit.priority = 50 + (uint32_t)world_random(client->world, 100);
     }
     request.ask_case = RM_REQUEST__ASK_SUBMIT;
@@ -270,7 +273,8 @@ static void on_followed(struct client *client, const RmReply *reply)
         return;
     client->follows = false;
     if (client->n_heard != ended)
-        world_fail(client->world, "%s was told the end of %zu jobs of batch %" PRIu64 ", not of %" PRIu64,
+        world_fail(client->world,
+                   "%s was told the end of %zu jobs of batch %" PRIu64 ", not of %" PRIu64,
                    client->link.peer.user, client->n_heard, client->batch, ended);
 }
 
@@ -323,7 +327,8 @@ static void on_reply(struct client *client, const RmReply *reply)
     if (!client->asking && client->follows)
         alarm_set(world, &client->act, world_now(world) + PAUSE);
     else if (!client->asking && client->has_ideas && !world->peace)
-        alarm_set(world, &client->act, world_now(world) + world_between(world, IDEA_LEAST, IDEA_MOST));
+        alarm_set(world, &client->act,
+                  world_now(world) + world_between(world, IDEA_LEAST, IDEA_MOST));
 }
 
 static void arrived(void *owner)

@@ -1,7 +1,7 @@
 /* fault.c - bad luck: what goes wrong, how often, and where in a migration
  *
- * Each seed draws which kinds of bad luck it has and how often each strikes, so that some histories are full of one
- * thing and others have a little of everything. */
+ * Each seed draws which kinds of bad luck it has and how often each strikes, so that some histories
+ * are full of one thing and others have a little of everything. */
 #include "tests/sim/world.h"
 
 #define SECOND USEC_PER_SEC
@@ -150,7 +150,10 @@ static const struct kind {
     size_t mean; /* offset in struct luck */
     void (*strike)(struct world *world);
 } kinds[] = {
-#define KIND(name, f) {offsetof(struct luck, name), f}
+#define KIND(name, f)                                                                              \
+    {                                                                                              \
+        offsetof(struct luck, name), f                                                             \
+    }
     KIND(broker_crash, broker_crash),
     KIND(agent_crash, agent_crash),
     KIND(agent_hang, agent_hang),
@@ -200,8 +203,10 @@ void luck_begin(struct world *world)
     }
     if (bad) {
         world->luck.move_percent = (unsigned)world_random(world, 50);
-        world->luck.refuse_percent = world_chance(world, 500) ? (unsigned)world_random(world, 20) : 0;
-        world->luck.drop_permille = world_chance(world, 200) ? (unsigned)world_random(world, 10) : 0;
+        world->luck.refuse_percent =
+            world_chance(world, 500) ? (unsigned)world_random(world, 20) : 0;
+        world->luck.drop_permille =
+            world_chance(world, 200) ? (unsigned)world_random(world, 10) : 0;
     }
     world->sim->on_phase = luck_phase;
     world->sim->ctx = world;
@@ -230,7 +235,9 @@ void luck_phase(void *ctx, struct sim *sim, struct sim_move *move)
 
     if (world->peace || world_random(world, 400) >= world->luck.move_percent)
         return;
-    kind = world_random(world, move->phase <= SIM_COPY ? 8 : move->phase == SIM_SWITCHOVER ? 12 : 5);
+    kind = world_random(world, move->phase <= SIM_COPY         ? 8
+                               : move->phase == SIM_SWITCHOVER ? 12
+                                                               : 5);
     world_tell(world, "%s: bad luck %u in phase %u", sim->guests[move->guest].name, (unsigned)kind,
                (unsigned)move->phase);
     switch (kind) {

@@ -1,9 +1,10 @@
 /* link.c - the network, as ZeroMQ over TCP behaves
  *
- * Within one connection nothing is lost, repeated or overtaken, but for what does not fit in a full queue. A connection
- * that breaks delivers a prefix of what was on its way; a new one has a new routing id. The peer's socket connects again
- * by itself and keeps what was sent meanwhile; only a socket that its owner makes anew forgets it. What came over the old
- * connection may be read after what came over the new one: the broker's socket reads from them in turn. */
+ * Within one connection nothing is lost, repeated or overtaken, but for what does not fit in a full
+ * queue. A connection that breaks delivers a prefix of what was on its way; a new one has a new
+ * routing id. The peer's socket connects again by itself and keeps what was sent meanwhile; only a
+ * socket that its owner makes anew forgets it. What came over the old connection may be read after
+ * what came over the new one: the broker's socket reads from them in turn. */
 #include "tests/sim/world.h"
 
 #include <errno.h>
@@ -229,8 +230,8 @@ void link_send(struct link *link, const void *data, size_t length)
 static struct link *find_link(struct world *world, const struct net_peer *peer)
 {
     for (unsigned i = 0; i < world->n_yards + world->n_clients; i++) {
-        struct link *link = i < world->n_yards ? &world->yards[i].link
-                                               : &world->clients[i - world->n_yards].link;
+        struct link *link =
+            i < world->n_yards ? &world->yards[i].link : &world->clients[i - world->n_yards].link;
         if (link->connected && link->peer.route_length == peer->route_length &&
             memcmp(link->peer.route, peer->route, peer->route_length) == 0)
             return link;

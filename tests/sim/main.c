@@ -1,11 +1,13 @@
-/* main.c - sim: many histories of a site, each from a seed; the rules are held against every step of each
+/* main.c - sim: many histories of a site, each from a seed; the rules are held against every step
+ * of each
  *
  *     sim                      the scenarios, then 200 seeds
  *     sim --seed 17 --verbose  one of them, told
  *     sim --break fence        with one rule broken on purpose: succeeds when that is noticed
  *     sim --twice              each seed two times: the traces must be equal
  *
- * Seeds are spread over as many processes as there are processors; what each does depends on its seed alone. */
+ * Seeds are spread over as many processes as there are processors; what each does depends on its
+ * seed alone. */
 #include "tests/sim/world.h"
 
 #include <argp.h>
@@ -108,8 +110,7 @@ static void run_seeds(const struct arguments *arguments, unsigned mine, struct s
 static bool run_all(const struct arguments *arguments, struct sums *ret_sums)
 {
     size_t size = arguments->processes * sizeof(struct sums);
-    struct sums *sums =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct sums *sums = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pids[PROCESSES_MAX];
     bool well = true;
 
@@ -231,7 +232,8 @@ int main(int argc, char **argv)
         {"jobs", 'j', "N", 0, "processes; as many as there are processors otherwise", 0},
         {"scenario", KEY_SCENARIO, "NAME", 0, "this one and nothing else", 0},
         {"break", KEY_BREAK, "RULE", 0,
-         "break a rule on purpose (fence, look, commit, limit, lease, attempt, token, memory, count); "
+         "break a rule on purpose (fence, look, commit, limit, lease, attempt, token, memory, "
+         "count); "
          "succeeds when it is noticed",
          0},
         {"twice", KEY_TWICE, NULL, 0, "each seed two times: the same trace?", 0},
@@ -240,7 +242,7 @@ int main(int argc, char **argv)
     };
     static const struct argp argp = {
         options, parse, NULL, "Simulates many histories of a site and looks for a broken rule.",
-        NULL, NULL, NULL};
+        NULL,    NULL,  NULL};
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct arguments arguments = {.first = 1, .last = 200, .steps = 2000000};
     struct sums sums = {0};
@@ -264,9 +266,9 @@ int main(int argc, char **argv)
                break_names[arguments.broken], sums.failed, sums.seeds);
         return sums.failed > 0 ? 0 : 1;
     }
-    printf("sim: %" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " jobs (%" PRIu64 " done, %" PRIu64
-           " failed or cancelled, %" PRIu64 " locked), %" PRIu64 " migrations, %" PRIu64
-           " crashes, %" PRIu64 " steps\n",
+    printf("sim: %" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " jobs (%" PRIu64
+           " done, %" PRIu64 " failed or cancelled, %" PRIu64 " locked), %" PRIu64
+           " migrations, %" PRIu64 " crashes, %" PRIu64 " steps\n",
            sums.seeds, sums.failed, sums.jobs, sums.done, sums.ended_otherwise, sums.locked,
            sums.migrations, sums.crashes, sums.steps);
     return well ? 0 : 1;

@@ -1,7 +1,8 @@
-/* office.c - the shell around the broker's core: as broker/loop.c, with a commit that takes time and a broker that dies
+/* office.c - the shell around the broker's core: as broker/loop.c, with a commit that takes time
+ * and a broker that dies
  *
- * A turn takes what has arrived, decides, commits, sends. The broker may die at each of the seams between these; what
- * it had not committed is lost with it, and so is what it had not sent. */
+ * A turn takes what has arrived, decides, commits, sends. The broker may die at each of the seams
+ * between these; what it had not committed is lost with it, and so is what it had not sent. */
 #include "tests/sim/world.h"
 
 #include "store/check.h"

@@ -1,18 +1,25 @@
 /* rules.c - what must be true, whatever goes wrong: held against the truth after every step
  *
- *  1. No guest runs on two hosts, none has two migrations, no old copy runs, no last copy is destroyed.
+ *  1. No guest runs on two hosts, none has two migrations, no old copy runs, no last copy is
+ * destroyed.
  *  2. A job that is on disk is there until it has ended, and its result for ever.
  *  3. A job that has ended does not change.
- *  4. DONE: the guest is at its destination, and only there. Otherwise, unless it is locked: at its source.
- *  5. Limits hold, in what the broker believes and in what runs: each migration that runs is one of an active job, so
- *     that it is counted, also when its worker is gone. No host has more memory taken than it has.
+ *  4. DONE: the guest is at its destination, and only there. Otherwise, unless it is locked: at its
+ * source.
+ *  5. Limits hold, in what the broker believes and in what runs: each migration that runs is one of
+ * an active job, so that it is counted, also when its worker is gone. No host has more memory taken
+ * than it has.
  *  6. Indices equal records (core_check, store_check).
  *  7. When faults stop, all jobs end; guests are as they were, once (world_live, rules_end).
  *  8. A follower is told each end once (client.c).
  *  9. The vm table says where guests are.
  * 10. The same token twice gives the same batch (client.c).
  *
- * What somebody else does to a guest (kills it, moves it by hand) excuses what is said of its place, not the rest. */
+ * A guest is locked without need only where it got lost how its try was made (its worker died
+ * before that was told): then nobody can say whose a paused copy is.
+ *
+ * What somebody else does to a guest (kills it, moves it by hand) excuses what is said of its
+ * place, not the rest. */
 #include "tests/sim/world.h"
 
 #include "broker/state.h"
@@ -70,10 +77,11 @@ static void enter_id(struct world *world, uint64_t id)
     if (record_job_get(store, id, world->arena, &job) == 0) {
         grow((void **)&ledger->jobs, ledger->n, &ledger->room, sizeof(*ledger->jobs));
         grow((void **)&ledger->live, ledger->n_live, &ledger->live_room, sizeof(*ledger->live));
-        ledger->jobs[ledger->n] = (struct ledger_job){.id = id,
-                                                      .batch = job->batch,
-                                                      .guest = sim_find_guest(world->sim, job->guest),
-                                                      .submitted_at = world_now(world)};
+        ledger->jobs[ledger->n] =
+            (struct ledger_job){.id = id,
+                                .batch = job->batch,
+                                .guest = sim_find_guest(world->sim, job->guest),
+                                .submitted_at = world_now(world)};
         ledger->live[ledger->n_live++] = ledger->n++;
     } else if (record_batch_get(store, id, world->arena, &batch) == 0) {
         grow((void **)&ledger->batches, ledger->n_batches, &ledger->batches_room,
@@ -97,8 +105,11 @@ static bool runs_as_before(const struct sim_guest *guest, unsigned host)
 
 static bool is_only_there(const struct world *world, const struct sim_guest *guest, unsigned host)
 {
+    /* Of a guest that somebody paused a second copy may be left, where nobody could reach it: it
+     * stands still too. */
     for (unsigned i = 0; i < world->sim->n_hosts; i++)
-        if (i != host && guest->copies[i].active && guest->copies[i].whole)
+        if (i != host && guest->copies[i].active && guest->copies[i].whole &&
+            !(guest->starts_paused && guest->copies[i].state == RM_GUEST_STATE__GUEST_PAUSED))
             return false;
     return runs_as_before(guest, host);
 }
@@ -113,9 +124,10 @@ static void check_place(struct world *world, const struct ledger_job *job, const
         return;
     if (place < 0)
         world_fail(world, "job %" PRIu64 " ended, and its result names no host", job->id);
-    else if (result->locked && is_only_there(world, guest, (unsigned)place))
-        world_fail(world, "job %" PRIu64 " locks %s, which runs on %s as it always did: %s", job->id,
-                   guest->name, result->source, result->text);
+    else if (result->locked && *result->fence != '\0' &&
+             is_only_there(world, guest, (unsigned)place))
+        world_fail(world, "job %" PRIu64 " locks %s, which runs on %s as it always did: %s",
+                   job->id, guest->name, result->source, result->text);
     else if (!result->locked && !is_only_there(world, guest, (unsigned)place))
         world_fail(world, "job %" PRIu64 " is %s, but %s is not on %s%s: %s", job->id,
                    job_state_name(result->state), guest->name, world->sim->hosts[place].name,
@@ -179,8 +191,7 @@ static void check_limits(struct world *world)
     check_limit(world, "active jobs of", "the site", core->n_active, world->limit_cluster);
     for (const struct host *host = core->hosts; host != NULL; host = host->hh.next) {
         check_limit(world, "active jobs from", host->rec->name, host->n_out, world->limit_source);
-        check_limit(world, "active jobs to", host->rec->name, host->n_in,
-                    world->limit_destination);
+        check_limit(world, "active jobs to", host->rec->name, host->n_in, world->limit_destination);
     }
 }
 
@@ -211,7 +222,8 @@ static void check_moves(struct world *world)
                         world->conf_worker.slots);
 }
 
-/* Every migration that runs is one of an active job: so it is counted, and so it ends in a result. */
+/* Every migration that runs is one of an active job: so it is counted, and so it ends in a result.
+ */
 static void check_owners(struct world *world)
 {
     const struct sim *sim = world->sim;
@@ -247,7 +259,8 @@ static void check_memory(struct world *world)
         uint64_t used = sim_used(sim, h), room = sim->hosts[h].memory + sim->hosts[h].foreign;
         if (used <= room)
             continue;
-        /* Copies that nobody could remove, since nobody could reach the host: the history says so. */
+        /* Copies that nobody could remove, since nobody could reach the host: the history says so.
+         */
         for (unsigned g = 0; g < sim->n_guests; g++) {
             const struct sim_copy *copy = &sim->guests[g].copies[h];
             if (copy->active && !copy->whole && !copy->incoming)

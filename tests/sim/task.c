@@ -1,7 +1,8 @@
 /* task.c - what the threads of a worker do, as steps on the virtual clock: worker/task.c, played
  *
- * The same questions in the same order with the same pauses between them, through the same hv_ops and with the real
- * table of decisions (worker/settle.c). A process that stands still takes none of these steps. */
+ * The same questions in the same order with the same pauses between them, through the same hv_ops
+ * and with the real table of decisions (worker/settle.c). A process that stands still takes none of
+ * these steps. */
 #include "tests/sim/world.h"
 #include "worker/settle.h"
 
@@ -38,7 +39,7 @@ struct task {
     char text[RM_ERR_MAX];
     unsigned times;
     usec_t until_at, abort_at;
-    usec_t begin_by;          /* the lease, by the clock of the site */
+    usec_t begin_by; /* the lease, by the clock of the site */
     struct task *next;
 };
 
@@ -210,8 +211,8 @@ static struct hv_migration migration_of(const struct task *task)
                                      .fence = FENCE_AUTO,
                                      .begin_by = task->begin_by};
 
-    if (a->options != NULL)
-        migration.fence = (enum fence_mode)a->options->fence;
+    if (a->options != NULL && a->options->fence >= 1)
+        migration.fence = (enum fence_mode)(a->options->fence - 1);
     if (strcmp(task->fence, "paused") == 0)
         migration.fence = FENCE_ALWAYS;
     return migration;
@@ -332,8 +333,7 @@ static void settled(struct task *task, const struct settle_round *round, const s
 {
     char before[RM_ERR_MAX];
 
-    task->verdict =
-        task->last == RM_VERDICT__NO_VERDICT ? RM_VERDICT__VERDICT_UNKNOWN : task->last;
+    task->verdict = task->last == RM_VERDICT__NO_VERDICT ? RM_VERDICT__VERDICT_UNKNOWN : task->last;
     memcpy(before, task->text, sizeof(before));
     if (task->verdict == RM_VERDICT__VERDICT_DESTINATION) {
         add_note(task, before);
@@ -460,17 +460,16 @@ void task_start(struct yard *yard, const RmAssignment *assignment, bool settle, 
     task->assignment = copy_assignment(assignment);
     task->settle = settle;
     task->begin_by = begin_by == USEC_NEVER ? begin_by : begin_by - yard->clock_offset;
-    task->at_source =
-        source >= 0 &&
-        (*assignment->peer != '\0' || destination < 0 || *assignment->source_peer == '\0');
+    task->at_source = source >= 0 && (*assignment->peer != '\0' || destination < 0 ||
+                                      *assignment->source_peer == '\0');
     task->hv = yard->hv[task->at_source ? source : destination];
     task->stop = settle && assignment->cancel_wanted;
-    task->one = (struct settle_case){
-        .uuid = task->assignment->uuid,
-        .source_peer = task->at_source ? NULL : task->assignment->source_peer,
-        .destination_peer = task->at_source ? task->assignment->peer : NULL,
-        .source = task->assignment->host,
-        .destination = task->assignment->destination};
+    task->one =
+        (struct settle_case){.uuid = task->assignment->uuid,
+                             .source_peer = task->at_source ? NULL : task->assignment->source_peer,
+                             .destination_peer = task->at_source ? task->assignment->peer : NULL,
+                             .source = task->assignment->host,
+                             .destination = task->assignment->destination};
     if (settle) {
         snprintf(task->fence, sizeof(task->fence), "%s", assignment->fence);
         task->guest_paused = assignment->guest_paused;

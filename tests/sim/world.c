@@ -228,11 +228,13 @@ static void make_settings(struct world *world)
         .store_size = 64 * 1024 * 1024,
         .limit_source = quiet ? 2 : (unsigned)world_random(world, 4),
         .limit_destination = quiet ? 2 : (unsigned)world_random(world, 4),
-        .limit_cluster = quiet || world_chance(world, 600) ? 0 : 1 + (unsigned)world_random(world, 5),
+        .limit_cluster =
+            quiet || world_chance(world, 600) ? 0 : 1 + (unsigned)world_random(world, 5),
         .heartbeat = 2 * USEC_PER_SEC,
         .session_timeout = 10 * USEC_PER_SEC,
         .attempts = 3,
-        .retry_wait = quiet ? 5 * USEC_PER_SEC : world_between(world, USEC_PER_SEC, 10 * USEC_PER_SEC),
+        .retry_wait =
+            quiet ? 5 * USEC_PER_SEC : world_between(world, USEC_PER_SEC, 10 * USEC_PER_SEC),
         .unreachable = quiet || world_chance(world, 700) ? 600 * USEC_PER_SEC : 30 * USEC_PER_SEC,
         .vcpus_per_cpu = 8,
     };

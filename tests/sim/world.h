@@ -1,12 +1,15 @@
-/* world.h - the whole site in one process: the real broker core, store and agents on a virtual clock
+/* world.h - the whole site in one process: the real broker core, store and agents on a virtual
+ * clock
  *
- * Everything that happens is an alarm that rings: a frame that arrives, a turn of the broker, a step of a task, a
- * fault. Alarms ring in the order of their time, and of their setting where that is equal, and all chance comes from
- * the seed: so one seed is one history. After every alarm the rules are held against the truth (rules.c).
+ * Everything that happens is an alarm that rings: a frame that arrives, a turn of the broker, a
+ * step of a task, a fault. Alarms ring in the order of their time, and of their setting where that
+ * is equal, and all chance comes from the seed: so one seed is one history. After every alarm the
+ * rules are held against the truth (rules.c).
  *
- * What is real: broker/core, the store on LMDB, worker/agent, worker/settle, and each message, packed and unpacked. What is
- * played: the hypervisors (worker/hv_sim), the network (link.c), the shells around core and agent (office.c, yard.c), the
- * threads of a worker (task.c), the people (client.c), and bad luck (fault.c). */
+ * What is real: broker/core, the store on LMDB, worker/agent, worker/settle, and each message,
+ * packed and unpacked. What is played: the hypervisors (worker/hv_sim), the network (link.c), the
+ * shells around core and agent (office.c, yard.c), the threads of a worker (task.c), the people
+ * (client.c), and bad luck (fault.c). */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
@@ -46,14 +49,14 @@ extern const char *const break_names[BREAK_RULES];
 struct alarm {
     usec_t at;
     uint64_t order;
-    size_t place;               /* in the heap + 1; 0: not set */
+    size_t place; /* in the heap + 1; 0: not set */
     void (*ring)(void *ctx);
     void *ctx;
 };
 
 struct frame {
     struct frame *next;
-    struct net_peer peer;       /* who sent it, on its way to the broker */
+    struct net_peer peer; /* who sent it, on its way to the broker */
     usec_t at;
     size_t length;
     uint8_t data[];
@@ -69,12 +72,12 @@ struct world;
 /* A peer's socket and its way to the broker. */
 struct link {
     struct world *world;
-    struct net_peer peer;       /* as the broker sees it; its route changes with each connection */
+    struct net_peer peer; /* as the broker sees it; its route changes with each connection */
     bool connected;
-    struct frames offline;      /* sent while not connected */
-    struct frames up, down;     /* on their way */
-    struct frames stale;        /* on their way over an older connection, which is gone */
-    struct frames inbox;        /* arrived here */
+    struct frames offline;  /* sent while not connected */
+    struct frames up, down; /* on their way */
+    struct frames stale;    /* on their way over an older connection, which is gone */
+    struct frames inbox;    /* arrived here */
     usec_t cut_until;
     struct alarm up_alarm, down_alarm, stale_alarm, connect_alarm, doom_alarm;
     void (*arrived)(void *owner);
@@ -89,76 +92,76 @@ enum crash_point {
     CRASH_WHILE_SENDING, /* some hear of it */
 };
 
-struct office {                 /* where the broker sits */
+struct office { /* where the broker sits */
     char path[256];
     struct store *store;
-    struct core *core;          /* NULL: it is down */
+    struct core *core; /* NULL: it is down */
     struct frames inbox;
     struct alarm turn, start;
-    usec_t busy_until;          /* the commit of the last turn lasts so long */
-    enum crash_point crash;     /* in the next turn that has something to send */
-    bool crash_on_assign;       /* only in one that assigns */
+    usec_t busy_until;      /* the commit of the last turn lasts so long */
+    enum crash_point crash; /* in the next turn that has something to send */
+    bool crash_on_assign;   /* only in one that assigns */
     uint64_t n_turns, n_crashes;
 };
 
 struct task;
 struct yard;
-struct eye {                    /* the thread that looks at one hypervisor */
+struct eye { /* the thread that looks at one hypervisor */
     struct yard *yard;
     unsigned i;
 };
-struct yard {                   /* a machine with a worker */
+struct yard { /* a machine with a worker */
     struct world *world;
     unsigned index;
     struct link link;
-    struct agent *agent;        /* NULL: it is down */
+    struct agent *agent; /* NULL: it is down */
     struct agent_host hosts[SIM_HOSTS_MAX];
     struct hv *hv[SIM_HOSTS_MAX];
     unsigned n_hosts;
     char machine[SIM_NAME_MAX];
-    usec_t clock_offset;        /* its clock began at another time than ours */
-    usec_t hung_until;          /* the whole process stands still */
+    usec_t clock_offset; /* its clock began at another time than ours */
+    usec_t hung_until;   /* the whole process stands still */
     struct alarm wake, start, inventory[SIM_HOSTS_MAX];
     struct eye eyes[SIM_HOSTS_MAX];
     uint64_t seen_changes[SIM_HOSTS_MAX];
-    struct frames news;         /* packed reports of tasks */
-    struct frames views;        /* packed inventories */
+    struct frames news;  /* packed reports of tasks */
+    struct frames views; /* packed inventories */
     struct task *tasks;
-    uint64_t life;              /* counts processes */
+    uint64_t life; /* counts processes */
 };
 
-struct heard {                  /* the end of a job, as a follower heard it */
+struct heard { /* the end of a job, as a follower heard it */
     uint64_t id, epoch;
 };
 struct client {
     struct world *world;
     unsigned index;
     struct link link;
-    struct alarm act, again;    /* the next idea; the repetition of what was asked */
-    bool has_ideas;             /* false: does what scenarios and peace tell it */
+    struct alarm act, again; /* the next idea; the repetition of what was asked */
+    bool has_ideas;          /* false: does what scenarios and peace tell it */
     bool asking;
     RmRequest__AskCase ask;
-    struct frame *frame;        /* what was asked; owned */
+    struct frame *frame; /* what was asked; owned */
     uint64_t tag;
-    usec_t patience;            /* until it is asked again */
-    bool doubts;                /* will ask the same once more, to compare the answers */
-    bool answered;              /* this token has an answer, which named: */
+    usec_t patience; /* until it is asked again */
+    bool doubts;     /* will ask the same once more, to compare the answers */
+    bool answered;   /* this token has an answer, which named: */
     uint64_t answer_batch;
     bool wants_to_follow;
     /* Following: */
     bool follows;
     uint64_t batch, epoch, version;
-    struct heard *heard;        /* owned */
+    struct heard *heard; /* owned */
     size_t n_heard, heard_room;
-    uint64_t last_batch;        /* the newest that it submitted */
-    RmCode code;                /* of the last answer */
-    char text[256];             /* of its first outcome that is not ok, or as a whole */
+    uint64_t last_batch; /* the newest that it submitted */
+    RmCode code;         /* of the last answer */
+    char text[256];      /* of its first outcome that is not ok, or as a whole */
     unsigned n_answers;
 };
 
 struct ledger_job {
     uint64_t id, batch;
-    int guest;                  /* index in the truth */
+    int guest; /* index in the truth */
     usec_t submitted_at;
     bool final;
     RmState state;
@@ -169,10 +172,10 @@ struct ledger_job {
 struct ledger {
     struct ledger_job *jobs;
     size_t n, room;
-    uint64_t next_id;           /* all below have been looked at */
-    size_t *live;               /* indices of those that are not final */
+    uint64_t next_id; /* all below have been looked at */
+    size_t *live;     /* indices of those that are not final */
     size_t n_live, live_room;
-    uint64_t *batches;          /* committed */
+    uint64_t *batches; /* committed */
     size_t n_batches, batches_room;
     usec_t memory_touched[SIM_HOSTS_MAX];
     unsigned n_done, n_failed, n_cancelled, n_locked;
@@ -182,26 +185,26 @@ struct ledger {
 struct luck {
     unsigned broker_crash, agent_crash, agent_hang, cut, lost_connection;
     unsigned daemon_kill, daemon_hang, link_cut, qemu_kill, power, by_hand, clock, stranger;
-    unsigned move_percent;      /* of migrations meet a fault of their own */
-    unsigned refuse_percent;    /* of them are refused by a hypervisor */
-    unsigned drop_permille;     /* of the broker's frames meet a full queue */
+    unsigned move_percent;   /* of migrations meet a fault of their own */
+    unsigned refuse_percent; /* of them are refused by a hypervisor */
+    unsigned drop_permille;  /* of the broker's frames meet a full queue */
 };
 
 struct world_options {
     uint64_t seed;
     bool verbose;
     enum break_rule broken;
-    FILE *out;                  /* for verbose */
-    bool quiet_world;           /* a scenario: no luck, no ideas of clients */
+    FILE *out;                               /* for verbose */
+    bool quiet_world;                        /* a scenario: no luck, no ideas of clients */
     unsigned hosts, guests, agents, clients; /* 0: as the seed says */
-    usec_t trouble_for;         /* how long luck is bad; 0: as the seed says */
-    uint64_t steps;             /* at most; 0 = no limit */
+    usec_t trouble_for;                      /* how long luck is bad; 0: as the seed says */
+    uint64_t steps;                          /* at most; 0 = no limit */
 };
 
 struct world {
     struct world_options options;
     uint64_t random;
-    uint64_t trace;             /* hash of all that happened */
+    uint64_t trace; /* hash of all that happened */
     uint64_t order;
     struct alarm **heap;
     size_t n_heap, heap_room;
@@ -217,15 +220,15 @@ struct world {
     struct yard yards[WORLD_AGENTS_MAX];
     unsigned n_yards;
     struct client clients[WORLD_CLIENTS_MAX];
-    unsigned n_clients;         /* the last one is the janitor: no ideas of its own */
+    unsigned n_clients; /* the last one is the janitor: no ideas of its own */
     struct luck luck;
-    usec_t luck_at[16];         /* by kind: when it strikes next */
-    bool peace;                 /* faults have stopped */
+    usec_t luck_at[16]; /* by kind: when it strikes next */
+    bool peace;         /* faults have stopped */
     usec_t peace_at;
     usec_t delay_least, delay_most;
     uint64_t last_route;
     struct ledger ledger;
-    unsigned n_orphans;         /* moves that were begun by workers that are gone */
+    unsigned n_orphans;           /* moves that were begun by workers that are gone */
     char failure[WORLD_TEXT_MAX]; /* "" = all is well */
 };
 
@@ -250,7 +253,8 @@ static inline usec_t world_now(const struct world *world)
 
 void alarm_init(struct alarm *alarm, void (*ring)(void *ctx), void *ctx);
 void alarm_set(struct world *world, struct alarm *alarm, usec_t at);
-void alarm_sooner(struct world *world, struct alarm *alarm, usec_t at); /* never later than it was */
+void alarm_sooner(struct world *world, struct alarm *alarm,
+                  usec_t at); /* never later than it was */
 void alarm_stop(struct world *world, struct alarm *alarm);
 
 /* ---- link.c */
@@ -266,8 +270,9 @@ void link_done(struct link *link);
 void link_send(struct link *link, const void *data, size_t length);
 int link_answer(struct world *world, const struct net_peer *peer, const void *data, size_t length,
                 usec_t at); /* from the broker; -EHOSTUNREACH, -EAGAIN */
-void link_break(struct link *link);  /* the network broke it: a prefix of what is on its way arrives */
-void link_anew(struct link *link);   /* its owner makes a new one: what was queued is lost too */
+void link_break(
+    struct link *link); /* the network broke it: a prefix of what is on its way arrives */
+void link_anew(struct link *link); /* its owner makes a new one: what was queued is lost too */
 void link_cut(struct link *link, usec_t span); /* nothing gets through; broken when it lasts */
 
 /* ---- office.c: the broker's shell */
@@ -287,7 +292,8 @@ void yard_report(struct yard *yard, const RmReport *report);
 void yard_changes(struct yard *yard); /* has the hypervisor something to tell? */
 int yard_find_host(const struct yard *yard, const char *name);
 
-void task_start(struct yard *yard, const RmAssignment *assignment, bool settle, usec_t begin_by); /* begin_by: by the yard's own clock */
+void task_start(struct yard *yard, const RmAssignment *assignment, bool settle,
+                usec_t begin_by); /* begin_by: by the yard's own clock */
 void task_stop(struct yard *yard, uint64_t job);
 void tasks_drop(struct yard *yard);
 unsigned tasks_moving(const struct yard *yard, unsigned host); /* begun here, not yet returned */

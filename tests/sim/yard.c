@@ -1,4 +1,5 @@
-/* yard.c - the shell around an agent: as worker/main.c, with a process that dies, comes back, or stands still */
+/* yard.c - the shell around an agent: as worker/main.c, with a process that dies, comes back, or
+ * stands still */
 #include "tests/sim/world.h"
 
 #include <stdlib.h>
