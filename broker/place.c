@@ -30,21 +30,27 @@ uint64_t place_free(const struct host *host)
     return host->rec->memory > taken ? host->rec->memory - taken : 0;
 }
 
-static uint64_t free_vcpus(const struct core *core, const struct host *host)
+bool place_may_come(const struct core *core, const struct host *host)
 {
-    uint64_t all = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
-    uint64_t taken = (uint64_t)host->used_vcpus + host->promised_vcpus;
-    return all > taken ? all - taken : 0;
+    usec_t timeout = core->conf->session_timeout;
+
+    if (host->session == NULL)
+        return core->now < core->started_at + timeout && host->rec->seen_at != 0;
+    return !host->seen && core->wall < host->session->connected_wall + timeout;
 }
 
 bool place_usable(struct core *core, const struct host *host, char *why, size_t size)
 {
     const char *name = host->rec->name;
 
+    if (host->rec->state == RM_HOST_STATE__HOST_CLOSED) {
+        say(why, size, "%s is closed%s%s", name, *host->rec->why != '\0' ? ": " : "",
+            host->rec->why);
+        return false;
+    }
+    if ((host->session == NULL || !host->reachable) && place_may_come(core, host))
+        return true;
     if (host->session == NULL) {
-        /* Right after a start workers have not all come back yet: the job may wait for them. */
-        if (core->now < core->started_at + core->conf->session_timeout && host->rec->seen_at != 0)
-            return true;
         say(why, size, "%s has no worker", name);
         return false;
     }
@@ -63,29 +69,44 @@ bool place_usable(struct core *core, const struct host *host, char *why, size_t 
             name);
         return false;
     }
-    if (host->rec->state == RM_HOST_STATE__HOST_CLOSED) {
-        say(why, size, "%s is closed%s%s", name, *host->rec->why != '\0' ? ": " : "",
-            host->rec->why);
-        return false;
-    }
     return true;
 }
 
-static bool fits(const struct core *core, const struct guest *guest, const struct host *host,
-                 bool counted, char *why, size_t size)
-{
-    uint64_t memory = place_free(host) + (counted ? guest->rec->memory : 0);
-    uint64_t vcpus = free_vcpus(core, host) + (counted ? guest->rec->vcpus : 0);
+/* What this guest could have there. Its own promise does not stand in its way. */
+struct room {
+    uint64_t memory, vcpus;
+};
 
-    if (memory < guest->rec->memory) {
+static struct room room_for(const struct core *core, const struct guest *guest,
+                            const struct host *host, bool now)
+{
+    uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
+    uint64_t memory = host->used + (now ? host->arriving : host->promised);
+    uint64_t vcpus = (uint64_t)host->used_vcpus + (now ? host->arriving_vcpus : host->promised_vcpus);
+    const struct job *job = guest->job;
+
+    if (job != NULL && job->destination == host && (!now || job_is_active(job->live.state))) {
+        memory -= guest->rec->memory;
+        vcpus -= guest->rec->vcpus;
+    }
+    return (struct room){.memory = host->rec->memory > memory ? host->rec->memory - memory : 0,
+                         .vcpus = all_vcpus > vcpus ? all_vcpus - vcpus : 0};
+}
+
+static bool fits(const struct core *core, const struct guest *guest, const struct host *host,
+                 bool now, char *why, size_t size)
+{
+    struct room room = room_for(core, guest, host, now);
+
+    if (room.memory < guest->rec->memory) {
         char has[UNIT_TEXT_MAX], needs[UNIT_TEXT_MAX];
         say(why, size, "%s has no room: %s of memory free, %s needed", host->rec->name,
-            unit_size_text(memory, has), unit_size_text(guest->rec->memory, needs));
+            unit_size_text(room.memory, has), unit_size_text(guest->rec->memory, needs));
         return false;
     }
-    if (vcpus < guest->rec->vcpus) {
+    if (room.vcpus < guest->rec->vcpus) {
         say(why, size, "%s has no room: %llu vCPUs free (%u CPUs, %u vCPUs for each), %u needed",
-            host->rec->name, (unsigned long long)vcpus, (unsigned)host->rec->vcpus,
+            host->rec->name, (unsigned long long)room.vcpus, (unsigned)host->rec->vcpus,
             core->conf->vcpus_per_cpu, (unsigned)guest->rec->vcpus);
         return false;
     }
@@ -95,20 +116,26 @@ static bool fits(const struct core *core, const struct guest *guest, const struc
 bool place_fits(struct core *core, const struct guest *guest, const struct host *host, char *why,
                 size_t size)
 {
-    bool counted = guest->job != NULL && guest->job->destination == host;
-    return fits(core, guest, host, counted, why, size);
+    return fits(core, guest, host, /* now = */ false, why, size);
+}
+
+bool place_fits_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
+                    size_t size)
+{
+    return fits(core, guest, host, /* now = */ true, why, size);
 }
 
 /* What would be left, in thousandths of what the host has, of the scarcer of memory and vCPUs. */
 static uint64_t left(const struct core *core, const struct guest *guest, const struct host *host)
 {
+    struct room room = room_for(core, guest, host, /* now = */ false);
     uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
     uint64_t memory, vcpus;
 
     if (host->rec->memory == 0 || all_vcpus == 0)
         return 0;
-    memory = (place_free(host) - guest->rec->memory) / (host->rec->memory / 1000 + 1);
-    vcpus = (free_vcpus(core, host) - guest->rec->vcpus) * 1000 / all_vcpus;
+    memory = (room.memory - guest->rec->memory) / (host->rec->memory / 1000 + 1);
+    vcpus = (room.vcpus - guest->rec->vcpus) * 1000 / all_vcpus;
     return memory < vcpus ? memory : vcpus;
 }
 

@@ -94,6 +94,8 @@ struct host {
     unsigned used_vcpus;
     uint64_t promised;         /* bytes of guests that live jobs bring here */
     unsigned promised_vcpus;
+    uint64_t arriving;         /* the part of it that active jobs bring */
+    unsigned arriving_vcpus;
     struct job *queue;         /* QUEUED, by priority and id */
     struct job *leaving;       /* all live jobs away from here */
     struct job *coming;        /* all live jobs with this destination */
@@ -304,9 +306,15 @@ RmAssignment *queue_assignment(struct core *core, struct job *job);
 const char *queue_why(struct core *core, struct host *host);
 
 /* ---- place.c: where a guest can go */
+/* It does not answer yet, but may in a moment: the broker has just begun, or its worker has come and not yet said what is
+ * there. A job may wait for it. */
+bool place_may_come(const struct core *core, const struct host *host);
 bool place_usable(struct core *core, const struct host *host, char *why, size_t size);
 bool place_fits(struct core *core, const struct guest *guest, const struct host *host, char *why,
                 size_t size);
+/* The same, but for what is promised to jobs that have not begun: may it come now? */
+bool place_fits_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
+                    size_t size);
 uint64_t place_free(const struct host *host); /* bytes */
 /* The best host of the list (n = 0: any open one) but source and the unfit ones; NULL with why. */
 struct place_ask {

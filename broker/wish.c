@@ -90,15 +90,13 @@ static bool may_move(struct core *core, struct request *request, const struct wi
                         place->rec->name);
         return false;
     }
-    if (place->session == NULL || !place->reachable) {
-        if (core->now >= core->started_at + core->conf->session_timeout) {
-            request_outcome(core, request, name, false, "Cannot communicate via libvirt to %s: %s",
-                            place->rec->name,
-                            place->session == NULL ? "it has no worker"
-                            : place->text != NULL  ? place->text
-                                                   : "it does not answer its worker");
-            return false;
-        }
+    if ((place->session == NULL || !place->reachable) && !place_may_come(core, place)) {
+        request_outcome(core, request, name, false, "Cannot communicate via libvirt to %s: %s",
+                        place->rec->name,
+                        place->session == NULL ? "it has no worker"
+                        : place->text != NULL  ? place->text
+                                               : "it does not answer its worker");
+        return false;
     }
     ask->guest = guest;
     ask->source = place;

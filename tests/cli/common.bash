@@ -90,8 +90,9 @@ end_it() { # NAME [SIGNAL]
     [ -s "$SITE/$1.pid" ] || return 0
     pid=$(pid_of "$1")
     kill "-${2:-TERM}" "$pid" 2>/dev/null || :
-    until_true 10 has_ended "$pid"
+    kill -CONT "$pid" 2>/dev/null || :
     rm -f "$SITE/$1.pid"
+    until_true 10 has_ended "$pid" || { kill -KILL "$pid"; echo "$1 did not end" >&2; return 1; }
 }
 
 # ---- sites
