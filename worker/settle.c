@@ -81,6 +81,13 @@ static struct settle_decision look_again(void)
     return say(RM_VERDICT__NO_VERDICT, "things are still moving");
 }
 
+/* Both sides have answered, and the guest runs on neither: what stands there is for a person to judge, and asking again
+ * would bring nothing new. */
+static struct settle_decision nowhere(const char *text)
+{
+    return say(RM_VERDICT__VERDICT_NOWHERE, text);
+}
+
 static struct settle_decision unknown(const char *text)
 {
     return say(RM_VERDICT__VERDICT_UNKNOWN, text);
@@ -232,14 +239,14 @@ static struct settle_decision source_stands(const struct settle_facts *f, enum s
         /* A persistent guest that ran over there would have left a definition. */
         if (f->fenced || f->source.defined)
             return mend(SETTLE_RESUME_SOURCE, "the guest stands still on the source");
-        return unknown("the guest is transient and stands still on the source; the destination "
+        return nowhere("the guest is transient and stands still on the source; the destination "
                        "does not know it, but may have run it to its end");
     case SIDE_OFF:
         if (f->guest_paused)
             return stayed(f);
         if (f->fenced || f->destination.reason == HV_REASON_FAILED)
             return mend(SETTLE_RESUME_SOURCE, "the guest stands still on the source");
-        return unknown("the guest stands still on the source, and is shut off on the destination, "
+        return nowhere("the guest stands still on the source, and is shut off on the destination, "
                        "which may have run it to its end");
     case SIDE_HALTED:
     case SIDE_CRASHED:
@@ -268,7 +275,7 @@ static struct settle_decision copy_waits(const struct settle_facts *f, enum side
     }
     if (destination == SIDE_STANDS)
         return shut_off ? look_again()
-                        : unknown("the guest is transient; the source does not know it any more, "
+                        : nowhere("the guest is transient; the source does not know it any more, "
                                   "and the destination did not start it");
     if (shut_off && f->source.reason == HV_REASON_SHUTDOWN && f->fenced)
         return drop_copy(f);
@@ -278,7 +285,7 @@ static struct settle_decision copy_waits(const struct settle_facts *f, enum side
                    "destination");
     if (f->guest_paused || !(f->fenced || f->fence_unknown))
         return arrived(f);
-    return unknown("the guest is transient; the source does not know it any more, and a paused "
+    return nowhere("the guest is transient; the source does not know it any more, and a paused "
                    "copy that may be older is on the destination");
 }
 

@@ -149,9 +149,9 @@ static void row_7_resumes_the_source_when_nothing_can_have_run_elsewhere(void **
     struct hv_look stands = paused(HV_REASON_MIGRATING);
     EXPECT(stands, absent, plain, NO_VERDICT, SETTLE_RESUME_SOURCE);
     EXPECT(stands, absent, fenced, NO_VERDICT, SETTLE_RESUME_SOURCE);
-    EXPECT(transient(stands), absent, plain, VERDICT_UNKNOWN, 0);
+    EXPECT(transient(stands), absent, plain, VERDICT_NOWHERE, 0);
     EXPECT(transient(stands), absent, fenced, NO_VERDICT, SETTLE_RESUME_SOURCE);
-    EXPECT(stands, off(HV_REASON_SHUTDOWN), plain, VERDICT_UNKNOWN, 0);
+    EXPECT(stands, off(HV_REASON_SHUTDOWN), plain, VERDICT_NOWHERE, 0);
     EXPECT(stands, off(HV_REASON_FAILED), plain, NO_VERDICT, SETTLE_RESUME_SOURCE);
     EXPECT(stands, absent, fenced_paused, VERDICT_SOURCE, 0);
 }
@@ -179,7 +179,7 @@ a_transient_guest_is_resumed_only_when_its_source_is_known_to_have_given_it(void
 {
     (void)state;
     struct settle_facts given = {.fenced = true, .handed_over = true};
-    EXPECT(absent, transient(paused(HV_REASON_USER)), fenced, VERDICT_UNKNOWN, 0);
+    EXPECT(absent, transient(paused(HV_REASON_USER)), fenced, VERDICT_NOWHERE, 0);
     EXPECT(absent, transient(paused(HV_REASON_USER)), given, NO_VERDICT, SETTLE_RESUME_DESTINATION);
 }
 
