@@ -193,8 +193,8 @@ static void check_orders(struct check *check)
 
 struct figures {
     unsigned queued, waiting, doubt, out, in, active;
-    uint64_t used, promised;
-    unsigned used_vcpus, promised_vcpus;
+    uint64_t used, promised, arriving;
+    unsigned used_vcpus, promised_vcpus, arriving_vcpus;
 };
 
 static struct figures count_host(const struct core *core, const struct host *host)
@@ -214,6 +214,8 @@ static struct figures count_host(const struct core *core, const struct host *hos
             f.in += job_is_active(state) ? 1 : 0;
             f.promised += job->guest->rec->memory;
             f.promised_vcpus += job->guest->rec->vcpus;
+            f.arriving += job_is_active(state) ? job->guest->rec->memory : 0;
+            f.arriving_vcpus += job_is_active(state) ? job->guest->rec->vcpus : 0;
         }
     }
     DL_FOREACH2(host->sightings, s, h_next)
@@ -262,6 +264,8 @@ static void check_host(struct check *check, struct host *host)
     same_number(check, "used_vcpus", name, host->used_vcpus, f.used_vcpus);
     same_number(check, "promised", name, host->promised, f.promised);
     same_number(check, "promised_vcpus", name, host->promised_vcpus, f.promised_vcpus);
+    same_number(check, "arriving", name, host->arriving, f.arriving);
+    same_number(check, "arriving_vcpus", name, host->arriving_vcpus, f.arriving_vcpus);
     DL_FOREACH (core->sessions, session)
         found = found || host->session == session;
     if (!found)

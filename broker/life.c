@@ -45,6 +45,18 @@ static int waiting_order(struct job *a, struct job *b)
     return a->ready_at < b->ready_at ? -1 : a->ready_at > b->ready_at;
 }
 
+/* An active job has (sign +1) or has no longer (-1) its destination. */
+static void count_arrival(const struct job *job, int sign)
+{
+    struct host *host = job->destination;
+
+    if (host == NULL)
+        return;
+    host->n_in += (unsigned)sign;
+    host->arriving += sign > 0 ? job->guest->rec->memory : -job->guest->rec->memory;
+    host->arriving_vcpus += sign > 0 ? job->guest->rec->vcpus : -job->guest->rec->vcpus;
+}
+
 static void enter(struct core *core, struct job *job)
 {
     RmState state = job->live.state;
@@ -68,8 +80,7 @@ static void enter(struct core *core, struct job *job)
     if (job_is_active(state)) {
         job->source->n_out++;
         core->n_active++;
-        if (job->destination != NULL)
-            job->destination->n_in++;
+        count_arrival(job, +1);
     }
 }
 
@@ -92,8 +103,7 @@ static void leave(struct core *core, struct job *job)
     if (job_is_active(state)) {
         job->source->n_out--;
         core->n_active--;
-        if (job->destination != NULL)
-            job->destination->n_in--;
+        count_arrival(job, -1);
     }
     core->assign = true;
 }
@@ -127,7 +137,8 @@ void job_set_destination(struct core *core, struct job *job, struct host *host)
         DL_DELETE2(old->coming, job, d_prev, d_next);
         old->promised -= job->guest->rec->memory;
         old->promised_vcpus -= job->guest->rec->vcpus;
-        old->n_in -= active ? 1 : 0;
+        if (active)
+            count_arrival(job, -1);
     }
     job->destination = host;
     job_set(&job->live.destination, host != NULL ? host->rec->name : "");
@@ -135,7 +146,8 @@ void job_set_destination(struct core *core, struct job *job, struct host *host)
         DL_APPEND2(host->coming, job, d_prev, d_next);
         host->promised += job->guest->rec->memory;
         host->promised_vcpus += job->guest->rec->vcpus;
-        host->n_in += active ? 1 : 0;
+        if (active)
+            count_arrival(job, +1);
         recount(host);
     }
     if (old != NULL)

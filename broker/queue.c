@@ -64,15 +64,18 @@ static bool source_waits(const struct core *core, const struct host *host, char 
 static bool job_waits(struct core *core, struct job *job, char *why, size_t size)
 {
     unsigned limit = core->conf->limit_destination;
-    struct host *to = job->destination;
+    struct host *to = job->destination, *other;
+    bool chooses = job->ask->n_to != 1;
 
-    if (to != NULL && !place_usable(core, to, why, size) && job->ask->n_to != 1)
-        to = NULL;
-    if (to == NULL) {
-        to = place_again(core, job, why, size);
-        if (to == NULL)
+    /* A job that may choose does not insist on a place that cannot have it any more. */
+    if (to == NULL || (chooses && (!place_usable(core, to, why, size) ||
+                                   !place_fits(core, job->guest, to, why, size)))) {
+        other = place_again(core, job, why, size);
+        if (to == NULL && other == NULL)
             return true;
-        job_set_destination(core, job, to);
+        if (other != NULL)
+            job_set_destination(core, job, other);
+        to = job->destination;
     }
     if (!place_usable(core, to, why, size))
         return true;
@@ -85,7 +88,7 @@ static bool job_waits(struct core *core, struct job *job, char *why, size_t size
                  to->rec->name);
         return true;
     }
-    return !place_fits(core, job->guest, to, why, size);
+    return !place_fits_now(core, job->guest, to, why, size);
 }
 
 /* What the job asks for, and the settings where it asks for nothing: here 0 means none. */
