@@ -423,7 +423,11 @@ static void watch_orders(struct core *core)
             if (state != RM_STATE__CANCELLING && state != RM_STATE__ASSIGNED)
                 continue;
             if (job->order_at <= core->now && state == RM_STATE__ASSIGNED) {
+                struct session *session = session_by_id(core, job->holder);
                 session_lose_job(core, job, "its worker says nothing of it", 0, 0);
+                /* Its count of assignments differs from ours, so its credit is not what it says: begin anew. */
+                if (session != NULL)
+                    send_order(core, session, &session->peer, RM_ORDER_KIND__ORDER_HELLO, 0, 0);
                 continue;
             }
             if (job->order_at <= core->now) {
