@@ -14,11 +14,12 @@ into_copy() { # GUEST [OPTION...]
     begin_move "$1" hyp02 "${@:2}"
     until_true 30 migrates "$1" hyp01
 }
-# And on into the hand-over, which then takes about 1.5 s.
+# And on into the hand-over, which then takes about 2 s.
 into_handover() {
     into_copy "$@"
     sleep 2
-    virsh_on hyp01 migrate-setmaxdowntime "$1" 2500
+    "$LAB" shape hyp01 65mbit
+    virsh_on hyp01 migrate-setmaxdowntime "$1" 5000
     until_true 60 is_paused_migrating "$1" hyp01
 }
 fast_again() { "$LAB" shape hyp01 off; }
@@ -93,12 +94,22 @@ told() { rmigrate show "$(last_job "$1")" | grep -q -e "$2"; }
 }
 
 @test "the same without the fence: libvirt lets the guest run twice; the job says so and the guest is locked" {
-    into_handover r9n --fence never
-    "$LAB" kill hyp02 libvirtd STOP
-    sleep 6
-    fast_again
-    "$LAB" kill hyp02 libvirtd CONT
-    ended r9n 1 'RUNS ON BOTH'
+    # The daemon must be stopped within the second or two of the hand-over: three tries to hit it.
+    local try hit=
+    for try in 1 2 3; do
+        into_handover r9n --fence never
+        "$LAB" kill hyp02 libvirtd STOP
+        sleep 6
+        fast_again
+        "$LAB" kill hyp02 libvirtd CONT
+        if ended r9n 1 'RUNS ON BOTH'; then
+            hit=1
+            break
+        fi
+        sweep
+        rm -f "$BATS_TEST_TMPDIR/r9n.code"
+    done
+    [ -n "$hit" ]
     [ "$(where r9n)" = $'hyp01 running\nhyp02 running' ]
     run -1 rmigrate r9n hyp03
     [[ $output == *"is locked"* ]]
