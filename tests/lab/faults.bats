@@ -14,12 +14,12 @@ into_copy() { # GUEST [OPTION...]
     begin_move "$1" hyp02 "${@:2}"
     until_true 30 migrates "$1" hyp01
 }
-# And on into the hand-over, which then takes about 2 s.
+# And on into the hand-over, which then takes about 1.5 s. It must end before the keepalive of 3 s does, or the source
+# stops the migration before there is anything to hand over.
 into_handover() {
     into_copy "$@"
     sleep 2
-    "$LAB" shape hyp01 65mbit
-    virsh_on hyp01 migrate-setmaxdowntime "$1" 5000
+    virsh_on hyp01 migrate-setmaxdowntime "$1" 2500
     until_true 60 is_paused_migrating "$1" hyp01
 }
 fast_again() { "$LAB" shape hyp01 off; }
@@ -94,33 +94,32 @@ told() { rmigrate show "$(last_job "$1")" | grep -q -e "$2"; }
 }
 
 @test "the same without the fence: libvirt lets the guest run twice; the job says so and the guest is locked" {
-    # The daemon must be stopped within the second or two of the hand-over: three tries to hit it.
-    local try hit=
-    for try in 1 2 3; do
-        into_handover r9n --fence never
+    # The daemon must be stopped within the second or so of the hand-over: four tries to hit it.
+    local try g hit=
+    for try in 1 2 3 4; do
+        g=r9n$try
+        into_handover $g --fence never
         "$LAB" kill hyp02 libvirtd STOP
         sleep 6
         fast_again
         "$LAB" kill hyp02 libvirtd CONT
-        if ended r9n 1 'RUNS ON BOTH'; then
+        if ended $g 1 'RUNS ON BOTH'; then
             hit=1
             break
         fi
-        sweep
-        rm -f "$BATS_TEST_TMPDIR/r9n.code"
     done
     [ -n "$hit" ]
-    [ "$(where r9n)" = $'hyp01 running\nhyp02 running' ]
-    run -1 rmigrate r9n hyp03
-    [[ $output == *"is locked"* ]]
-    virsh_on hyp02 destroy r9n
-    virsh_on hyp02 undefine r9n
-    run -0 rmigrate release r9n
-    until_true 10 rmigrate r9n hyp03 --dry-run
-    run -0 rmigrate r9n hyp03
-    [ "$(where r9n)" = "hyp03 running" ]
+    [ "$(where $g)" = $'hyp01 running\nhyp02 running' ]
+    run -1 rmigrate $g hyp03
+    [[ $output == *"it is locked"* ]]
+    virsh_on hyp02 destroy $g
+    virsh_on hyp02 undefine $g
+    run -0 rmigrate release $g
+    until_true 10 rmigrate $g hyp03 --dry-run
+    run -0 rmigrate $g hyp03
+    [ "$(where $g)" = "hyp03 running" ]
     # Two copies wrote to one serial line: this is what the fence prevents.
-    run ! "$LAB" check r9n
+    run ! "$LAB" check $g
 }
 
 @test "the link is cut while it copies (row 10): the guest stays, and moves when the link is back" {
