@@ -199,16 +199,13 @@ static void lost_guest(struct core *core, struct job *job, const char *who, RmEv
     } else if (event == RM_EVENT_KIND__NOWHERE) {
         ending.locked = true;
         snprintf(text, sizeof(text),
-                 "the guest runs neither on %s nor on %s; it stays locked until `rmigrate release "
-                 "%s`: %s",
-                 job->live.source, job->live.destination, job->ask->guest, report->text);
+                 "the guest runs neither on %s nor on %s: %s", job->live.source,
+                 job->live.destination, report->text);
     } else if (event == RM_EVENT_KIND__ON_BOTH) {
         ending.locked = true;
         snprintf(text, sizeof(text),
-                 "THE GUEST RUNS ON BOTH %s AND %s: stop the copy on one of them by hand, then "
-                 "`rmigrate "
-                 "release %s`: %s",
-                 job->live.source, job->live.destination, job->ask->guest, report->text);
+                 "THE GUEST RUNS ON BOTH %s AND %s, stop the copy on one of them by hand: %s",
+                 job->live.source, job->live.destination, report->text);
     } else {
         snprintf(text, sizeof(text), "%s", report->text);
     }

@@ -111,7 +111,7 @@ told() { rmigrate show "$(last_job "$1")" | grep -q -e "$2"; }
     [ -n "$hit" ]
     [ "$(where $g)" = $'hyp01 running\nhyp02 running' ]
     run -1 rmigrate $g hyp03
-    [[ $output == *"it is locked"* ]]
+    [[ $output == *"is locked"* ]]
     virsh_on hyp02 destroy $g
     virsh_on hyp02 undefine $g
     run -0 rmigrate release $g
