@@ -143,7 +143,8 @@ static int read_file(const char *path, uint8_t **ret_data, size_t *ret_length)
     uint8_t *data = NULL;
     size_t length = 0;
     ssize_t n = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r = -errno;
+    /* A fifo must not keep us: signals are blocked. */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY), r = -errno;
     if (fd < 0)
         return r;
     if (fstat(fd, &st) < 0)
