@@ -192,7 +192,7 @@ static void check_orders(struct check *check)
 /* ---- hosts */
 
 struct figures {
-    unsigned queued, waiting, doubt, out, in, active;
+    unsigned queued, waiting, doubt, out, in, sent, active;
     uint64_t used, promised, arriving;
     unsigned used_vcpus, promised_vcpus, arriving_vcpus;
 };
@@ -209,6 +209,7 @@ static struct figures count_host(const struct core *core, const struct host *hos
             f.waiting += state == RM_STATE__WAITING ? 1 : 0;
             f.doubt += state == RM_STATE__DOUBT ? 1 : 0;
             f.out += job_is_active(state) ? 1 : 0;
+            f.sent += state == RM_STATE__ASSIGNED || state == RM_STATE__CANCELLING ? 1 : 0;
         }
         if (job->destination == host) {
             f.in += job_is_active(state) ? 1 : 0;
@@ -258,6 +259,7 @@ static void check_host(struct check *check, struct host *host)
     same_number(check, "n_waiting", name, host->n_waiting, f.waiting);
     same_number(check, "n_doubt", name, host->n_doubt, f.doubt);
     same_number(check, "n_out", name, host->n_out, f.out);
+    same_number(check, "n_sent", name, host->n_sent, f.sent);
     same_number(check, "n_in", name, host->n_in, f.in);
     same_number(check, "active", name, host->active, f.active);
     same_number(check, "used", name, host->used, f.used);

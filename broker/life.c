@@ -57,6 +57,11 @@ static void count_arrival(const struct job *job, int sign)
     host->arriving_vcpus += sign > 0 ? job->guest->rec->vcpus : -job->guest->rec->vcpus;
 }
 
+static bool is_sent(RmState state)
+{
+    return state == RM_STATE__ASSIGNED || state == RM_STATE__CANCELLING;
+}
+
 static void enter(struct core *core, struct job *job)
 {
     RmState state = job->live.state;
@@ -80,6 +85,7 @@ static void enter(struct core *core, struct job *job)
     if (job_is_active(state)) {
         job->source->n_out++;
         core->n_active++;
+        job->source->n_sent += is_sent(state) ? 1 : 0;
         count_arrival(job, +1);
     }
 }
@@ -103,6 +109,7 @@ static void leave(struct core *core, struct job *job)
     if (job_is_active(state)) {
         job->source->n_out--;
         core->n_active--;
+        job->source->n_sent -= is_sent(state) ? 1 : 0;
         count_arrival(job, -1);
     }
     core->assign = true;

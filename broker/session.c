@@ -358,7 +358,10 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
                             may_speak_for(&session->peer, hosts, host->rec->name));
         if (host == NULL || host->session != session || credit->seen > host->number)
             continue;
+        /* An assignment that was lost is never seen: it counts only for as long as its job waits for an answer. */
         unseen = host->number - credit->seen;
+        if (unseen > host->n_sent)
+            unseen = host->n_sent;
         host->credit = credit->free > unseen ? credit->free - (unsigned)unseen : 0;
         if (host->credit > 0)
             core->assign = true;
@@ -423,11 +426,7 @@ static void watch_orders(struct core *core)
             if (state != RM_STATE__CANCELLING && state != RM_STATE__ASSIGNED)
                 continue;
             if (job->order_at <= core->now && state == RM_STATE__ASSIGNED) {
-                struct session *session = session_by_id(core, job->holder);
                 session_lose_job(core, job, "its worker says nothing of it", 0, 0);
-                /* Its count of assignments differs from ours, so its credit is not what it says: begin anew. */
-                if (session != NULL)
-                    send_order(core, session, &session->peer, RM_ORDER_KIND__ORDER_HELLO, 0, 0);
                 continue;
             }
             if (job->order_at <= core->now) {

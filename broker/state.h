@@ -100,6 +100,7 @@ struct host {
     struct job *leaving;       /* all live jobs away from here */
     struct job *coming;        /* all live jobs with this destination */
     unsigned n_queued, n_waiting, n_doubt, n_out, n_in; /* n_out, n_in: active migrations */
+    unsigned n_sent;           /* ASSIGNED or CANCELLING: the assignment may still be on its way */
     unsigned slots;
     unsigned credit;           /* assignments that its worker will take now */
     uint64_t number;           /* of the last assignment in this session */
