@@ -117,6 +117,18 @@ static void look_for_doubles(struct core *core, struct guest *guest)
               guest->rec->name, second->host->rec->name, first->host->rec->name);
 }
 
+/* A copy that stands still may be what a migration left behind. While the host that had the guest last says nothing,
+ * nobody knows. */
+static bool may_be_left_behind(struct core *core, const struct guest *guest,
+                               const struct sighting *s)
+{
+    const struct host *last = *guest->rec->host != '\0' ? host_find(core, guest->rec->host) : NULL;
+
+    return last != NULL && last != s->host &&
+           (last->session == NULL || !last->reachable || !last->seen) &&
+           (s->state == RM_GUEST_STATE__GUEST_PAUSED || s->state == RM_GUEST_STATE__GUEST_CRASHED);
+}
+
 /* The record follows what is seen, unless a job has the last word. */
 static void believe(struct core *core, struct guest *guest, const struct sighting *s)
 {
@@ -135,6 +147,8 @@ static void believe(struct core *core, struct guest *guest, const struct sightin
             elsewhere = true;
     if (!guest_is_active(s->state) && elsewhere)
         return; /* a definition that is left behind says nothing of where the guest runs */
+    if (may_be_left_behind(core, guest, s))
+        return;
     if (strcmp(rec->uuid, s->uuid) != 0) {
         job_set(&rec->uuid, s->uuid);
         changed = true;
@@ -240,6 +254,13 @@ struct host *sight_place(struct core *core, struct guest *guest, char *why, size
             active = s;
             n++;
         }
+    }
+    if (n == 1 && may_be_left_behind(core, guest, active)) {
+        snprintf(why, size,
+                 "was last seen on %s, which says nothing now; the copy on %s stands still and may be an "
+                 "old one",
+                 guest->rec->host, active->host->rec->name);
+        return NULL;
     }
     if (n == 1)
         return active->host;
