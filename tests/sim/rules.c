@@ -98,6 +98,8 @@ static bool runs_as_before(const struct sim_guest *guest, unsigned host)
 {
     const struct sim_copy *copy = &guest->copies[host];
 
+    if (guest->touched_at != 0)
+        return copy->active && copy->whole && !copy->incoming && !copy->outgoing;
     return copy->active && copy->whole && !copy->incoming && !copy->outgoing &&
            copy->state == (guest->starts_paused ? RM_GUEST_STATE__GUEST_PAUSED
                                                 : RM_GUEST_STATE__GUEST_RUNNING);
@@ -114,11 +116,30 @@ static bool is_only_there(const struct world *world, const struct sim_guest *gue
     return runs_as_before(guest, host);
 }
 
+/* Where copies of it are, for the text of a failure. */
+static const char *describe(const struct world *world, const struct sim_guest *guest,
+                            char text[static WORLD_TEXT_MAX])
+{
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < world->sim->n_hosts; i++) {
+        const struct sim_copy *copy = &guest->copies[i];
+        if (copy->active && length < WORLD_TEXT_MAX)
+            length +=
+                (size_t)snprintf(text + length, WORLD_TEXT_MAX - length, " [%s: %s%s%s]",
+                                 world->sim->hosts[i].name, guest_state_name(copy->state),
+                                 copy->whole ? "" : ", old", copy->incoming ? ", coming" : "");
+    }
+    return text;
+}
+
 static void check_place(struct world *world, const struct ledger_job *job, const RmResult *result)
 {
     const struct sim_guest *guest = &world->sim->guests[job->guest];
     bool done = result->state == RM_STATE__DONE;
     int place = sim_find_host(world->sim, done ? result->destination : result->source);
+    char copies[WORLD_TEXT_MAX];
 
     if (guest->touched_at != 0 && guest->touched_at + STALE_FOR >= job->submitted_at)
         return;
@@ -129,9 +150,9 @@ static void check_place(struct world *world, const struct ledger_job *job, const
         world_fail(world, "job %" PRIu64 " locks %s, which runs on %s as it always did: %s",
                    job->id, guest->name, result->source, result->text);
     else if (!result->locked && !is_only_there(world, guest, (unsigned)place))
-        world_fail(world, "job %" PRIu64 " is %s, but %s is not on %s%s: %s", job->id,
+        world_fail(world, "job %" PRIu64 " is %s, but %s is not on %s%s:%s: %s", job->id,
                    job_state_name(result->state), guest->name, world->sim->hosts[place].name,
-                   done ? ", or not only there" : "", result->text);
+                   done ? ", or not only there" : "", describe(world, guest, copies), result->text);
     if (!result->locked && guest->move.on && guest->move.phase < SIM_CONFIRM)
         world_fail(world, "job %" PRIu64 " is %s, but %s migrates", job->id,
                    job_state_name(result->state), guest->name);
@@ -396,13 +417,15 @@ static void check_guest(struct world *world, unsigned g)
     struct sim_guest *guest = &world->sim->guests[g];
     const struct ledger_job *job = last_job(world, g);
     const char *table = sight_table_host(world->office.core, guest->name);
+    char copies[WORLD_TEXT_MAX];
     int place = -1;
 
     for (unsigned h = 0; h < world->sim->n_hosts; h++)
         if (runs_as_before(guest, h) && is_only_there(world, guest, h))
             place = (int)h;
     if (place < 0 && guest->touched_at == 0 && (job == NULL || !job->locked))
-        world_fail(world, "%s is not as it was: nothing but rmigrate has touched it", guest->name);
+        world_fail(world, "%s is not as it was:%s; nothing but rmigrate has touched it",
+                   guest->name, describe(world, guest, copies));
     if (place >= 0 && table != NULL && strcmp(table, world->sim->hosts[place].name) != 0 &&
         (job == NULL || !job->locked))
         world_fail(world, "vm.host of %s is %s, it runs on %s", guest->name, table,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PEACE_MOST (3600 * USEC_PER_SEC) /* within which all jobs end once faults have stopped */
+#define TIDY_EVERY (60 * USEC_PER_SEC)
 #define GIB        (UINT64_C(1) << 30)
 
 const char *const break_names[BREAK_RULES] = {"nothing", "fence",   "look",  "commit", "limit",
@@ -213,6 +214,8 @@ static void make_guests(struct world *world, unsigned n)
         world->sim->guests[guest].guarded = world_chance(world, 400);
         if (world_chance(world, 50))
             sim_pause_guest(world->sim, guest);
+        if (world_chance(world, 50))
+            world->sim->guests[guest].copies[host].defined = false; /* transient */
         if (world_chance(world, 100))
             world->sim->guests[guest].unfit = 1U << world_random(world, world->sim->n_hosts);
     }
@@ -401,6 +404,7 @@ static void until_idle(struct world *world, const struct client *client)
 /* In peace somebody tidies up: what was paused goes on, what was closed is opened. */
 static void tidy(struct world *world)
 {
+    world->tidy_at = world_now(world) + TIDY_EVERY;
     client_open_all(janitor(world));
     until_idle(world, janitor(world));
     client_resume_all(janitor(world));
@@ -416,6 +420,8 @@ bool world_live(struct world *world)
     tidy(world);
     until = world_now(world) + PEACE_MOST;
     while (world->failure[0] == '\0' && !(rules_all_final(world) && all_idle(world))) {
+        if (world_now(world) >= world->tidy_at)
+            tidy(world); /* what was asked before may have been heard only now */
         if (world_now(world) >= until) {
             rules_end(world);
             world_fail(world, "faults have stopped long ago, but not all is over");

@@ -224,7 +224,7 @@ struct world {
     struct luck luck;
     usec_t luck_at[16]; /* by kind: when it strikes next */
     bool peace;         /* faults have stopped */
-    usec_t peace_at;
+    usec_t peace_at, tidy_at;
     usec_t delay_least, delay_most;
     uint64_t last_route;
     struct ledger ledger;
