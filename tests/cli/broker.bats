@@ -197,7 +197,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
 }
 
 @test "a request that was sent again because nobody answered is carried out once" {
-    site
+    SESSION='10 s' site
     kill -STOP "$(pid_of broker)"
     begin move kvm1 hyp02
     sleep 2.3 # the client sends again after 2 s

@@ -108,7 +108,7 @@ site_new() { # [BROKER-SETTINGS [CLIENT-SETTINGS]]
 broker: {
     listen = [ "ipc://$SITE/broker" ];
     store = "$SITE/store"; store_size = "256 MiB";
-    heartbeat = "200 ms"; session_timeout = "2 s"; retry_wait = "100 ms";
+    heartbeat = "200 ms"; session_timeout = "${SESSION:-2 s}"; retry_wait = "${RETRY:-100 ms}";
     $1
 };
 client: { broker = "ipc://$SITE/broker"; $client };

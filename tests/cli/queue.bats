@@ -3,9 +3,7 @@
 
 setup_file() {
     load common
-    site_new 'limits: { source = 1; destination = 8; }; attempts = 2; retry_wait = "5 min";'
-    # The settings above come after those of the site: a key given twice would be an error.
-    sed -i 's/ retry_wait = "100 ms";//' "$RMIGRATE_CONF"
+    RETRY='5 min' site_new 'limits: { source = 1; destination = 8; }; attempts = 2;'
     broker_up
     mkdir -p "$WORLD"/{hyp01,hyp02,hyp03}
     local i
