@@ -142,6 +142,19 @@ void client_cancel(struct client *client, uint64_t batch)
     ask(client, &request);
 }
 
+void client_cancel_job(struct client *client, uint64_t id)
+{
+    RmRequest request = RM_REQUEST__INIT;
+    RmSelect what = RM_SELECT__INIT;
+
+    what.jobs = &id;
+    what.n_jobs = 1;
+    request.ask_case = RM_REQUEST__ASK_CANCEL;
+    request.cancel = &what;
+    world_tell(client->world, "%s: cancel job %" PRIu64, client->link.peer.user, id);
+    ask(client, &request);
+}
+
 static void ask_select(struct client *client, RmRequest__AskCase what, RmSelect *select)
 {
     RmRequest request = RM_REQUEST__INIT;

@@ -391,6 +391,21 @@ bool rules_all_final(const struct world *world)
     return world->ledger.n_live == 0;
 }
 
+uint64_t rules_without_room(const struct world *world)
+{
+    const struct sim *sim = world->sim;
+
+    if (world->office.core == NULL)
+        return 0;
+    for (const struct job *job = world->office.core->jobs; job != NULL; job = job->hh.next) {
+        int host = sim_find_host(sim, job->live.destination);
+        if (job->live.state == RM_STATE__QUEUED && job->ask->n_to == 1 && host >= 0 &&
+            sim_used(sim, (unsigned)host) + job->guest->rec->memory > sim->hosts[host].memory)
+            return job->id;
+    }
+    return 0;
+}
+
 static void tell_live(struct world *world)
 {
     if (world->office.core == NULL) {
@@ -421,7 +436,8 @@ static void check_guest(struct world *world, unsigned g)
     int place = -1;
 
     for (unsigned h = 0; h < world->sim->n_hosts; h++)
-        if (runs_as_before(guest, h) && is_only_there(world, guest, h))
+        if (is_only_there(world, guest, h) &&
+            (place < 0 || (table != NULL && strcmp(table, world->sim->hosts[h].name) == 0)))
             place = (int)h;
     if (place < 0 && guest->touched_at == 0 && (job == NULL || !job->locked))
         world_fail(world, "%s is not as it was:%s; nothing but rmigrate has touched it",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PEACE_MOST (3600 * USEC_PER_SEC) /* within which all jobs end once faults have stopped */
+#define ROOM_FOR   (900 * USEC_PER_SEC)
 #define TIDY_EVERY (60 * USEC_PER_SEC)
 #define GIB        (UINT64_C(1) << 30)
 
@@ -404,11 +405,20 @@ static void until_idle(struct world *world, const struct client *client)
 /* In peace somebody tidies up: what was paused goes on, what was closed is opened. */
 static void tidy(struct world *world)
 {
+    uint64_t id;
+
     world->tidy_at = world_now(world) + TIDY_EVERY;
     client_open_all(janitor(world));
     until_idle(world, janitor(world));
     client_resume_all(janitor(world));
     until_idle(world, janitor(world));
+    /* Somebody else has filled the host that a job insists on: it would wait for ever, as it was
+     * told to. */
+    id = rules_without_room(world);
+    if (id != 0 && world_now(world) >= world->peace_at + ROOM_FOR) {
+        client_cancel_job(janitor(world), id);
+        until_idle(world, janitor(world));
+    }
 }
 
 bool world_live(struct world *world)

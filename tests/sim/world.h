@@ -306,6 +306,7 @@ bool client_is_idle(const struct client *client);
 void client_submit(struct client *client, const char *guests, const char *to, bool follow);
 void client_evacuate(struct client *client, const char *hosts, bool follow);
 void client_cancel(struct client *client, uint64_t batch);
+void client_cancel_job(struct client *client, uint64_t id);
 void client_resume_all(struct client *client);
 void client_open_all(struct client *client);
 void client_reconcile(struct client *client);
@@ -324,6 +325,8 @@ void rules_commit(struct world *world);
 void rules_reply(struct world *world, struct client *client, const RmReply *reply);
 void rules_end(struct world *world);
 bool rules_all_final(const struct world *world);
+/* A job that waits for one host only, which has no room for it, in truth; 0: none. */
+uint64_t rules_without_room(const struct world *world);
 const struct ledger_job *ledger_find(const struct world *world, uint64_t id);
 
 /* ---- scenario.c */
