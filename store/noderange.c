@@ -1,446 +1,504 @@
-/* noderange.c - a noderange to a list of names
+/* noderange.c - a noderange to a list of names: the expression
  *
- * An expression is cut into elements at its commas; element() gives each one to the first form that
- * fits; the names that it makes are added to what is wanted or to what is taken away. Nothing
- * recurses. */
+ * evaluate() follows xCAT's order of evaluation step by step: the first parentheses, then commas,
+ * then @; element() tries the forms of an element. Each level of parentheses is a level of
+ * recursion, and they are counted. */
 #include "store/noderange.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A part of a text. */
-struct span {
-    const char *text;
-    size_t length;
+#include "store/noderange_parts.h"
+
+enum {
+    MISSING_KEPT = 4096, /* names that do not exist; the others are counted */
 };
 
-struct names {
-    char **list;
-    size_t n, room;
-};
-
-struct parse {
-    const struct noderange_site *site;
-    struct rm_err *err;
-    struct names wanted, unwanted, missing;
-    size_t made; /* names so far, to hold NODERANGE_NODES_MAX */
-};
+static int evaluate(struct expand *x, struct span s, struct names *ret_nodes);
 
 /* ---- lists of names */
 
-static int names_add(struct names *names, const char *text, size_t length)
+int names_add(struct names *names, const char *name)
 {
     if (names->n == names->room) {
         size_t room = names->room ? names->room * 2 : 16;
-        char **list = reallocarray(names->list, room, sizeof(*list));
+        const char **list = reallocarray(names->list, room, sizeof(*list));
         if (!list)
             return -ENOMEM;
         names->list = list;
         names->room = room;
     }
-    char *name = strndup(text, length);
-    if (!name)
-        return -ENOMEM;
     names->list[names->n++] = name;
     return 0;
 }
 
-static void names_done(struct names *names)
+void names_done(struct names *names)
 {
-    for (size_t i = 0; i < names->n; i++)
-        free(names->list[i]);
     free(names->list);
     *names = (struct names){0};
 }
 
 static int compare(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool names_have(const struct names *sorted, const char *name)
-{
-    return sorted->n > 0 &&
-           bsearch(&name, sorted->list, sorted->n, sizeof(*sorted->list), compare) != NULL;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static void names_sort(struct names *names)
 {
-    if (names->n > 0)
-        qsort(names->list, names->n, sizeof(*names->list), compare);
-}
-
-/* Keeps the first of equal ones, and none that `without` has; both are sorted. */
-static void names_reduce(struct names *names, const struct names *without)
-{
     size_t n = 0;
-    for (size_t i = 0; i < names->n; i++) {
-        char *name = names->list[i];
-        if ((n > 0 && strcmp(names->list[n - 1], name) == 0) || names_have(without, name))
-            free(name);
-        else
-            names->list[n++] = name;
-    }
+    if (names->n > 1)
+        qsort(names->list, names->n, sizeof(*names->list), compare);
+    for (size_t i = 0; i < names->n; i++)
+        if (n == 0 || strcmp(names->list[n - 1], names->list[i]) != 0)
+            names->list[n++] = names->list[i];
     names->n = n;
 }
 
-/* ---- ranges: n08-n10 */
-
-struct count {
-    struct span before, after; /* the same on both sides */
-    uint64_t first, last;
-    int width; /* zeros in front up to here */
-};
-
-static bool is_digit(char c)
+/* Keeps those that `other` has, or those that it has not. Both get sorted. */
+static int names_reduce(struct expand *x, struct names *names, struct names *other, bool keep)
 {
-    return c >= '0' && c <= '9';
-}
-
-/* Length of the piece that begins a text: all digits or all others. */
-static size_t piece(struct span s)
-{
-    size_t n = 1;
-    while (n < s.length && is_digit(s.text[n]) == is_digit(s.text[0]))
-        n++;
-    return n;
-}
-
-static struct span skip(struct span s, size_t n)
-{
-    return (struct span){s.text + n, s.length - n};
-}
-
-static bool is_same(struct span a, size_t n, struct span b, size_t m)
-{
-    return n == m && memcmp(a.text, b.text, n) == 0;
-}
-
-static uint64_t number(const char *text, size_t length)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < length; i++)
-        n = n * 10 + (uint64_t)(text[i] - '0');
-    return n;
-}
-
-/* Are both sides alike but for one number? 1 and *ret_count; 2 when they are equal; 0 when it is
- * not a range. */
-static int range_count(struct span left, struct span right, struct count *ret_count)
-{
-    struct span a = left, b = right;
-    struct count count = {.before = left, .after = {left.text + left.length, 0}};
-    bool found = false;
-    while (a.length > 0 && b.length > 0) {
-        size_t n = piece(a), m = piece(b);
-        if (!is_same(a, n, b, m)) {
-            if (found || !is_digit(a.text[0]) || !is_digit(b.text[0]) || n > NODERANGE_DIGITS_MAX ||
-                m > NODERANGE_DIGITS_MAX)
-                return 0;
-            found = true;
-            count.before.length = (size_t)(a.text - left.text);
-            count.after = skip(a, n);
-            count.first = number(a.text, n);
-            count.last = number(b.text, m);
-            count.width = (int)n;
-        }
-        a = skip(a, n);
-        b = skip(b, m);
-    }
-    if (a.length > 0 || b.length > 0)
+    if (names->n == 0 || (other->n == 0 && !keep))
         return 0;
-    *ret_count = count;
-    return found ? 1 : 2;
-}
-
-static int range_names(struct parse *parse, struct span whole, const struct count *count,
-                       struct names *names)
-{
-    if (count->first > count->last)
-        return rm_fail(parse->err, -EINVAL, "the range '%.*s' runs backwards", (int)whole.length,
-                       whole.text);
-    if (count->last - count->first >= NODERANGE_NODES_MAX - names->n)
-        return rm_fail(parse->err, -E2BIG, "the range '%.*s' makes more than %d names",
-                       (int)whole.length, whole.text, NODERANGE_NODES_MAX);
-    if (count->before.length + count->after.length + NODERANGE_DIGITS_MAX > NODERANGE_NAME_MAX)
-        return rm_fail(parse->err, -EINVAL, "the names of the range '%.*s' are too long",
-                       (int)whole.length, whole.text);
-    for (uint64_t i = count->first; i <= count->last; i++) {
-        char name[NODERANGE_NAME_MAX + 1];
-        int n = snprintf(name, sizeof(name), "%.*s%0*" PRIu64 "%.*s", (int)count->before.length,
-                         count->before.text, count->width, i, (int)count->after.length,
-                         count->after.text);
-        int r = names_add(names, name, (size_t)n);
-        if (r < 0)
-            return r;
+    int r = expand_look(x, names->n + other->n);
+    if (r < 0)
+        return r;
+    names_sort(names);
+    names_sort(other);
+    size_t n = 0, j = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        int order = 1;
+        while (j < other->n && (order = strcmp(other->list[j], names->list[i])) < 0)
+            j++;
+        if ((j < other->n && order == 0) == keep)
+            names->list[n++] = names->list[i];
     }
+    names->n = n;
     return 0;
 }
 
-/* Tries `left OPERATOR right`: the names of a range and 1, or 0 when it is none. */
-static int range(struct parse *parse, struct span s, struct names *names)
+static int names_unite(struct expand *x, struct names *names, const struct names *other)
 {
-    size_t dashes = 0, at = 0;
-    const char *colon = memchr(s.text, ':', s.length);
-    struct count count;
-    if (colon) {
-        at = (size_t)(colon - s.text);
-    } else {
-        for (size_t i = 0; i < s.length; i++)
-            dashes += s.text[i] == '-';
-        if (dashes % 2 == 0)
-            return 0;
-        for (size_t left = dashes / 2 + 1; left > 0; at++)
-            left -= s.text[at] == '-';
-        at--; /* the loop went one behind it */
-    }
-    struct span left = {s.text, at}, right = skip(s, at + 1);
-    int r = at > 0 ? range_count(left, right, &count) : 0;
-    if (r == 0)
-        return 0;
-    r = r == 2 ? names_add(names, left.text, left.length) /* n1-n1 */
-               : range_names(parse, s, &count, names);
-    return r < 0 ? r : 1;
-}
-
-/* ---- brackets: f[1-2]n[1,3-5] */
-
-struct bracket {
-    struct span before; /* plain text in front of it */
-    struct names items;
-    size_t at; /* the item whose turn it is */
-};
-
-/* Splits what stands between brackets into items. */
-static int bracket_items(struct parse *parse, struct span s, struct names *items)
-{
-    for (;;) {
-        const char *comma = memchr(s.text, ',', s.length);
-        struct span item = {s.text, comma ? (size_t)(comma - s.text) : s.length};
-        int r = range(parse, item, items);
-        if (r == 0)
-            r = names_add(items, item.text, item.length);
-        if (r < 0)
-            return r;
-        if (items->n > NODERANGE_NODES_MAX)
-            return rm_fail(parse->err, -E2BIG, "more than %d items in '[%.*s]'",
-                           NODERANGE_NODES_MAX, (int)s.length, s.text);
-        if (!comma)
-            return 0;
-        s = skip(s, item.length + 1);
-    }
-}
-
-/* Makes every combination, the last bracket counting fastest. */
-static int combine(struct parse *parse, struct span whole, struct bracket *sets, size_t n_sets,
-                   struct span tail, uint64_t combinations, struct names *names)
-{
-    for (; combinations > 0; combinations--) {
-        char name[NODERANGE_NAME_MAX + 1];
-        size_t length = 0;
-        for (size_t i = 0; i <= n_sets; i++) {
-            struct span plain = i < n_sets ? sets[i].before : tail;
-            const char *item = i < n_sets ? sets[i].items.list[sets[i].at] : "";
-            size_t size = strlen(item);
-            if (plain.length + size > NODERANGE_NAME_MAX - length)
-                return rm_fail(parse->err, -EINVAL, "a name of '%.*s' is longer than %d bytes",
-                               (int)whole.length, whole.text, NODERANGE_NAME_MAX);
-            memcpy(name + length, plain.text, plain.length);
-            memcpy(name + length + plain.length, item, size);
-            length += plain.length + size;
-        }
-        int r = names_add(names, name, length);
-        if (r < 0)
-            return r;
-        for (size_t i = n_sets; i-- > 0;) {
-            if (++sets[i].at < sets[i].items.n)
-                break;
-            sets[i].at = 0;
-        }
-    }
-    return 0;
-}
-
-/* Does every [ have its ], and is none inside another? */
-static bool is_paired(struct span s)
-{
-    bool inside = false;
-    for (size_t i = 0; i < s.length; i++) {
-        char c = s.text[i];
-        if (c == (inside ? '[' : ']'))
-            return false;
-        if (c == '[' || c == ']')
-            inside = !inside;
-    }
-    return !inside;
-}
-
-/* Tries brackets: the names of all combinations and 1, or 0 when they do not pair. */
-static int brackets(struct parse *parse, struct span s, struct names *names)
-{
-    struct bracket sets[NODERANGE_SETS_MAX];
-    struct span rest = s;
-    size_t n = 0;
-    uint64_t combinations = 1;
     int r = 0;
-    if (!is_paired(s))
+    for (size_t i = 0; i < other->n && r == 0; i++)
+        r = names_add(names, other->list[i]);
+    return r < 0 ? rm_fail(x->err, r, "out of memory") : 0;
+}
+
+/* ---- what everybody needs */
+
+int expand_look(struct expand *x, size_t nodes)
+{
+    if (nodes > NODERANGE_LOOKS_MAX - x->looks)
+        return rm_fail(x->err, -E2BIG, "the noderange asks too much: more than %d nodes to look at",
+                       NODERANGE_LOOKS_MAX);
+    x->looks += nodes;
+    return 0;
+}
+
+int expand_make(struct expand *x, size_t names)
+{
+    if (names > NODERANGE_NODES_MAX - x->made)
+        return rm_fail(x->err, -E2BIG, "more than %d names", NODERANGE_NODES_MAX);
+    x->made += names;
+    return 0;
+}
+
+int expand_node(struct expand *x, const char *name, struct names *to)
+{
+    const struct noderange_site *site = x->site;
+    const struct attr_node *known = site->attr ? attr_node(site->attr, name) : NULL;
+    bool is_node = known && !site->only_is_node && attr_is_node(known);
+    if (!is_node && !(site->is_node && site->is_node(site->ctx, name)))
         return 0;
-    for (const char *open; r == 0 && (open = memchr(rest.text, '[', rest.length)) != NULL;) {
-        struct span before = {rest.text, (size_t)(open - rest.text)};
-        rest = skip(rest, before.length + 1);
-        const char *close = memchr(rest.text, ']', rest.length);
-        struct span inside = {rest.text, (size_t)(close - rest.text)};
-        rest = skip(rest, inside.length + 1);
-        if (n == NODERANGE_SETS_MAX) {
-            r = rm_fail(parse->err, -E2BIG, "more than %d brackets in '%.*s'", NODERANGE_SETS_MAX,
-                        (int)s.length, s.text);
-            break;
-        }
-        sets[n] = (struct bracket){.before = before};
-        r = bracket_items(parse, inside, &sets[n].items);
-        combinations *= sets[n++].items.n;
-        if (r == 0 && combinations > NODERANGE_NODES_MAX)
-            r = rm_fail(parse->err, -E2BIG, "'%.*s' makes more than %d names", (int)s.length,
-                        s.text, NODERANGE_NODES_MAX);
-    }
-    if (r == 0)
-        r = combine(parse, s, sets, n, rest, combinations, names);
-    for (size_t i = 0; i < n; i++)
-        names_done(&sets[i].items);
-    return r < 0 ? r : 1;
+    const char *kept = known ? attr_node_name(known) : arena_strdup(x->arena, name);
+    if (!kept || names_add(to, kept) < 0)
+        return rm_fail(x->err, -ENOMEM, "out of memory");
+    return 1;
+}
+
+int expand_missing(struct expand *x, struct span name)
+{
+    char *kept;
+    if (x->lenient || x->n_missing++ >= MISSING_KEPT)
+        return 0;
+    if (name.length > NODERANGE_NAME_MAX)
+        kept = arena_printf(x->arena, "%.*s...", NODERANGE_NAME_MAX, name.text);
+    else
+        kept = arena_printf(x->arena, "%.*s", (int)name.length, name.text);
+    if (!kept || names_add(&x->missing, kept) < 0)
+        return rm_fail(x->err, -ENOMEM, "out of memory");
+    return 0;
 }
 
 /* ---- elements */
 
-/* Sorts names that an element made into known and missing ones. */
-static int take(struct parse *parse, struct names *made, struct names *to)
+static bool is_digits(struct span s)
 {
-    int r = 0;
-    for (size_t i = 0; i < made->n && r == 0; i++) {
-        const char *name = made->list[i];
-        bool is_node = parse->site->is_node(parse->site->ctx, name);
-        r = names_add(is_node ? to : &parse->missing, name, strlen(name));
-    }
-    return r;
+    for (size_t i = 0; i < s.length; i++)
+        if (s.text[i] < '0' || s.text[i] > '9')
+            return false;
+    return s.length > 0;
 }
 
-/* One element between commas. The forms stand in the order in which they are tried. */
-static int element(struct parse *parse, const char *text)
+static bool has_any(struct span s, const char *chars)
 {
-    struct names *to = &parse->wanted;
-    if (text[0] == '-') {
-        to = &parse->unwanted;
-        text++;
-    }
-    struct span s = {text, strlen(text)};
-    if (s.length == 0)
-        return 0;
-    if (++parse->made > NODERANGE_NODES_MAX)
-        return rm_fail(parse->err, -E2BIG, "more than %d names", NODERANGE_NODES_MAX);
-    if (parse->site->is_node(parse->site->ctx, text))
-        return names_add(to, text, s.length);
+    for (; *chars; chars++)
+        if (span_find(s, *chars))
+            return true;
+    return false;
+}
 
+/* 1: a node or a group of that name was added. */
+static int node_or_group(struct expand *x, const char *name, struct names *to)
+{
+    int r = expand_node(x, name, to);
+    return r != 0 ? r : pick_group(x, name, to);
+}
+
+static int digits(struct expand *x, struct span s, struct names *to)
+{
+    const struct noderange_site *site = x->site;
+    char *name = arena_printf(x->arena, "%s%.*s%s", site->prefix ? site->prefix : "node",
+                              (int)s.length, s.text, site->suffix ? site->suffix : "");
+    if (!name)
+        return rm_fail(x->err, -ENOMEM, "out of memory");
+    int r = strlen(name) > NODERANGE_NAME_MAX ? 0 : node_or_group(x, name, to);
+    return r == 0 ? expand_missing(x, (struct span){name, strlen(name)}) : r;
+}
+
+/* What a text stands for that is neither in parentheses, nor a selection or a regex; also the
+ * names that brackets and ranges make. */
+static int form(struct expand *x, struct span s, struct names *to)
+{
     struct names made = {0};
-    int r = 0;
-    if (strpbrk(text, "[]"))
-        r = brackets(parse, s, &made);
-    else if (strpbrk(text, "-:"))
-        r = range(parse, s, &made);
-    if (r == 0) {
-        r = names_add(&parse->missing, text, s.length);
-    } else if (r > 0) {
-        parse->made += made.n;
-        r = parse->made > NODERANGE_NODES_MAX
-                ? rm_fail(parse->err, -E2BIG, "more than %d names", NODERANGE_NODES_MAX)
-                : take(parse, &made, to);
+    int r;
+    if (s.length <= NODERANGE_NAME_MAX) {
+        char name[NODERANGE_NAME_MAX + 1];
+        memcpy(name, s.text, s.length);
+        name[s.length] = '\0';
+        r = node_or_group(x, name, to);
+        if (r != 0)
+            return r;
     }
+    if (is_digits(s))
+        return digits(x, s, to);
+    if (x->depth >= NODERANGE_DEPTH_MAX)
+        return rm_fail(x->err, -E2BIG, "ranges inside more than %d others", NODERANGE_DEPTH_MAX);
+    r = has_any(s, "[]")   ? form_brackets(x, s, &made)
+        : has_any(s, "+")  ? form_plus(x, s, &made)
+        : has_any(s, "-:") ? form_range(x, s, &made)
+                           : 0;
+    if (r == 0)
+        r = expand_missing(x, s);
+    x->depth++;
+    for (size_t i = 0; i < made.n && r >= 0; i++)
+        r = form(x, (struct span){made.list[i], strlen(made.list[i])}, to);
+    x->depth--;
     names_done(&made);
     return r;
 }
 
-/* Walks over the elements: text between commas that stand outside brackets. Changes the text. */
-static int elements(struct parse *parse, char *text)
+/* The parenthesis that closes the one at `open`; NULL: none. */
+static const char *closing(struct span s, const char *open)
 {
-    int r = 0;
-    while (text && r == 0) {
-        bool inside = false;
-        char *end = text;
-        for (; *end && (inside || *end != ','); end++)
-            inside = *end == '[' || (inside && *end != ']');
-        char *next = *end ? end + 1 : NULL;
-        *end = '\0';
-        r = element(parse, text);
-        text = next;
+    size_t depth = 0;
+    for (const char *at = open; at < s.text + s.length; at++) {
+        depth += *at == '(';
+        if (*at == ')' && --depth == 0)
+            return at;
     }
+    return NULL;
+}
+
+/* One element, without the - or @ in front of it. The forms stand in the order in which they are
+ * tried. */
+static int element(struct expand *x, struct span s, struct names *to)
+{
+    int r = expand_make(x, 1);
+    if (r < 0)
+        return r;
+    if (s.length <= NODERANGE_NAME_MAX) {
+        char name[NODERANGE_NAME_MAX + 1];
+        memcpy(name, s.text, s.length);
+        name[s.length] = '\0';
+        r = expand_node(x, name, to);
+        if (r != 0)
+            return r;
+        if (s.text[0] != '(' && !span_find(s, '@')) {
+            r = pick_group(x, name, to);
+            if (r != 0)
+                return r;
+        }
+    }
+    if (s.text[0] == '(' && closing(s, s.text) == s.text + s.length - 1)
+        return evaluate(x, (struct span){s.text + 1, s.length - 2}, to);
+    if (span_find(s, '@'))
+        return evaluate(x, s, to);
+    if (has_any(s, "=~"))
+        return pick_selection(x, s, to);
+    if (s.text[0] == '/')
+        return pick_regex(x, s, to);
+    return form(x, s, to);
+}
+
+/* ---- expressions */
+
+enum operation { UNITE, INTERSECT, SUBTRACT };
+
+static int combine(struct expand *x, struct names *nodes, enum operation operation,
+                   struct names *other)
+{
+    if (operation == UNITE)
+        return names_unite(x, nodes, other);
+    return names_reduce(x, nodes, other, operation == INTERSECT);
+}
+
+static int fail_alone(struct expand *x, char sign, struct span s)
+{
+    return rm_fail(x->err, -EINVAL, "a '%c' with no nodes behind it in '%.*s'", sign,
+                   (int)(s.length < 200 ? s.length : 200), s.text);
+}
+
+/* Finds the next separator outside parentheses and, before the last ] of all, outside brackets: its
+ * place, or the end. -EINVAL: unbalanced parentheses. */
+static int find_end(struct expand *x, struct span s, char separator, const char *last,
+                    size_t *ret_length)
+{
+    bool inside = false;
+    size_t depth = 0, i = 0;
+    for (; i < s.length; i++) {
+        char c = s.text[i];
+        if (c == separator && depth == 0 && !inside)
+            break;
+        if (c == '[' && last && s.text + i < last)
+            inside = true;
+        else if (c == ']')
+            inside = false;
+        depth += c == '(';
+        if (c == ')' && depth > 0)
+            depth--;
+    }
+    if (depth > 0)
+        return rm_fail(x->err, -EINVAL, "Unbalanced parentheses in noderange");
+    *ret_length = i;
+    return 0;
+}
+
+/* One element with the sign in front of it, into what is wanted or what is taken away. */
+static int signed_element(struct expand *x, struct span s, bool behind_at, struct names *nodes,
+                          struct names *minus)
+{
+    enum operation operation = behind_at ? INTERSECT : UNITE;
+    struct span whole = s;
+    struct names found = {0};
+    if (s.length == 0 && !behind_at)
+        return 0;
+    if (s.length > 0 && (s.text[0] == '-' || s.text[0] == '@') && !behind_at) {
+        operation = s.text[0] == '-' ? SUBTRACT : INTERSECT;
+        s = span_skip(s, 1);
+    }
+    if (s.length == 0)
+        return fail_alone(x, behind_at ? '@' : whole.text[0], whole);
+    if (s.text[0] == '^')
+        return rm_fail(x->err, -EINVAL,
+                       "'%.*s': files of nodes are read by the command, not by the broker",
+                       (int)(s.length < 200 ? s.length : 200), s.text);
+    if (behind_at && s.text[0] == '-')
+        return rm_fail(x->err, -EINVAL, "'@%.*s': @ and - exclude each other; write a,-b",
+                       (int)(s.length < 200 ? s.length : 200), s.text);
+    if (operation == UNITE)
+        return element(x, s, nodes);
+    x->removing += operation == SUBTRACT;
+    int r = element(x, s, operation == SUBTRACT ? minus : &found);
+    x->removing -= operation == SUBTRACT;
+    if (r >= 0 && operation == INTERSECT)
+        r = combine(x, nodes, INTERSECT, &found);
+    names_done(&found);
     return r;
 }
 
+/* All elements between commas or, where there is no comma, between @. */
+static int elements(struct expand *x, struct span s, struct names *nodes, struct names *minus)
+{
+    const char *last = s.length > 0 ? memrchr(s.text, ']', s.length) : NULL;
+    bool behind_at = false;
+    char separator = ',';
+    size_t length;
+    int r = find_end(x, s, separator, last, &length);
+    if (r == 0 && length == s.length) {
+        separator = '@';
+        last = NULL; /* an @ counts also in brackets */
+    }
+    while (r >= 0) {
+        r = find_end(x, s, separator, last, &length);
+        if (r == 0)
+            r = signed_element(x, (struct span){s.text, length}, behind_at, nodes, minus);
+        if (r < 0 || length == s.length)
+            break;
+        s = span_skip(s, length + 1);
+        behind_at = separator == '@';
+    }
+    return r < 0 ? r : 0;
+}
+
+/* The first parentheses and what stands before them; *s moves behind them. */
+static int first_parentheses(struct expand *x, struct span *s, struct names *nodes)
+{
+    const char *open = span_find(*s, '('), *close = closing(*s, open);
+    if (!close)
+        return rm_fail(x->err, -EINVAL, "Unbalanced parentheses in noderange");
+    struct span start = {s->text, (size_t)(open - s->text)};
+    struct span inner = {open + 1, (size_t)(close - open - 1)};
+    enum operation operation = UNITE;
+    char sign = start.length > 0 ? open[-1] : '\0';
+    if (sign == '@' || (sign == '-' && (start.length == 1 || open[-2] == ','))) {
+        operation = sign == '@' ? INTERSECT : SUBTRACT;
+        start.length--;
+    }
+    struct names found = {0};
+    int r = evaluate(x, start, nodes);
+    x->removing += operation == SUBTRACT;
+    if (r >= 0)
+        r = evaluate(x, inner, &found);
+    x->removing -= operation == SUBTRACT;
+    if (r >= 0)
+        r = combine(x, nodes, operation, &found);
+    names_done(&found);
+    *s = span_skip(*s, (size_t)(close + 1 - s->text));
+    return r;
+}
+
+/* Adds the nodes of an expression. */
+static int evaluate(struct expand *x, struct span s, struct names *ret_nodes)
+{
+    struct names nodes = {0}, minus = {0};
+    int r = 0;
+    if (x->depth >= NODERANGE_DEPTH_MAX)
+        return rm_fail(x->err, -E2BIG, "parentheses inside more than %d others",
+                       NODERANGE_DEPTH_MAX);
+    x->depth++;
+    if (span_find(s, '('))
+        r = first_parentheses(x, &s, &nodes);
+    if (r >= 0)
+        r = elements(x, s, &nodes, &minus);
+    if (r >= 0)
+        r = names_reduce(x, &nodes, &minus, /* keep = */ false);
+    if (r >= 0)
+        r = names_unite(x, ret_nodes, &nodes);
+    x->depth--;
+    names_done(&nodes);
+    names_done(&minus);
+    return r;
+}
+
+/* ---- the whole */
+
 /* "Invalid nodes...: a,b"; as many names as the text holds, and how many there are. */
-static int fail_missing(struct parse *parse)
+static int fail_missing(struct expand *x)
 {
     enum { LIST_MAX = RM_ERR_MAX - 128 }; /* room for the words around it */
     char list[LIST_MAX];
     size_t length = 0, shown = 0;
-    for (size_t i = 0; i < parse->missing.n; i++) {
-        const char *name = parse->missing.list[i];
-        int n = snprintf(list + length, sizeof(list) - length, "%s%s", i ? "," : "", name);
-        if (n < 0 || (size_t)n >= sizeof(list) - length) {
-            list[length] = '\0';
+    for (; shown < x->missing.n; shown++) {
+        const char *name = x->missing.list[shown];
+        if (strlen(name) + 2 > sizeof(list) - length)
             break;
-        }
-        length += (size_t)n;
-        shown++;
+        length += (size_t)sprintf(list + length, "%s%s", shown > 0 ? "," : "", name);
     }
-    if (shown == parse->missing.n)
-        return rm_fail(parse->err, -EINVAL, "Invalid nodes and/or groups in noderange: %s", list);
-    return rm_fail(parse->err, -EINVAL, "Invalid nodes and/or groups in noderange: %s and %zu more",
-                   list, parse->missing.n - shown);
+    list[length] = '\0';
+    if (shown == x->n_missing)
+        return rm_fail(x->err, -EINVAL, "Invalid nodes and/or groups in noderange: %s", list);
+    return rm_fail(x->err, -EINVAL, "Invalid nodes and/or groups in noderange: %s and %zu more",
+                   list, x->n_missing - shown);
 }
 
 /* A copy without quotes, which an expression may have been typed in. */
-static char *without_quotes(const char *expression)
+static struct span without_quotes(struct arena *arena, const char *expression)
 {
-    char *text = malloc(strlen(expression) + 1), *to = text;
+    char *text = arena_alloc(arena, strlen(expression) + 1), *to = text;
     if (!text)
-        return NULL;
+        return (struct span){NULL, 0};
     for (; *expression; expression++)
         if (*expression != '\'' && *expression != '"')
             *to++ = *expression;
-    *to = '\0';
-    return text;
+    return (struct span){text, (size_t)(to - text)};
+}
+
+static int exclude(struct expand *x, struct names *nodes)
+{
+    struct names excluded = {0};
+    bool lenient = x->lenient;
+    size_t before = nodes->n;
+    struct span text = without_quotes(x->arena, x->site->exclude);
+    if (!text.text)
+        return rm_fail(x->err, -ENOMEM, "out of memory");
+    x->lenient = true;
+    int r = evaluate(x, text, &excluded);
+    if (r < 0)
+        rm_prefix(x->err, r, "exclude_nodes");
+    x->lenient = lenient;
+    if (r >= 0)
+        r = names_reduce(x, nodes, &excluded, /* keep = */ false);
+    names_done(&excluded);
+    return r < 0 ? r : before > 0 && nodes->n == 0;
+}
+
+static int expand_all(struct expand *x, const char *expression, struct names *nodes)
+{
+    int excluded = 0, r = 0;
+    if (x->site->attr)
+        r = attr_refresh(x->site->attr, x->err);
+    struct span text = without_quotes(x->arena, expression);
+    if (!text.text)
+        r = rm_fail(x->err, -ENOMEM, "out of memory");
+    if (r >= 0)
+        r = evaluate(x, text, nodes);
+    if (r >= 0 && x->n_missing > 0)
+        r = fail_missing(x);
+    if (r >= 0 && x->site->exclude)
+        r = excluded = exclude(x, nodes);
+    if (r >= 0)
+        names_sort(nodes);
+    if (r >= 0 && nodes->n == 0 && !x->lenient)
+        r = rm_fail(x->err, -ENOENT, "no nodes match '%s'%s", expression,
+                    excluded ? " but excluded ones (exclude_nodes)" : "");
+    return r;
+}
+
+/* What the caller gets lives on its own. */
+static int give(const struct names *nodes, struct noderange *ret_range, struct rm_err *err)
+{
+    struct noderange range = {.names = calloc(nodes->n + 1, sizeof(*range.names))};
+    bool ok = range.names != NULL;
+    for (; ok && range.n < nodes->n; range.n += ok) {
+        range.names[range.n] = strdup(nodes->list[range.n]);
+        ok = range.names[range.n] != NULL;
+    }
+    if (ok)
+        *ret_range = range;
+    else
+        noderange_done(&range);
+    return ok ? 0 : rm_fail(err, -ENOMEM, "out of memory");
 }
 
 int noderange_expand(const char *expression, const struct noderange_site *site,
                      struct noderange *ret_range, struct rm_err *err)
 {
-    struct parse parse = {.site = site, .err = err};
+    struct expand x = {
+        .site = site, .err = err, .steps = NODERANGE_STEPS_MAX, .lenient = site->lenient};
+    struct names nodes = {0};
     if (strnlen(expression, NODERANGE_TEXT_MAX + 1) > NODERANGE_TEXT_MAX)
         return rm_fail(err, -E2BIG, "a noderange of more than %d bytes", NODERANGE_TEXT_MAX);
-    char *text = without_quotes(expression);
-    int r = text ? elements(&parse, text) : -ENOMEM;
-    if (r == 0 && parse.missing.n > 0)
-        r = fail_missing(&parse);
-    if (r == 0) {
-        names_sort(&parse.wanted);
-        names_sort(&parse.unwanted);
-        names_reduce(&parse.wanted, &parse.unwanted);
-        if (parse.wanted.n == 0)
-            r = rm_fail(err, -ENOENT, "no nodes match '%s'", expression);
-    }
-    if (r == -ENOMEM)
-        rm_fail(err, r, "out of memory");
-    if (r == 0)
-        *ret_range = (struct noderange){parse.wanted.list, parse.wanted.n};
-    else
-        names_done(&parse.wanted);
-    names_done(&parse.unwanted);
-    names_done(&parse.missing);
-    free(text);
-    return r;
+    x.arena = arena_new(0);
+    int r = x.arena ? expand_all(&x, expression, &nodes) : rm_fail(err, -ENOMEM, "out of memory");
+    if (r >= 0)
+        r = give(&nodes, ret_range, err);
+    names_done(&nodes);
+    names_done(&x.missing);
+    arena_free(x.arena);
+    return r < 0 ? r : 0;
 }
 
 void noderange_done(struct noderange *range)

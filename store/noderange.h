@@ -1,22 +1,25 @@
 /* noderange.h - a noderange to a list of names
  *
- * Pure but for the questions that it asks through struct noderange_site. What is understood:
- *
- *   name                     a name that exists is taken as it stands, before anything else is
- * tried a,b                      union; empty elements and ' and " do not count, blanks do n[1-3]
- * n[01:10] n[1,3,5-6] f[1-2]n[1-3] n[1-2].dom     brackets; several of them: every combination
- *   n1-n3  n1:n3             a range: both sides alike but for one number, which is counted; the
- * width of the left one is kept (n08-n10). With - the middle dash divides. -n3 taken away from the
- * whole, wherever it stands
+ * The whole grammar of xCAT; noderange(7) tells it for people, with every difference. An element
+ * between commas is, in this order: the name of a node; a noderange in parentheses; a@b, what both
+ * have; a group, dynamic or static; a selection by attribute (vm.host==hyp01, !=, =~, !~); digits
+ * only, which a prefix and a suffix are put around; /regex; brackets n[1-3,7]; n10+3; n1-n3 or
+ * n1:n3. -ELEMENT takes away from the whole, @ELEMENT leaves what it has of all before it. ^FILE is
+ * the client's to read (wire/nodefile.h).
  *
  * A result is sorted as strings and unique. Every name must exist, also those that are taken away:
- * all that do not are reported together, "Invalid nodes and/or groups in noderange: a,b". A range
- * that runs backwards is an error, and so is an expression that is right and matches nothing
- * (-ENOENT): "no nodes match 'EXPR'". */
+ * all that do not are reported together, "Invalid nodes and/or groups in noderange: a,b". What xCAT
+ * silently takes for nothing is an error: a range that runs backwards, a selection by what is no
+ * attribute, a regex that matches no node, and an expression that matches nothing as a whole
+ * (-ENOENT): "no nodes match 'EXPR'".
+ *
+ * What an expression may cost is bounded, in names and in nodes looked at, so that nobody holds up
+ * the broker with one. */
 #ifndef STORE_NODERANGE_H
 #define STORE_NODERANGE_H
 
 #include "conf/err.h"
+#include "store/attr.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,11 +30,25 @@ enum {
     NODERANGE_SETS_MAX = 64,          /* pairs of brackets in one element */
     NODERANGE_NAME_MAX = 255,         /* bytes of a name that is made */
     NODERANGE_DIGITS_MAX = 18,        /* of a number that is counted */
+    NODERANGE_DEPTH_MAX = 64,         /* parentheses inside one another */
+    NODERANGE_LOOKS_MAX = 10000000,   /* nodes that all selections together may look at */
+    NODERANGE_STEPS_MAX = 50000000,   /* of all regular expressions together */
 };
 
+/* Which names exist. The tables (attr) give nodes, groups and attributes; is_node and each_node add
+ * nodes that are known from elsewhere: these names must stay where they are during a call. */
 struct noderange_site {
-    bool (*is_node)(void *ctx, const char *name); /* does it exist? */
+    struct attr_site *attr;                       /* NULL: no tables */
+    bool (*is_node)(void *ctx, const char *name); /* NULL: none besides those of the tables */
+    /* Calls f for each of them until it returns other than 0, which is returned. NULL: none. */
+    int (*each_node)(void *ctx, int (*f)(void *to, const char *name), void *to);
     void *ctx;
+    const char *prefix, *suffix; /* around digits only; NULL: "node" and nothing */
+    const char *exclude; /* a noderange that is taken out of every result; NULL: none. A name in it
+                            that does not exist is none of its nodes, and no error */
+    bool
+        only_is_node; /* the tables' nodes count only where is_node() knows them: for hypervisors */
+    bool lenient;     /* names that do not exist are left out, and no node at all is no error */
 };
 
 struct noderange {
@@ -39,7 +56,8 @@ struct noderange {
     size_t n;
 };
 
-/* -EINVAL: wrong expression or unknown names; -ENOENT: nothing matches; -E2BIG; -ENOMEM. */
+/* -EINVAL: wrong expression or unknown names; -ENOENT: nothing matches; -E2BIG: it asks too much;
+ * -ENOMEM, and what attr_refresh() says. */
 int noderange_expand(const char *expression, const struct noderange_site *site,
                      struct noderange *ret_range, struct rm_err *err);
 void noderange_done(struct noderange *range); /* also of a zeroed one */

@@ -23,6 +23,19 @@ static const char *const table_names[STORE_TABLES] = {
     [STORE_TOKEN_AGE] = "token_age", [STORE_ROW] = "row",     [STORE_ROW_KEY] = "row_key",
 };
 
+enum { CHANGE_KEY_MAX = 30 }; /* a longer key is not remembered: everything may have changed */
+
+/* What has changed in the table that is watched. */
+struct watch {
+    enum store_table table;
+    bool lost; /* not all changes are here */
+    size_t n;
+    struct change {
+        uint8_t length;
+        uint8_t key[CHANGE_KEY_MAX];
+    } changes[STORE_CHANGES_MAX];
+};
+
 struct store {
     char *path;
     MDB_env *env;
@@ -35,6 +48,7 @@ struct store {
     int failed;           /* why the open write transaction cannot be committed; 0 = it can */
     unsigned fail_commit; /* test hook: countdown; 0 = never */
     int writer_lock;      /* descriptor; -1 = none */
+    struct watch *watch;  /* NULL = none */
     uint64_t commits;     /* since the store was opened */
     uint64_t used;        /* bytes, as of used_at */
     uint64_t used_at;     /* the count of commits plus 1; 0 = not known */
@@ -235,8 +249,59 @@ void store_close(struct store *store)
         mdb_env_close(store->env);
     if (store->writer_lock >= 0)
         close(store->writer_lock);
+    free(store->watch);
     free(store->path);
     free(store);
+}
+
+/* ---- changes */
+
+int store_watch(struct store *store, enum store_table table)
+{
+    if (!store->watch)
+        store->watch = malloc(sizeof(*store->watch));
+    if (!store->watch)
+        return -ENOMEM;
+    store->watch->table = table;
+    store->watch->lost = true; /* what was before nobody knows */
+    store->watch->n = 0;
+    return 0;
+}
+
+static void changed(struct store *store, enum store_table table, const void *key, size_t length)
+{
+    struct watch *watch = store->watch;
+    if (!watch || watch->table != table || watch->lost)
+        return;
+    if (watch->n == STORE_CHANGES_MAX || length > CHANGE_KEY_MAX) {
+        watch->lost = true;
+        return;
+    }
+    struct change *change = &watch->changes[watch->n++];
+    change->length = (uint8_t)length;
+    memcpy(change->key, key, length);
+}
+
+/* Anything may be different from what was read. */
+static void changed_all(struct store *store)
+{
+    if (store->watch)
+        store->watch->lost = true;
+}
+
+int store_changes(struct store *store, store_change_f *f, void *ctx)
+{
+    struct watch *watch = store->watch;
+    int r = 0;
+    if (!watch)
+        return -EINVAL;
+    if (watch->lost)
+        r = -ESTALE;
+    for (size_t i = 0; r == 0 && i < watch->n; i++)
+        r = f(ctx, watch->changes[i].key, watch->changes[i].length);
+    watch->lost = r < 0 && r != -ESTALE; /* what failed half-way was not taken note of */
+    watch->n = 0;
+    return r;
 }
 
 /* ---- transactions */
@@ -294,8 +359,10 @@ bool store_is_dirty(const struct store *store)
 void store_abort(struct store *store)
 {
     store_rest(store);
-    if (store->write)
+    if (store->write) {
         mdb_txn_abort(store->write);
+        changed_all(store);
+    }
     store->write = NULL;
     store->failed = 0;
 }
@@ -318,9 +385,11 @@ int store_commit(struct store *store, struct rm_err *err)
     }
     int rc = mdb_txn_commit(store->write);
     store->write = NULL; /* gone also when it failed */
-    if (rc != 0)
+    if (rc != 0) {
+        changed_all(store);
         return rm_fail(err, code_of(rc), "cannot write the store %s: %s", store->path,
                        mdb_strerror(rc));
+    }
     store->commits++;
     return 0;
 }
@@ -356,6 +425,7 @@ int store_put(struct store *store, enum store_table table, const void *key, size
         rc = mdb_put(store->write, store->tables[table], &k, &v, MDB_APPEND);
     if (rc == MDB_KEYEXIST)
         rc = mdb_put(store->write, store->tables[table], &k, &v, 0);
+    changed(store, table, key, key_length);
     store->failed = code_of(rc);
     return store->failed;
 }
@@ -371,6 +441,7 @@ int store_delete(struct store *store, enum store_table table, const void *key, s
     int rc = mdb_del(store->write, store->tables[table], &k, NULL);
     if (rc == MDB_NOTFOUND)
         return -ENOENT;
+    changed(store, table, key, key_length);
     store->failed = code_of(rc);
     return store->failed;
 }
@@ -396,6 +467,8 @@ int store_delete_prefix(struct store *store, enum store_table table, const void 
     }
     if (cursor)
         mdb_cursor_close(cursor);
+    if (store->watch && store->watch->table == table)
+        changed_all(store);
     if (rc != MDB_NOTFOUND)
         store->failed = code_of(rc);
     return store->failed;

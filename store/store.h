@@ -90,6 +90,16 @@ void store_abort(struct store *store);
  * may be used again. Called at the end of each turn; commit and abort do it as well. */
 void store_rest(struct store *store);
 
+/* For whoever keeps an index of one table in memory: from store_watch() on the store remembers
+ * which keys of that table were put or deleted. store_changes() calls f for each key since the last
+ * call, oldest first, a key maybe more than once; -ESTALE: too much has changed, or changes were
+ * dropped (store_abort, a failed commit), so the index has to be made anew. One table for a store.
+ */
+enum { STORE_CHANGES_MAX = 4096 };
+typedef int store_change_f(void *ctx, const void *key, size_t key_length); /* negative: fail */
+int store_watch(struct store *store, enum store_table table);
+int store_changes(struct store *store, store_change_f *f, void *ctx);
+
 /* How full: bytes in use (pages that no one needs are not counted; what is not committed neither)
  * and the most it can be. A broker refuses new jobs above STORE_FULL_PERCENT, so that results
  * always have room. */

@@ -7,6 +7,7 @@
 
 #include "store/csv.h"
 #include "store/key.h"
+#include "store/pattern.h"
 #include "store/record.h"
 
 /* clang-format off */
@@ -49,6 +50,7 @@ static const struct table tables[] = {
     TABLE(hypervisor), TABLE(nodegroup), TABLE(nodehm), TABLE(nodelist), TABLE(vm), TABLE(zvm),
 };
 enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };
+static_assert((int)N_TABLES == (int)TABLE_COUNT, "table.h says how many");
 
 const struct table *table_at(size_t i)
 {
@@ -69,6 +71,50 @@ int table_column(const struct table *table, const char *name)
         if (strcmp(table->columns[i], name) == 0)
             return (int)i;
     return -ENOENT;
+}
+
+size_t table_index(const struct table *table)
+{
+    return (size_t)(table - tables);
+}
+
+bool table_is_of_nodes(const struct table *table)
+{
+    return strcmp(table->columns[0], "node") == 0;
+}
+
+bool table_may_be_pattern(const struct table *table, int column)
+{
+    return column > 0 && table_is_of_nodes(table) &&
+           strcmp(table->columns[column], "comments") != 0 &&
+           strcmp(table->columns[column], "disable") != 0;
+}
+
+bool table_goes_on(const char *value, size_t *ret_length)
+{
+    static const char end[] = "+=NEXTRECORD";
+    size_t length = strlen(value), n = sizeof(end) - 1;
+    bool does = length >= n && memcmp(value + length - n, end, n) == 0;
+    *ret_length = does ? length - n : length;
+    return does;
+}
+
+int table_check_value(const struct table *table, int column, const char *value, struct rm_err *err)
+{
+    size_t length;
+    if (!table_may_be_pattern(table, column))
+        return 0;
+    if (!table_goes_on(value, &length))
+        return pattern_check(value, err);
+    char *first = strndup(value, length);
+    int r = first ? pattern_check(first, err) : rm_fail(err, -ENOMEM, "out of memory");
+    free(first);
+    return r;
+}
+
+bool table_is_off(const char *disable)
+{
+    return disable && *disable && strcmp(disable, "0") != 0 && strcasecmp(disable, "no") != 0;
 }
 
 const char *table_cell(const RmRow *row, int column)
@@ -110,6 +156,20 @@ static struct key key_name(const struct table *table, const char *name, size_t l
     memcpy(key.bytes + key.length, name, length);
     key.length += length;
     return key;
+}
+
+bool table_row_of_key(const void *key, size_t length, const struct table **ret_table,
+                      uint64_t *ret_number)
+{
+    size_t name = strnlen(key, length);
+    if (length != name + 1 + U64)
+        return false;
+    const struct table *table = table_find(key);
+    if (table) {
+        *ret_table = table;
+        *ret_number = key_read_u64((const uint8_t *)key + name + 1);
+    }
+    return table != NULL;
 }
 
 /* The length of a row's key, or 0 when it cannot be one. */
@@ -207,19 +267,24 @@ static int fill(const struct table *table, struct arena *arena, RmRow *row)
     return 0;
 }
 
-int table_row_get(struct store *store, const struct table *table, const char *key,
-                  struct arena *arena, RmRow **ret_row)
+int table_row_at(struct store *store, const struct table *table, uint64_t number,
+                 struct arena *arena, RmRow **ret_row)
 {
-    uint64_t number;
     RmRow *row;
-    int r = table_row_number(store, table, key, &number);
-    if (r == 0)
-        r = get_number(store, table, number, arena, &row);
+    int r = get_number(store, table, number, arena, &row);
     if (r == 0)
         r = fill(table, arena, row);
     if (r == 0)
         *ret_row = row;
     return r;
+}
+
+int table_row_get(struct store *store, const struct table *table, const char *key,
+                  struct arena *arena, RmRow **ret_row)
+{
+    uint64_t number;
+    int r = table_row_number(store, table, key, &number);
+    return r < 0 ? r : table_row_at(store, table, number, arena, ret_row);
 }
 
 static int put(struct store *store, const struct table *table, uint64_t number, const RmRow *row)
@@ -410,6 +475,21 @@ static int read_header(struct import *import, struct rm_err *err)
     return 0;
 }
 
+/* Names the row and the column of a value that cannot be stored. */
+static int check_values(const struct import *import, const struct csv_field *fields, size_t n,
+                        const char *key, struct rm_err *err)
+{
+    const struct table *table = import->table;
+    for (size_t i = 0; i < n; i++) {
+        int column = import->columns[i];
+        int r = table_check_value(table, column, fields[i].text, err);
+        if (r < 0)
+            return rm_prefix(err, r, "%s.%s of '%s', line %u, character %u", table->name,
+                             table->columns[column], key, fields[i].line, fields[i].column);
+    }
+    return 0;
+}
+
 static int see(struct import *import, const char *key, unsigned line, struct rm_err *err)
 {
     if (import->n_seen == TABLE_ROWS_MAX)
@@ -453,7 +533,9 @@ static int check_all(struct import *import, struct store *store, bool add, struc
                            key, line);
         if (r != -ENOENT)
             return rm_fail(err, r, "cannot read table '%s': %s", table->name, strerror(-r));
-        r = see(import, key, line, err);
+        r = check_values(import, fields, n, key, err);
+        if (r == 0)
+            r = see(import, key, line, err);
         if (r < 0)
             return r;
     }

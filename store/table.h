@@ -12,6 +12,7 @@
 #include "wire/msg.h"
 #include "wire/rmigrate.pb-c.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 enum {
@@ -25,16 +26,37 @@ struct table {
     size_t n_columns;
 };
 
+enum { TABLE_COUNT = 6 };
+
 const struct table *table_find(const char *name);              /* NULL: no such table */
 const struct table *table_at(size_t i);                        /* NULL behind the last one */
+size_t table_index(const struct table *table);                 /* table_at() of it is the table */
 int table_column(const struct table *table, const char *name); /* index, or -ENOENT */
+bool table_is_of_nodes(const struct table *table); /* its key is a node or a group of nodes */
+
+/* Is a value of that column a pattern where it looks like one (pattern.h)? Not in a table that is
+ * not of nodes, a key, a comment, or what switches a row off. */
+bool table_may_be_pattern(const struct table *table, int column);
+
+/* Does a value end with xCAT's +=NEXTRECORD, which means: and what the next group says? Then true,
+ * and *ret_length is what stands before it; otherwise the length of all. */
+bool table_goes_on(const char *value, size_t *ret_length);
+
+/* May it be stored? -EINVAL with why: a pattern that cannot be evaluated. */
+int table_check_value(const struct table *table, int column, const char *value, struct rm_err *err);
 
 /* One row by its key; a table has one row for a key. -ENOENT. Rows have a cell for each column. */
 int table_row_get(struct store *store, const struct table *table, const char *key,
                   struct arena *arena, RmRow **ret_row);
+/* The same by where it stands. -ENOENT. */
+int table_row_at(struct store *store, const struct table *table, uint64_t number,
+                 struct arena *arena, RmRow **ret_row);
 /* Where it stands. -ENOENT. */
 int table_row_number(struct store *store, const struct table *table, const char *key,
                      uint64_t *ret_number);
+/* Which row a key of STORE_ROW is of, for store_changes(). False: of none. */
+bool table_row_of_key(const void *key, size_t length, const struct table **ret_table,
+                      uint64_t *ret_number);
 /* Sets one column of the row of that key; the row is made behind the others when there is none.
  * value NULL: undefined. -EINVAL: an impossible key, another
  * value for the key column, or what is no text (csv_is_text). */
@@ -51,7 +73,8 @@ int table_walk(struct store *store, const struct table *table, uint64_t after, t
 
 /* CSV in. All or nothing: the text is read and checked whole before the first row is touched. add:
  * rows are added to those that are there (a key that is there already is an error); otherwise the
- * table is emptied first. Any subset of the columns in any order. Returns the number of rows, or
+ * table is emptied first. Any subset of the columns in any order. A pattern that
+ * cannot be evaluated on any node is refused (table_check_value). Returns the number of rows, or
  * -EINVAL with line and column, -EEXIST with the line, -ENOSPC (abort the transaction). */
 int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
                   bool add, struct rm_err *err);
@@ -61,5 +84,8 @@ int table_export(struct store *store, const struct table *table, FILE *file);
 
 /* The value of a cell, or NULL when it is undefined or the empty string. */
 const char *table_cell(const RmRow *row, int column);
+
+/* Is a row with this value of `disable` (NULL: undefined) to be ignored? */
+bool table_is_off(const char *disable);
 
 #endif
