@@ -192,15 +192,39 @@ static void next_luck(struct world *world)
     alarm_set(world, &world->luck_alarm, first);
 }
 
+/* The bad luck in which the rule that is broken on purpose matters most. */
+static void aggravate(struct world *world)
+{
+    struct luck *luck = &world->luck;
+
+    switch (world->options.broken) {
+    case BREAK_LEASE:
+        luck->agent_hang = 4;
+        luck->stranger = 10;
+        break;
+    case BREAK_ATTEMPT:
+        luck->agent_crash = luck->agent_hang = luck->lost_connection = 8;
+        luck->move_percent = 60;
+        break;
+    case BREAK_COMMIT:
+        luck->broker_crash = 10;
+        break;
+    case BREAK_FENCE:
+    case BREAK_LOOK:
+        luck->move_percent = 80;
+        break;
+    default:
+        break;
+    }
+}
+
 void luck_begin(struct world *world)
 {
     bool bad = world_chance(world, 900); /* the others show that nothing goes wrong by itself */
 
-    for (size_t i = 0; i < KINDS; i++) {
-        unsigned *mean = mean_of(world, &kinds[i]);
-        *mean = bad && world_chance(world, 400) ? 5 + (unsigned)world_random(world, 60) : 0;
-        world->luck_at[i] = next_strike(world, *mean);
-    }
+    for (size_t i = 0; i < KINDS; i++)
+        *mean_of(world, &kinds[i]) =
+            bad && world_chance(world, 400) ? 5 + (unsigned)world_random(world, 60) : 0;
     if (bad) {
         world->luck.move_percent = (unsigned)world_random(world, 50);
         world->luck.refuse_percent =
@@ -208,6 +232,9 @@ void luck_begin(struct world *world)
         world->luck.drop_permille =
             world_chance(world, 200) ? (unsigned)world_random(world, 10) : 0;
     }
+    aggravate(world);
+    for (size_t i = 0; i < KINDS; i++)
+        world->luck_at[i] = next_strike(world, *mean_of(world, &kinds[i]));
     world->sim->on_phase = luck_phase;
     world->sim->ctx = world;
     next_luck(world);

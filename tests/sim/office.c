@@ -128,16 +128,24 @@ void office_wake(struct world *world)
         alarm_sooner(world, &office->turn, office->busy_until > now ? office->busy_until : now);
 }
 
-/* What the network does to a report when the fence of attempts shall be broken. */
+static void forge_attempt(struct world *world, uint64_t job, uint32_t *attempt)
+{
+    RmLive *live;
+
+    if (record_live_get(world->office.store, job, world->arena, &live) == 0)
+        *attempt = live->attempt;
+}
+
+/* What the network does to a message when a rule shall be broken. */
 static void forge(struct world *world, RmMessage *message)
 {
     if (world->options.broken == BREAK_ATTEMPT && message->body_case == RM_MESSAGE__BODY_REPORTS)
-        for (size_t i = 0; i < message->reports->n_reports; i++) {
-            RmReport *report = message->reports->reports[i];
-            RmLive *live;
-            if (record_live_get(world->office.store, report->job, world->arena, &live) == 0)
-                report->attempt = live->attempt;
-        }
+        for (size_t i = 0; i < message->reports->n_reports; i++)
+            forge_attempt(world, message->reports->reports[i]->job,
+                          &message->reports->reports[i]->attempt);
+    if (world->options.broken == BREAK_ATTEMPT && message->body_case == RM_MESSAGE__BODY_HELLO)
+        for (size_t i = 0; i < message->hello->n_tasks; i++)
+            forge_attempt(world, message->hello->tasks[i]->job, &message->hello->tasks[i]->attempt);
     if (world->options.broken == BREAK_MEMORY && message->body_case == RM_MESSAGE__BODY_INVENTORY)
         message->inventory->memory *= 2;
 }
@@ -218,6 +226,10 @@ static void send_all(struct world *world, uint64_t most)
 
     while (core_next_out(office->core, &out) && most-- > 0) {
         size_t length = 0;
+        if (office->lose_assign && is_assign(world, &out)) {
+            office->lose_assign = false;
+            continue;
+        }
         uint8_t *forged = forge_welcome(world, &out, &length);
         int r = link_answer(world, out.peer, forged != NULL ? forged : out.frame,
                             forged != NULL ? length : out.length, office->busy_until);

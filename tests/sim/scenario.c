@@ -1,4 +1,320 @@
-/* scenario.c - histories with a name, written out */
+/* scenario.c - histories with a name, written out: one fault each, and how it must end
+ *
+ * All of them happen in a quiet world: guest vm1 runs on hyp1, vm2 on hyp2 and so on, worker1
+ * serves hyp1 with one slot, and a copy takes four seconds. */
 #include "tests/sim/world.h"
 
-const struct scenario scenarios[] = {{0}};
+#include "store/record.h"
+#include "wire/job.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define PATIENCE (300 * USEC_PER_SEC) /* for whatever a scenario waits for */
+
+/* ---- words that scenarios are written in */
+
+static void expect(struct world *world, bool so, const char *what)
+{
+    if (!so)
+        world_fail(world, "expected: %s", what);
+}
+
+static void go_on(struct world *world, unsigned seconds)
+{
+    world_run(world, world_now(world) + seconds * USEC_PER_SEC);
+}
+
+static struct client *operator_of(struct world *world)
+{
+    return &world->clients[0];
+}
+
+static struct yard *worker_of(struct world *world, unsigned host)
+{
+    return &world->yards[host];
+}
+
+static void begin(struct world *world)
+{
+    world->sim->copy_least = world->sim->copy_most = 4 * USEC_PER_SEC;
+    go_on(world, 5); /* workers connect and tell what they have */
+}
+
+static void wait_for_answer(struct world *world)
+{
+    usec_t until = world_now(world) + PATIENCE;
+
+    while (!client_is_idle(operator_of(world)) && world_now(world) < until && world_step(world))
+        ;
+    expect(world, client_is_idle(operator_of(world)), "the operator is answered");
+}
+
+/* The result of the newest job of that guest, in the world's arena; NULL: it has not ended. */
+static const RmResult *result_of(struct world *world, unsigned guest)
+{
+    RmResult *result;
+
+    for (size_t i = world->ledger.n; i > 0 && world->office.store != NULL; i--) {
+        const struct ledger_job *job = &world->ledger.jobs[i - 1];
+        if (job->guest == (int)guest)
+            return job->final && record_result_get(world->office.store, job->id, world->arena,
+                                                   &result) == 0
+                       ? result
+                       : NULL;
+    }
+    return NULL;
+}
+
+static void wait_for_end(struct world *world)
+{
+    usec_t until = world_now(world) + PATIENCE;
+
+    while ((world->ledger.n == 0 || !rules_all_final(world)) && world_now(world) < until &&
+           world_step(world))
+        ;
+    expect(world, rules_all_final(world), "the jobs end");
+}
+
+/* How the newest job of vm1 ended, and where vm1 is now. */
+static void expect_end(struct world *world, RmState state, unsigned attempt, unsigned place)
+{
+    const RmResult *result = result_of(world, 0);
+
+    if (result == NULL) {
+        world_fail(world, "expected: a result");
+        return;
+    }
+    if (result->state != state || result->attempt != attempt || result->locked)
+        world_fail(world, "expected: %s at try %u; it is %s at try %u%s: %s", job_state_name(state),
+                   attempt, job_state_name(result->state), result->attempt,
+                   result->locked ? ", locked" : "", result->text);
+    arena_reset(world->arena);
+    expect(world, sim_place(world->sim, 0) == (int)place,
+           "vm1 is where it should be, and only there");
+}
+
+static void finish(struct world *world)
+{
+    go_on(world, 20);
+    client_reconcile(operator_of(world));
+    wait_for_answer(world);
+    if (world->failure[0] == '\0')
+        rules_end(world);
+}
+
+/* Something that happens when a migration enters a phase, once. */
+struct strike {
+    struct world *world;
+    enum sim_phase phase;
+    void (*f)(struct world *world, struct sim_move *move);
+};
+static struct strike strike;
+
+static void on_phase(void *ctx, struct sim *sim, struct sim_move *move)
+{
+    struct strike *s = ctx;
+
+    (void)sim;
+    if (s->f != NULL && move->phase == s->phase) {
+        void (*f)(struct world *, struct sim_move *) = s->f;
+        s->f = NULL;
+        f(s->world, move);
+    }
+}
+
+static void strike_at(struct world *world, enum sim_phase phase,
+                      void (*f)(struct world *world, struct sim_move *move))
+{
+    strike = (struct strike){.world = world, .phase = phase, .f = f};
+    world->sim->on_phase = on_phase;
+    world->sim->ctx = &strike;
+}
+
+/* ---- the worker of the source dies while its guest stands still: the migration goes on, the
+ * destination waits behind the fence, and the worker that comes back lets it run */
+
+static void kill_worker(struct world *world, struct sim_move *move)
+{
+    yard_kill(worker_of(world, move->source), 5 * USEC_PER_SEC);
+}
+
+static void lost_worker_at_switchover(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, kill_worker);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- the broker has written that it assigns, and dies before anybody hears: the operator asks
+ * again and gets the same batch, the job is settled and tried again */
+
+static void broker_dies_between_commit_and_send(struct world *world)
+{
+    begin(world);
+    world->office.crash = CRASH_BEFORE_SEND;
+    world->office.crash_on_assign = true;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect(world, world->office.n_crashes == 1, "the broker died");
+    expect(world, world->ledger.n == 1, "there is one job");
+    expect_end(world, RM_STATE__DONE, 2, 1);
+    finish(world);
+}
+
+/* ---- the destination's daemon sleeps through the hand-over, longer than the keepalive: the guest
+ * goes on at its source, the copy that wakes up later stays paused and is removed */
+
+static void stall_destination(struct world *world, struct sim_move *move)
+{
+    sim_hang_daemon(world->sim, move->destination, world->sim->keepalive + 5 * USEC_PER_SEC);
+}
+
+static void destination_stalls_at_handover(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, stall_destination);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect_end(world, RM_STATE__DONE, 2, 1);
+    finish(world);
+}
+
+/* ---- the wish to cancel comes when the guest has been handed over: it arrives all the same, and
+ * that is said */
+
+static void cancel_now(struct world *world, struct sim_move *move)
+{
+    (void)move;
+    client_cancel(operator_of(world), operator_of(world)->last_batch);
+}
+
+static void cancel_races_with_finish(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_FINISH, cancel_now);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    wait_for_end(world);
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- a worker stands still with an assignment in its hands until the job has been settled: it
+ * does not begin then */
+
+static void worker_sleeps_past_its_lease(struct world *world)
+{
+    begin(world);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    while (worker_of(world, 0)->tasks == NULL && world_step(world))
+        ;
+    yard_hang(worker_of(world, 0), 40 * USEC_PER_SEC);
+    go_on(world, 39);
+    expect(world, world->sim->n_moves == 0, "nobody has begun");
+    wait_for_answer(world);
+    wait_for_end(world);
+    expect_end(world, RM_STATE__DONE, 2, 1);
+    expect(world, world->sim->n_moves == 1, "it was begun once");
+    finish(world);
+}
+
+/* ---- the same request again, also after the broker was started anew: one batch, one job */
+
+static void submit_repeated_with_same_token(struct world *world)
+{
+    uint64_t batch;
+
+    begin(world);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    batch = operator_of(world)->last_batch;
+    client_repeat(operator_of(world));
+    wait_for_answer(world);
+    office_crash(world);
+    go_on(world, 20);
+    client_repeat(operator_of(world));
+    wait_for_answer(world);
+    wait_for_end(world);
+    expect(world, batch != 0 && operator_of(world)->last_batch == batch, "one batch");
+    expect(world, world->ledger.n == 1, "one job");
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- somebody else moves the guest while its job waits: the job fails and says so, the guest is
+ * not locked, and the next job finds it where it is */
+
+static void third_party_moves_guest(struct world *world)
+{
+    begin(world);
+    yard_kill(worker_of(world, 0), 30 * USEC_PER_SEC);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    expect(world, sim_move_by_hand(world->sim, 0, 2), "somebody moves vm1 to hyp3");
+    wait_for_end(world);
+    expect_end(world, RM_STATE__FAILED, 1, 2);
+    go_on(world, 30);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- an assignment meets a full queue on its way: it is missed, settled, made again; the slot is
+ * not lost with it */
+
+static void assignment_lost(struct world *world)
+{
+    begin(world);
+    world->office.lose_assign = true;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect_end(world, RM_STATE__DONE, 2, 1);
+    client_submit(operator_of(world), "vm4", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    finish(world);
+}
+
+/* ---- two workers say that they serve one hypervisor: whatever comes of it, one migration at a
+ * time; and when the second one has gone, the first one goes on */
+
+static void two_workers_one_host(struct world *world)
+{
+    struct yard *stranger = &world->yards[world->n_yards - 1];
+
+    begin(world);
+    yard_start(stranger);
+    client_submit(operator_of(world), "vm1,vm4", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    go_on(world, 30);
+    yard_kill(stranger, USEC_NEVER);
+    wait_for_end(world);
+    client_submit(operator_of(world), "vm1", "hyp3", /* follow = */ true);
+    wait_for_answer(world);
+    expect(world, sim_place(world->sim, 0) == 2, "vm1 is on hyp3 in the end");
+    finish(world);
+}
+
+#define SCENARIO(f, ...)                                                                           \
+    {                                                                                              \
+#f, f,                                                                                     \
+        {                                                                                          \
+            .seed = 1, .hosts = 3, .agents = 3, .clients = 1, __VA_ARGS__                          \
+        }                                                                                          \
+    }
+const struct scenario scenarios[] = {
+    SCENARIO(lost_worker_at_switchover, .guests = 3),
+    SCENARIO(broker_dies_between_commit_and_send, .guests = 3),
+    SCENARIO(destination_stalls_at_handover, .guests = 3),
+    SCENARIO(cancel_races_with_finish, .guests = 3),
+    SCENARIO(worker_sleeps_past_its_lease, .guests = 3),
+    SCENARIO(submit_repeated_with_same_token, .guests = 3),
+    SCENARIO(third_party_moves_guest, .guests = 3),
+    SCENARIO(assignment_lost, .guests = 4),
+    SCENARIO(two_workers_one_host, .guests = 4),
+    {0},
+};

@@ -185,7 +185,8 @@ static void peace_ring(void *ctx)
 
 static void make_hosts(struct world *world, unsigned n)
 {
-    bool tight = !world->options.quiet_world && world_chance(world, 300);
+    bool tight = !world->options.quiet_world &&
+                 (world_chance(world, 300) || world->options.broken == BREAK_MEMORY);
 
     for (unsigned i = 0; i < n; i++) {
         struct conf_hypervisor *conf = &world->conf_hypervisors[i];
@@ -197,7 +198,8 @@ static void make_hosts(struct world *world, unsigned n)
     }
     world->conf_worker.hypervisors = world->conf_hypervisors;
     world->conf_worker.n_hypervisors = n;
-    world->conf_worker.slots = 1 + (unsigned)world_random(world, 3);
+    world->conf_worker.slots =
+        world->options.quiet_world ? 1 : 1 + (unsigned)world_random(world, 3);
 }
 
 static void make_guests(struct world *world, unsigned n)
@@ -275,7 +277,7 @@ static void make_yards(struct world *world, unsigned n)
     }
     world->n_yards = n;
     /* A second worker for one hypervisor; it comes and goes as luck wants. */
-    hosts[0] = (unsigned)world_random(world, n_hosts);
+    hosts[0] = world->options.quiet_world ? 0 : (unsigned)world_random(world, n_hosts);
     yard_init(&world->yards[n], world, n, hosts, 1);
     world->n_yards++;
 }

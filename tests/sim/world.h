@@ -101,6 +101,7 @@ struct office { /* where the broker sits */
     usec_t busy_until;      /* the commit of the last turn lasts so long */
     enum crash_point crash; /* in the next turn that has something to send */
     bool crash_on_assign;   /* only in one that assigns */
+    bool lose_assign;       /* the next assignment meets a full queue */
     uint64_t n_turns, n_crashes;
 };
 
