@@ -15,6 +15,8 @@ setup_file() {
 teardown_file() { load common; site_down; }
 setup() { load common; }
 
+# All commands; under valgrind, which is slow, where one is as good as the other, these alone.
+FEW=${RMIGRATE_WRAP:+submit show keygen}
 COMMANDS="submit evacuate watch wait jobs show history queue hosts guests workers events cancel retry pause resume release
     open close reconcile tabdump tabrestore ping keygen version"
 
@@ -33,7 +35,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
 
 @test "each command's --help tells its options, on stdout" {
     local command
-    for command in $COMMANDS; do
+    for command in ${FEW:-$COMMANDS}; do
         ok "$command" --help
         quiet
         has "Usage: rmigrate $command"
@@ -44,7 +46,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
 
 @test "every option of a command stands in its help" {
     options() { # COMMAND OPTION...
-        ok "$1" --help
+        run -0 --separate-stderr "$BIN/rmigrate" "$1" --help
         shift
         local option
         for option in "$@"; do has "--$option"; done
@@ -145,8 +147,8 @@ usage() { # TEXT ARGUMENT...
     usage "an operand is empty" jobs ''
     usage "--detach and --dry-run exclude each other" submit kvm1 hyp02 --detach --dry-run
     usage "z/VM is not supported by this version" kvm1 hyp02 action=test
-    local command
-    for command in show history release open close tabdump tabrestore keygen wait; do usage "rmigrate $command" "$command"; done
+    local command need="history release open close tabdump tabrestore keygen wait"
+    for command in show ${FEW:-$need}; do usage "rmigrate $command" "$command"; done
     for command in workers ping version; do usage "one operand too many" "$command" extra; done
 }
 
@@ -201,11 +203,12 @@ usage() { # TEXT ARGUMENT...
     [ $((SECONDS - began)) -lt $((5 * TRIES)) ]
 }
 
+interrupted() { [ -s "$OUT.code" ] || { kill -INT "$(cat "$OUT.pid")" 2>/dev/null && false; }; }
+
 @test "Ctrl-C ends the wait for a broker that is away" {
     printf 'client: { broker = "ipc://%s/nobody"; timeout = "60 s"; };\n' "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/conf"
     begin away -c "$BATS_TEST_TMPDIR/conf" ping
-    sleep 0.3 # nothing to see from outside: it waits
-    kill -INT "$(cat "$OUT.pid")"
+    until_true 20 interrupted # at first it is not yet ready to hear it
     comes_to 130
     is ''
 }
@@ -222,9 +225,10 @@ usage() { # TEXT ARGUMENT...
 }
 
 @test "closed streams do no harm" {
-    run -0 bash -c "${RMIGRATE_WRAP:-} '$BIN/rmigrate' ping <&- 2>&-"
+    # Not under valgrind, which takes such descriptors for itself.
+    run -0 bash -c "'$BIN/rmigrate' ping <&- 2>&-"
     has "you are"
-    run -1 bash -c "${RMIGRATE_WRAP:-} '$BIN/rmigrate' ping >&-"
+    run -1 bash -c "'$BIN/rmigrate' ping >&-"
     has "Error: cannot write to standard output"
 }
 
@@ -301,7 +305,6 @@ you are $(id -un), admin"
         [ -n "$output" ]
         ok $listing --json
         json .
-        ok $listing --noheadings
     done
 }
 

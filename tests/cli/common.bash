@@ -92,7 +92,7 @@ end_it() { # NAME [SIGNAL]
     kill "-${2:-TERM}" "$pid" 2>/dev/null || :
     kill -CONT "$pid" 2>/dev/null || :
     rm -f "$SITE/$1.pid"
-    until_true 10 has_ended "$pid" || { kill -KILL "$pid"; echo "$1 did not end" >&2; return 1; }
+    until_true 10 has_ended "$pid" || { tail -n 20 "$SITE/log/$1" >&2; kill -KILL "$pid"; echo "$1 did not end" >&2; return 1; }
 }
 
 # ---- sites
