@@ -363,6 +363,12 @@ void change_table(struct core *core, struct request *request)
         return;
     }
     request->reply->count = (uint32_t)r;
+    if (attr_clashes(core->attr, &err) > 0) {
+        core_note(core, LOG_LEVEL_WARN, "table=%s: %s", table->name, err.text);
+        request->reply->text = arena_printf(core->arena, "Warning: %s", err.text);
+        if (request->reply->text == NULL)
+            request->reply->text = (char *)"";
+    }
     site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
                "table %s: %d rows %s", table->name, r, restore->add ? "added" : "restored");
 }

@@ -344,13 +344,6 @@ static int start_jobs(struct core *core)
     return r;
 }
 
-static bool any_node(void *ctx, const char *name)
-{
-    (void)ctx;
-    (void)name;
-    return true;
-}
-
 int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch, usec_t now,
              usec_t wall, struct core **ret_core, struct rm_err *err)
 {
@@ -372,13 +365,17 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->finished = calloc(STATE_FINISHED_MAX, sizeof(*core->finished));
     if (core->arena == NULL || core->finished == NULL)
         goto fail;
-    if (conf->exclude_nodes != NULL && *conf->exclude_nodes != '\0') {
-        struct noderange_site all = {.is_node = any_node};
-        r = noderange_expand(conf->exclude_nodes, &all, &core->exclude, err);
-        if (r < 0) {
-            core_free(core);
-            return rm_prefix(err, r, "exclude_nodes");
-        }
+    r = attr_new(store, NULL, &core->attr, err);
+    if (r >= 0 && conf->exclude_nodes != NULL) {
+        /* Without tables: only whether it can be understood. Who it is, each request asks anew. */
+        struct noderange_site nobody = {.lenient = true};
+        r = noderange_expand(conf->exclude_nodes, &nobody, &core->exclude, err);
+        if (r < 0)
+            rm_prefix(err, r, "exclude_nodes");
+    }
+    if (r < 0) {
+        core_free(core);
+        return r;
     }
     r = record_walk(store, STORE_HOST, start_host, start_damaged, core);
     if (r >= 0)
@@ -442,6 +439,7 @@ void core_free(struct core *core)
     outs_drop(core);
     notes_drop(core);
     noderange_done(&core->exclude);
+    attr_free(core->attr);
     free(core->finished);
     arena_free(core->arena);
     free(core);

@@ -91,8 +91,18 @@ static bool is_guest(void *ctx, const char *name)
     struct core *core = ctx;
     struct guest *guest = guest_find(core, name);
 
-    return (guest != NULL && (guest->stored || guest->sightings != NULL)) ||
-           sight_table_host(core, name) != NULL;
+    return guest != NULL && (guest->stored || guest->sightings != NULL);
+}
+
+static int each_guest(void *ctx, int (*f)(void *to, const char *name), void *to)
+{
+    struct core *core = ctx;
+    int r = 0;
+
+    for (struct guest *guest = core->guests; guest != NULL && r == 0; guest = guest->hh.next)
+        if (guest->stored || guest->sightings != NULL)
+            r = f(to, guest->rec->name);
+    return r;
 }
 
 static bool is_host(void *ctx, const char *name)
@@ -100,43 +110,70 @@ static bool is_host(void *ctx, const char *name)
     return host_find(ctx, name) != NULL;
 }
 
-static bool expand(struct core *core, struct request *request, const char *expression,
-                   bool (*is_node)(void *ctx, const char *name), struct noderange *ret_range)
+static int each_host(void *ctx, int (*f)(void *to, const char *name), void *to)
 {
-    struct noderange_site site = {.is_node = is_node, .ctx = core};
+    struct core *core = ctx;
+    int r = 0;
+
+    for (struct host *host = core->hosts; host != NULL && r == 0; host = host->hh.next)
+        r = f(to, host->rec->name);
+    return r;
+}
+
+static struct noderange_site guest_site(struct core *core)
+{
+    return (struct noderange_site){
+        .attr = core->attr, .is_node = is_guest, .each_node = each_guest, .ctx = core};
+}
+
+struct noderange_site request_host_site(struct core *core)
+{
+    return (struct noderange_site){.attr = core->attr,
+                                   .is_node = is_host,
+                                   .each_node = each_host,
+                                   .ctx = core,
+                                   .only_is_node = true};
+}
+
+static bool expand(struct core *core, struct request *request, const char *expression,
+                   const struct noderange_site *site, struct noderange *ret_range)
+{
     struct rm_err err = {0};
-    int r = noderange_expand(expression, &site, ret_range, &err);
+    int r = noderange_expand(expression, site, ret_range, &err);
 
     if (r < 0)
         request_refuse(core, request,
-                       r == -EINVAL || r == -ENOENT ? RM_CODE__CODE_SOME_FAILED
-                                                    : RM_CODE__CODE_TRY_AGAIN,
+                       r == -EINVAL || r == -ENOENT || r == -E2BIG ? RM_CODE__CODE_SOME_FAILED
+                                                                   : RM_CODE__CODE_TRY_AGAIN,
                        "%s", err.text);
     return r >= 0;
+}
+
+bool request_exclude(struct core *core, struct request *request)
+{
+    struct noderange_site site = guest_site(core);
+    struct noderange range = {0};
+
+    if (core->conf->exclude_nodes == NULL)
+        return true;
+    site.lenient = true;
+    if (!expand(core, request, core->conf->exclude_nodes, &site, &range)) {
+        request_refuse(core, request, request->reply->code, "exclude_nodes: %s",
+                       request->reply->text);
+        return false;
+    }
+    noderange_done(&core->exclude);
+    core->exclude = range;
+    return true;
 }
 
 bool request_guests(struct core *core, struct request *request, const char *expression,
                     struct noderange *ret_range)
 {
-    size_t kept = 0;
+    struct noderange_site site = guest_site(core);
 
-    if (!expand(core, request, expression, is_guest, ret_range))
-        return false;
-    for (size_t i = 0; i < ret_range->n; i++) {
-        if (noderange_has(&core->exclude, ret_range->names[i]))
-            free(ret_range->names[i]);
-        else
-            ret_range->names[kept++] = ret_range->names[i];
-    }
-    if (kept == 0) {
-        ret_range->n = 0;
-        noderange_done(ret_range);
-        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
-                       "no nodes match '%s' but excluded ones (exclude_nodes)", expression);
-        return false;
-    }
-    ret_range->n = kept;
-    return true;
+    site.exclude = core->conf->exclude_nodes;
+    return expand(core, request, expression, &site, ret_range);
 }
 
 bool request_hosts(struct core *core, struct request *request, const char *expression,
@@ -145,8 +182,9 @@ bool request_hosts(struct core *core, struct request *request, const char *expre
     enum { KNOWN_MAX = 16 }; /* more would not help anybody */
     unsigned n = 0;
     char *known = NULL;
+    struct noderange_site site = request_host_site(core);
 
-    if (expand(core, request, expression, is_host, ret_range))
+    if (expand(core, request, expression, &site, ret_range))
         return true;
     for (struct host *host = core->hosts; host != NULL && n <= KNOWN_MAX; host = host->hh.next, n++)
         known = known == NULL ? arena_strdup(core->arena, host->rec->name)

@@ -27,6 +27,10 @@ bool request_guests(struct core *core, struct request *request, const char *expr
                     struct noderange *ret_range);
 bool request_hosts(struct core *core, struct request *request, const char *expression,
                    struct noderange *ret_range);
+/* Brings core->exclude up to date; on failure the request is refused and false returned. */
+bool request_exclude(struct core *core, struct request *request);
+/* Where the names of hypervisors are looked for. */
+struct noderange_site request_host_site(struct core *core);
 
 /* ---- wish.c */
 void wish_submit(struct core *core, struct request *request);

@@ -195,7 +195,8 @@ struct core {
     usec_t check_at;           /* hosts that stay away */
     struct host *turn;         /* whose queue is looked at first */
     struct log_limit denied;
-    struct noderange exclude;
+    struct attr_site *attr;    /* the site tables: nodes, groups, attributes */
+    struct noderange exclude;  /* exclude_nodes, as of the last request_exclude() */
 };
 
 static inline bool peer_is(const struct net_peer *a, const struct net_peer *b)
@@ -278,8 +279,9 @@ struct session *session_by_id(struct core *core, uint64_t id); /* NULL: it has e
 /* ---- sightings and inventories: sight.c */
 void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory);
 void sight_clear(struct core *core, struct host *host);
-/* The guest was moved by a job: shown at its destination before the next inventory comes. */
-void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to);
+/* The guest was moved by a job: shown at its destination before the next inventory comes. paused: as it was before. */
+void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to,
+                 bool paused);
 /* Where the guest is: the host that shows it active, or NULL with a text why there is none or not one. */
 struct host *sight_place(struct core *core, struct guest *guest, char *why, size_t size);
 const struct sighting *sight_at(const struct guest *guest, const struct host *host);

@@ -107,40 +107,46 @@ static bool may_move(struct core *core, struct request *request, const struct wi
     return true;
 }
 
-static bool any_node(void *ctx, const char *name)
+/* Of vm.migrationdest, where no destination was named. False: it cannot be told where the guest may go, and the reply
+ * says why. */
+static bool own_destinations(struct core *core, struct request *request, struct place_ask *ask)
 {
-    (void)ctx;
-    (void)name;
-    return true;
-}
-
-/* Of vm.migrationdest, where no destination was named. */
-static void own_destinations(struct core *core, struct place_ask *ask)
-{
-    const struct table *vm = table_find("vm");
+    struct noderange_site site = request_host_site(core);
+    const char *name = ask->guest->rec->name, *expression;
     struct noderange range = {0};
+    struct attr_value value;
+    struct rm_err err = {0};
     struct host **to;
-    const char *expression;
-    RmRow *row;
-    size_t n = 0;
 
-    if (table_row_get(core->store, vm, ask->guest->rec->name, core->arena, &row) < 0)
-        return;
-    expression = table_cell(row, table_column(vm, "migrationdest"));
-    if (expression == NULL)
-        return;
-    struct noderange_site any = {.is_node = any_node};
-    if (noderange_expand(expression, &any, &range, NULL) < 0)
-        return;
-    to = arena_alloc(core->arena, (range.n + 1) * sizeof(struct host *));
-    for (size_t i = 0; to != NULL && i < range.n; i++)
-        if ((to[n] = host_find(core, range.names[i])) != NULL)
-            n++;
-    noderange_done(&range);
-    if (to != NULL && n > 0) {
-        ask->to = to;
-        ask->n_to = n;
+    if (attr_get(core->attr, name, "vm.migrationdest", &value, &err) < 0) {
+        request_outcome(core, request, name, false, "%s", err.text);
+        return false;
     }
+    if (value.text == NULL)
+        return true;
+    expression = arena_strdup(core->arena, value.text);
+    if (expression == NULL) {
+        core_fail(core, -ENOMEM, "destinations");
+        return false;
+    }
+    site.lenient = true; /* hypervisors that are not known yet */
+    if (noderange_expand(expression, &site, &range, &err) < 0 || range.n == 0) {
+        request_outcome(core, request, name, false,
+                        "Unable to identify a suitable target host for guest %s: vm.migrationdest "
+                        "is '%s'%s%s",
+                        name, expression,
+                        err.text[0] != '\0' ? ": " : ", and no such hypervisor is known", err.text);
+        return false;
+    }
+    to = arena_alloc(core->arena, range.n * sizeof(struct host *));
+    for (size_t i = 0; to != NULL && i < range.n; i++)
+        to[i] = host_find(core, range.names[i]);
+    ask->to = to;
+    ask->n_to = range.n;
+    noderange_done(&range);
+    if (to == NULL)
+        core_fail(core, -ENOMEM, "destinations");
+    return to != NULL;
 }
 
 /* A record of the job that lives on its own, made through its packed form. */
@@ -323,8 +329,8 @@ void wish_submit(struct core *core, struct request *request)
         struct place_ask *ask = &wish.asks[wish.n_asks];
         if (!may_move(core, request, &wish, guests.names[i], ask))
             continue;
-        if (wish.n_to == 0)
-            own_destinations(core, ask);
+        if (wish.n_to == 0 && !own_destinations(core, request, ask))
+            continue;
         wish.n_asks++;
     }
     carry_out(core, request, &wish);
@@ -445,7 +451,8 @@ void wish_evacuate(struct core *core, struct request *request)
         .evacuation = true,
     };
 
-    if (!request_hosts(core, request, evacuate->hosts, &hosts) ||
+    if (!request_exclude(core, request) ||
+        !request_hosts(core, request, evacuate->hosts, &hosts) ||
         !find_hosts(core, &hosts, &wish.never))
         goto out;
     wish.n_never = hosts.n;
