@@ -341,7 +341,7 @@ static void guest_ended_up(struct core *core, struct job *job, const struct endi
     if (place != NULL) {
         if (place != job->source) {
             guest->settled_at = core->now;
-            sight_moved(core, guest, job->source, place);
+            sight_moved(core, guest, job->source, place, job->live.guest_paused);
         }
         job_set(&guest->rec->host, place->rec->name);
         guest->rec->seen_at = core->wall;

@@ -171,7 +171,8 @@ static int start(struct core *core, struct job *job, struct starts *starts)
     one->attempt = ++job->live.attempt;
     job_set(&job->live.fence, "");
     /* Until its worker says better: a guest that somebody paused is not to be let run by settling. */
-    job->live.guest_paused = seen != NULL && seen->state == RM_GUEST_STATE__GUEST_PAUSED;
+    job->live.guest_paused =
+        seen != NULL && seen->state == RM_GUEST_STATE__GUEST_PAUSED && !seen->migrating;
     job->live.had_definition = false;
     job->live.started_at = core->wall;
     job->order_at = core->now + (usec_t)QUEUE_TAKE_SECONDS * USEC_PER_SEC;

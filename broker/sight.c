@@ -224,19 +224,17 @@ void sight_inventory(struct core *core, struct host *host, const RmInventory *in
     core->assign = true;
 }
 
-void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to)
+void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to,
+                 bool paused)
 {
     struct sighting *s, *next;
-    RmGuestState state = RM_GUEST_STATE__GUEST_RUNNING;
 
-    DL_FOREACH_SAFE2 (guest->sightings, s, next, g_next) {
-        if (s->host == from || s->host == to) {
-            if (s->host == from && s->state == RM_GUEST_STATE__GUEST_PAUSED)
-                state = s->state;
+    DL_FOREACH_SAFE2 (guest->sightings, s, next, g_next)
+        if (s->host == from || s->host == to)
             drop_sighting(s);
-        }
-    }
-    add_sighting(core, to, guest, guest->rec->uuid, state, guest->rec->memory, guest->rec->vcpus);
+    add_sighting(core, to, guest, guest->rec->uuid,
+                 paused ? RM_GUEST_STATE__GUEST_PAUSED : RM_GUEST_STATE__GUEST_RUNNING,
+                 guest->rec->memory, guest->rec->vcpus);
 }
 
 struct host *sight_place(struct core *core, struct guest *guest, char *why, size_t size)
