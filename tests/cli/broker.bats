@@ -254,6 +254,35 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     is "kvm1: migrated to hyp02"
 }
 
+@test "a job in doubt: it is cancelled as soon as it is known where the guest is, or released by hand" {
+    SESSION='1 s' site
+    plan kvm1 'hang 0'
+    plan kvm2 'hang 0'
+    local first second
+    first=$(($(detach kvm1 hyp02) + 1))
+    second=$(($(detach kvm2 hyp02) + 1))
+    until_true 5 state_is "$first" running
+    until_true 5 state_is "$second" running
+    kill -STOP "$(pid_of all)"
+    until_true 10 state_is "$first" doubt
+    until_true 10 state_is "$second" doubt
+    ok jobs kvm1
+    has "nobody can look: neither hyp01 nor hyp02 has a worker"
+    ends 1 pause "$first"
+    err_is "job $first: Error: is doubt: only a job that waits can be paused"
+    ok cancel "$first"
+    is "job $first: is being stopped (kvm1)"
+    state_is "$first" doubt
+    ok release kvm2 --reason 'looked myself'
+    is "kvm2: released"
+    ends 1 wait "$second"
+    err_has "released by hand while it was in doubt"
+    kill -CONT "$(pid_of all)"
+    ends 1 wait "$first"
+    err_is "kvm1: Error: cancelled by $(id -un), the guest stays on hyp01"
+    runs_on kvm1 hyp01
+}
+
 @test "a hypervisor that does not answer its worker keeps its jobs waiting" {
     site
     down hyp02 'Cannot recv data: Connection reset by peer'

@@ -251,6 +251,8 @@ kvm25: Error: ask hyp02"
     err_has "kvm35: Error: Failed migration of kvm35 from hyp01 to hyp02: THE GUEST RUNS ON BOTH hyp01 AND hyp02"
     ends 1 kvm35 hyp03
     err_has "is locked since an earlier job"
+    ends 1 reconcile kvm35
+    err_has "kvm35: Error: is locked: THE GUEST RUNS ON BOTH"
 }
 
 @test "a guest that ends on its way fails and is not locked" {
