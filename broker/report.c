@@ -98,18 +98,20 @@ static void try_again(struct core *core, struct job *job, RmEventKind event, con
     job_move(core, job, event, who, report->text);
 }
 
-/* How the try is made, as settling must know it. False: that was known. */
+/* How the try is made, as settling must know it. False: that was known. Who follows a try of which that is not known
+ * teaches nothing. */
 static bool learn(struct job *job, const RmReport *report)
 {
     RmLive *live = &job->live;
     bool news = live->guest_paused != report->guest_paused ||
                 live->had_definition != report->had_definition ||
-                (*report->fence != '\0' && strcmp(live->fence, report->fence) != 0);
+                strcmp(live->fence, report->fence) != 0;
 
+    if (*report->fence == '\0')
+        return false;
     live->guest_paused = report->guest_paused;
     live->had_definition = report->had_definition;
-    if (*report->fence != '\0')
-        job_set(&live->fence, report->fence);
+    job_set(&live->fence, report->fence);
     return news;
 }
 
@@ -226,6 +228,15 @@ static void on_finished(struct core *core, struct session *session, struct job *
         job_note(core, job, who, report->notes);
     if (job->live.state == RM_STATE__ASSIGNED && report->verdict != RM_VERDICT__VERDICT_DESTINATION)
         job_move(core, job, RM_EVENT_KIND__ACCEPTED, who, NULL); /* that report was lost */
+    if ((report->verdict == RM_VERDICT__VERDICT_BOTH ||
+         report->verdict == RM_VERDICT__VERDICT_NOWHERE) &&
+        *report->fence == '\0' && *job->live.fence != '\0') {
+        /* It did not know how the try was made, which has been told since: that may make it plain. */
+        doubt(core, job, who, report->text);
+        job->settler = 0;
+        job->settle_at = core->now;
+        return;
+    }
     switch (report->verdict) {
     case RM_VERDICT__VERDICT_DESTINATION:
         finish(core, job, settled ? RM_EVENT_KIND__AT_DESTINATION : RM_EVENT_KIND__FINISHED, who,
