@@ -399,7 +399,7 @@ uint64_t rules_without_room(const struct world *world)
         return 0;
     for (const struct job *job = world->office.core->jobs; job != NULL; job = job->hh.next) {
         int host = sim_find_host(sim, job->live.destination);
-        if (job->live.state == RM_STATE__QUEUED && job->ask->n_to == 1 && host >= 0 &&
+        if (job->live.state == RM_STATE__QUEUED && host >= 0 &&
             sim_used(sim, (unsigned)host) + job->guest->rec->memory > sim->hosts[host].memory)
             return job->id;
     }

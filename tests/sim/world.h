@@ -326,7 +326,7 @@ void rules_commit(struct world *world);
 void rules_reply(struct world *world, struct client *client, const RmReply *reply);
 void rules_end(struct world *world);
 bool rules_all_final(const struct world *world);
-/* A job that waits for one host only, which has no room for it, in truth; 0: none. */
+/* A job that waits for a host which has no room for it, in truth; 0: none. */
 uint64_t rules_without_room(const struct world *world);
 const struct ledger_job *ledger_find(const struct world *world, uint64_t id);
 
