@@ -539,6 +539,58 @@ static void a_backup_is_a_store_with_what_was_committed(void **state)
     store_close(copy);
 }
 
+/* ---- changes */
+
+static int note_change(void *ctx, const void *key, size_t length)
+{
+    char *seen = ctx;
+    strncat(seen, key, length);
+    strcat(seen, " ");
+    return strchr(key, '!') ? -EDOM : 0;
+}
+
+static void changes_of_a_watched_table_are_told(void **state)
+{
+    struct scratch *scratch = *state;
+    struct store *store = scratch->store;
+    char seen[64] = "";
+    assert_int_equal(store_changes(store, note_change, seen), -EINVAL); /* none is watched */
+    assert_int_equal(store_watch(store, STORE_META), 0);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE); /* what was before? */
+    assert_int_equal(store_changes(store, note_change, seen), 0);
+    assert_int_equal(put(store, "a", "1"), 0);
+    assert_int_equal(put(store, "b", "1"), 0);
+    assert_int_equal(store_put(store, STORE_HOST, "c", 1, "1", 1, false), 0); /* another table */
+    assert_int_equal(store_delete(store, STORE_META, "a", 1), 0);
+    assert_int_equal(store_delete(store, STORE_META, "z", 1), -ENOENT);
+    assert_int_equal(store_commit(store, NULL), 0);
+    assert_int_equal(store_changes(store, note_change, seen), 0);
+    assert_string_equal(seen, "a b a ");
+    assert_int_equal(store_changes(store, note_change, seen), 0);
+    assert_string_equal(seen, "a b a "); /* told once */
+    assert_int_equal(put(store, "a", "2"), 0);
+    store_abort(store);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
+    assert_int_equal(put(store, "a", "2"), 0);
+    store_fail_commit(store, 1);
+    assert_int_equal(store_commit(store, NULL), -EIO);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
+    assert_int_equal(store_delete_prefix(store, STORE_META, "b", 1), 0);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
+    assert_int_equal(put(store, "!", "1"), 0);
+    assert_int_equal(store_changes(store, note_change, seen), -EDOM);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE); /* it was not taken in */
+    char longest[STORE_KEY_MAX + 1];
+    memset(longest, 'k', sizeof(longest));
+    longest[STORE_KEY_MAX] = '\0';
+    assert_int_equal(put(store, longest, "1"), 0);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
+    for (int i = 0; i <= STORE_CHANGES_MAX; i++)
+        assert_int_equal(put(store, "a", "3"), 0);
+    assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
+    assert_int_equal(store_changes(store, note_change, seen), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +612,7 @@ int main(void)
         SCRATCH_TEST(what_was_acknowledged_survives_kill_9),
         SCRATCH_TEST(each_commit_is_flushed_to_the_disk),
         SCRATCH_TEST(a_backup_is_a_store_with_what_was_committed),
+        SCRATCH_TEST(changes_of_a_watched_table_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -371,6 +371,61 @@ static void a_large_site_is_restored_paged_and_searched(void **state)
     assert_int_equal(store_check(scratch->store, stderr), 0);
 }
 
+/* ---- patterns */
+
+static void a_pattern_that_cannot_be_evaluated_is_not_imported(void **state)
+{
+    struct scratch *scratch = *state;
+    struct store *store = scratch->store;
+    static const struct {
+        const char *table, *csv, *why;
+    } rows[] = {
+        {"vm", "#node,host\nkvm1,hyp01\nkvms,|kvm(\\d+)|(system('id'))|\n",
+         "vm.host of 'kvms', line 3, character 6: the pattern '|kvm(\\d+)|(system('id'))|' cannot "
+         "be evaluated: 'system' is no function that may stand in a sum"},
+        {"vm", "#node,host,memory\nkvms,\"a\nb\",\"/(/x/\"\n",
+         "vm.memory of 'kvms', line 3, character 4: the pattern '/(/x/' cannot be evaluated: wrong "
+         "regular expression '(', at character 2: missing closing parenthesis"},
+        {"nodehm", "#node,mgt,disable\nkvms,|($1|+=NEXTRECORD,yes\n",
+         "nodehm.mgt of 'kvms', line 2, character 6: the pattern '|($1|' cannot be evaluated: a ( "
+         "without its )"},
+        {"nodelist", "#node,groups\nn1,|n|($1)|\n",
+         "nodelist.groups of 'n1', line 2, character 4: the pattern '|n|($1)|' cannot be "
+         "evaluated: $1, but the expression has 0 pairs of parentheses"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rm_err err = {""};
+        assert_int_equal(restore(store, rows[i].table, rows[i].csv, false, &err), -EINVAL);
+        assert_string_equal(err.text, rows[i].why);
+    }
+    assert_false(store_is_dirty(store)); /* nothing was touched */
+
+    struct rm_err err = {""};
+    assert_int_equal(restore(store, "vm",
+                             "#node,host,storage,comments\n"
+                             "kvms,|kvm(\\d+)|hyp($1)|,/srv/x,|a comment (is none|\n"
+                             "all,|x+1|+=NEXTRECORD,nfs://a/x|nfs://b/y,/a(/b/\n",
+                             false, &err),
+                     2);
+    assert_string_equal(err.text, "");
+    assert_int_equal(restore(store, "nodegroup", "#groupname,wherevals\ng,|(|\n", false, &err), 1);
+    assert_string_equal(err.text, "");
+}
+
+static void a_disabled_row_says_so_in_xcats_words(void **state)
+{
+    static const struct {
+        const char *value;
+        bool off;
+    } rows[] = {
+        {NULL, false}, {"", false},   {"0", false}, {"no", false}, {"NO", false},   {"nO", false},
+        {"1", true},   {"yes", true}, {" ", true},  {"00", true},  {"false", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(table_is_off(rows[i].value), rows[i].off);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +437,8 @@ int main(void)
         TABLE_TEST(a_row_is_made_changed_and_deleted),
         TABLE_TEST(a_row_of_an_older_program_gets_the_newer_columns),
         TABLE_TEST(a_large_site_is_restored_paged_and_searched),
+        TABLE_TEST(a_pattern_that_cannot_be_evaluated_is_not_imported),
+        TABLE_TEST(a_disabled_row_says_so_in_xcats_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
