@@ -69,10 +69,14 @@ static unsigned times_in(const struct host *host, const struct job *job, enum li
     if (host == NULL)
         return 0;
     if (which == LIST_QUEUE)
-        DL_FOREACH2(host->queue, one, q_next)
-    n += one == job ? 1 : 0;
-    else if (which == LIST_LEAVING) DL_FOREACH2(host->leaving, one, s_next) n += one == job ? 1 : 0;
-    else DL_FOREACH2(host->coming, one, d_next) n += one == job ? 1 : 0;
+        DL_FOREACH2 (host->queue, one, q_next)
+            n += one == job ? 1 : 0;
+    else if (which == LIST_LEAVING)
+        DL_FOREACH2 (host->leaving, one, s_next)
+            n += one == job ? 1 : 0;
+    else
+        DL_FOREACH2 (host->coming, one, d_next)
+            n += one == job ? 1 : 0;
     return n;
 }
 
@@ -127,12 +131,12 @@ static void check_job(struct check *check, struct job *job)
                 times_in(job->source, job, LIST_LEAVING), 1);
     same_number(check, "times in `coming`", job->ask->guest,
                 times_in(job->destination, job, LIST_COMING), job->destination != NULL);
-    DL_FOREACH2(core->waiting, one, q_next)
-    waiting += one == job ? 1 : 0;
-    DL_FOREACH2(core->doubt, one, q_next)
-    doubt += one == job ? 1 : 0;
-    DL_FOREACH2(core->recent, one, r_next)
-    recent += one == job ? 1 : 0;
+    DL_FOREACH2 (core->waiting, one, q_next)
+        waiting += one == job ? 1 : 0;
+    DL_FOREACH2 (core->doubt, one, q_next)
+        doubt += one == job ? 1 : 0;
+    DL_FOREACH2 (core->recent, one, r_next)
+        recent += one == job ? 1 : 0;
     same_number(check, "times in `waiting`", job->ask->guest, waiting, state == RM_STATE__WAITING);
     same_number(check, "times in `doubt`", job->ask->guest, doubt, state == RM_STATE__DOUBT);
     same_number(check, "times in `recent`", job->ask->guest, recent, 1);
@@ -155,18 +159,16 @@ static void check_orders(struct check *check)
     const struct job *job;
     unsigned listed = 0, live = HASH_COUNT(core->jobs);
 
-    DL_FOREACH2(core->waiting, job, q_next)
-    {
+    DL_FOREACH2 (core->waiting, job, q_next) {
         listed++;
         if (job->q_next != NULL && job->q_next->ready_at < job->ready_at)
             complain(check, "job %" PRIu64 " waits behind one that is ready later",
                      job->q_next->id);
     }
-    DL_FOREACH2(core->doubt, job, q_next)
-    listed++;
+    DL_FOREACH2 (core->doubt, job, q_next)
+        listed++;
     for (const struct host *host = core->hosts; host != NULL; host = host->hh.next) {
-        DL_FOREACH2(host->queue, job, q_next)
-        {
+        DL_FOREACH2 (host->queue, job, q_next) {
             const struct job *next = job->q_next;
             listed++;
             if (next != NULL && (next->ask->priority < job->ask->priority ||
@@ -177,8 +179,7 @@ static void check_orders(struct check *check)
     if (listed > live)
         complain(check, "%u jobs are listed, %u are live", listed, live);
     listed = 0;
-    DL_FOREACH2(core->recent, job, r_next)
-    {
+    DL_FOREACH2 (core->recent, job, r_next) {
         listed++;
         if (job->r_next != NULL && job->r_next->changed > job->changed)
             complain(check, "job %" PRIu64 " was changed later than the one before it",
@@ -219,8 +220,7 @@ static struct figures count_host(const struct core *core, const struct host *hos
             f.arriving_vcpus += job_is_active(state) ? job->guest->rec->vcpus : 0;
         }
     }
-    DL_FOREACH2(host->sightings, s, h_next)
-    {
+    DL_FOREACH2 (host->sightings, s, h_next) {
         const struct job *job = s->guest->job;
         f.active += guest_is_active(s->state) ? 1 : 0;
         if ((!guest_is_active(s->state) && s->state != RM_GUEST_STATE__GUEST_INCOMING) ||
@@ -274,11 +274,10 @@ static void check_host(struct check *check, struct host *host)
         complain(check, "host %s is served by a session that has ended", name);
     if (host->session == NULL && (host->credit > 0 || host->reachable))
         complain(check, "host %s has no worker, but credit or an answer of it", name);
-    DL_FOREACH2(host->sightings, s, h_next)
-    {
+    DL_FOREACH2 (host->sightings, s, h_next) {
         bool listed = false;
-        DL_FOREACH2(s->guest->sightings, mine, g_next)
-        listed = listed || mine == s;
+        DL_FOREACH2 (s->guest->sightings, mine, g_next)
+            listed = listed || mine == s;
         if (s->host != host || !listed)
             complain(check, "host %s shows guest %s, which does not know of it", name,
                      s->guest->rec->name);
@@ -298,8 +297,7 @@ static void check_guest(struct check *check, struct guest *guest)
                 guest->job != NULL ? guest->job->id : 0);
     if (guest->job != NULL && guest->job != job_find(core, guest->job->id))
         complain(check, "guest %s has a job that is not live", guest->rec->name);
-    DL_FOREACH2(guest->sightings, s, g_next)
-    {
+    DL_FOREACH2 (guest->sightings, s, g_next) {
         if (s->guest != guest || sight_at(guest, s->host) != s)
             complain(check, "guest %s is shown twice by %s", guest->rec->name, s->host->rec->name);
     }

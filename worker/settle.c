@@ -81,8 +81,8 @@ static struct settle_decision look_again(void)
     return say(RM_VERDICT__NO_VERDICT, "things are still moving");
 }
 
-/* Both sides have answered, and the guest runs on neither: what stands there is for a person to judge, and asking again
- * would bring nothing new. */
+/* Both sides have answered, and the guest runs on neither: what stands there is for a person to
+ * judge, and asking again would bring nothing new. */
 static struct settle_decision nowhere(const char *text)
 {
     return say(RM_VERDICT__VERDICT_NOWHERE, text);
