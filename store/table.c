@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/unit.h"
 #include "store/csv.h"
 #include "store/key.h"
 #include "store/pattern.h"
@@ -442,6 +443,7 @@ struct import {
     size_t key_field;
     struct seen *seen; /* the keys of all records */
     size_t n_seen, seen_room;
+    uint64_t bytes; /* that the rows may take in the store */
 };
 
 static int read_header(struct import *import, struct rm_err *err)
@@ -513,6 +515,34 @@ static int compare_seen(const void *a, const void *b)
     return r != 0 ? r : (x->line > y->line) - (x->line < y->line);
 }
 
+/* What one row may take in the store: its record, its two keys, and pages that are half full. */
+static uint64_t bytes_of(const struct table *table, const struct csv_field *fields, size_t n)
+{
+    enum { PAGE = 4096, INLINE_MAX = 1500, OF_CELL = 8, OF_KEYS = 128 };
+    uint64_t record = OF_KEYS + table->n_columns * OF_CELL;
+    for (size_t i = 0; i < n; i++)
+        record += strlen(fields[i].text);
+    return record > INLINE_MAX ? record + 2 * PAGE : 2 * record;
+}
+
+/* Results must find room when a table has been restored, and a full store would end the broker. */
+static int check_room(const struct import *import, struct store *store, struct rm_err *err)
+{
+    uint64_t used, size;
+    char needs[UNIT_TEXT_MAX], has[UNIT_TEXT_MAX];
+    int r = store_usage(store, &used, &size);
+    if (r < 0)
+        return rm_fail(err, r, "cannot read the store: %s", strerror(-r));
+    uint64_t most = size / 100 * STORE_FULL_PERCENT, left = most > used ? most - used : 0;
+    if (import->bytes <= left)
+        return 0;
+    return rm_fail(err, -EFBIG,
+                   "table '%s' may take %s and the store has room for %s; raise store_size and "
+                   "start the broker anew",
+                   import->table->name, unit_size_text(import->bytes, needs),
+                   unit_size_text(left, has));
+}
+
 /* Reads all records and refuses what cannot be stored, before anything is touched. */
 static int check_all(struct import *import, struct store *store, bool add, struct rm_err *err)
 {
@@ -538,6 +568,7 @@ static int check_all(struct import *import, struct store *store, bool add, struc
             r = see(import, key, line, err);
         if (r < 0)
             return r;
+        import->bytes += bytes_of(table, fields, n);
     }
     if (r < 0)
         return r;
@@ -547,7 +578,7 @@ static int check_all(struct import *import, struct store *store, bool add, struc
         if (strcmp(import->seen[i - 1].key, import->seen[i].key) == 0)
             return rm_fail(err, -EEXIST, "the row '%s' stands on line %u and again on line %u",
                            import->seen[i].key, import->seen[i - 1].line, import->seen[i].line);
-    return 0;
+    return check_room(import, store, err);
 }
 
 static int write_all(struct import *import, struct store *store, bool add)

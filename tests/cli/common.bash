@@ -173,6 +173,9 @@ site_down() {
     return $bad
 }
 
+# The same for a site that a single test made for itself.
+own_site_down() { [[ $SITE != "$BATS_TEST_TMPDIR"/* ]] || site_down; }
+
 # ---- hypervisors and guests
 
 uuid_of() { printf '%08x-0000-4000-8000-0000%08x' $(printf '%s' "$1" | cksum); }

@@ -19,6 +19,7 @@ setup_file() {
     for i in watcher mover boss rack; do client_conf "$i" >/dev/null; done
 }
 teardown_file() { load common; site_down; }
+teardown() { own_site_down; }
 setup() { load common; }
 
 # The command of somebody.

@@ -15,6 +15,7 @@ setup_file() {
     worker_up all hyp01 hyp02
 }
 teardown_file() { load common; site_down; }
+teardown() { own_site_down; }
 setup() {
     load common
     CSV=$BATS_TEST_TMPDIR
@@ -196,6 +197,32 @@ lines\",
     ends 2 tabrestore
     ends 2 tabdump
     ends 2 tabdump vm nodelist
+}
+
+@test "a table for which the store has no room is refused, and the broker goes on" {
+    SITE_AT=$BATS_TEST_TMPDIR/small site_new
+    sed -i 's/store_size = "256 MiB"/store_size = "1 MiB"/' "$RMIGRATE_CONF"
+    broker_up
+    csv nodehm '#node,mgt' 'n1,kvm'
+    ok tabrestore "$CSV/nodehm.csv"
+    keep nodehm
+    local n refused=
+    for n in 300 500 1000 1500 2000 4000 20000; do
+        { echo '#node,comments'; seq "$n" | sed 's/.*/row&,"number & of many"/'; } >"$CSV/nodehm.csv"
+        run --separate-stderr rmigrate tabrestore "$CSV/nodehm.csv"
+        if [ "$status" = 4 ]; then
+            err_has "Error: table 'nodehm' may take "
+            err_has "raise store_size and start the broker anew"
+            is_kept nodehm
+            refused=yes
+        else
+            [ "$status" = 0 ]
+            keep nodehm
+        fi
+    done
+    [ "$refused" = yes ]
+    ok ping
+    site_down
 }
 
 # ---- the table against the hypervisors
