@@ -1,5 +1,5 @@
-/* change.c - requests that change what is there: cancel, pause, resume, retry, release, open and close, reconcile,
- * restore a table */
+/* change.c - requests that change what is there: cancel, pause, resume, retry, release, open and
+ * close, reconcile */
 #include "broker/request.h"
 
 #include <errno.h>
@@ -83,8 +83,8 @@ static void cancel(struct core *core, struct request *request, struct job *job)
     switch (job->live.state) {
     case RM_STATE__QUEUED:
     case RM_STATE__WAITING:
-        request_outcome(core, request, job_name(core, job->id), true,
-                        "cancelled; %s stays on %s", job->ask->guest, job->live.source);
+        request_outcome(core, request, job_name(core, job->id), true, "cancelled; %s stays on %s",
+                        job->ask->guest, job->live.source);
         job_finish(core, job, RM_EVENT_KIND__CANCEL, who, &ending);
         return;
     case RM_STATE__ASSIGNED:
@@ -193,8 +193,7 @@ void change_retry(struct core *core, struct request *request)
             RmResult *result;
             if (job != NULL && job->live.state == RM_STATE__WAITING)
                 resume_one(core, request, job);
-            else if (job == NULL &&
-                     record_result_get(core->store, id, core->arena, &result) == 0 &&
+            else if (job == NULL && record_result_get(core->store, id, core->arena, &result) == 0 &&
                      result->state != RM_STATE__DONE)
                 retry_ended(core, request, id);
         }
@@ -266,11 +265,23 @@ void change_host(struct core *core, struct request *request)
 
 /* ---- reconcile: the vm table against the hypervisors */
 
+/* What the table says where the guest is; NULL: nothing, or (the reply says it) something that
+ * cannot be evaluated. */
+static const char *host_told(struct core *core, struct request *request, const char *name)
+{
+    struct attr_value value = {0};
+    struct rm_err err = {0};
+
+    if (attr_get(core->attr, name, "vm.host", &value, &err) < 0)
+        request_outcome(core, request, name, false, "%s", err.text);
+    return value.text != NULL ? arena_strdup(core->arena, value.text) : NULL;
+}
+
 static void reconcile_guest(struct core *core, struct request *request, struct guest *guest,
                             bool mend)
 {
     const char *name = guest->rec->name;
-    const char *table = sight_table_host(core, name);
+    const char *table = host_told(core, request, name);
     char why[600] = "";
     struct host *place;
 
@@ -296,24 +307,70 @@ static void reconcile_guest(struct core *core, struct request *request, struct g
                     mend ? "said" : "says", table, place->rec->name, mend ? ": mended" : "");
 }
 
-struct row_names {
+/* A name that no hypervisor has told of. asked: somebody wants to know of it in particular. */
+static void reconcile_absent(struct core *core, struct request *request, const char *name,
+                             bool asked)
+{
+    const char *table = host_told(core, request, name);
+
+    if (table != NULL)
+        request_outcome(core, request, name, false,
+                        "vm.host says %s, but no hypervisor that a worker serves has it%s", table,
+                        names_remark(core, name));
+    else if (asked && host_find(core, name) == NULL)
+        request_outcome(core, request, name, false, "no hypervisor that a worker serves has it%s",
+                        names_remark(core, name));
+}
+
+/* Nodes of the tables that no hypervisor knows anything of. */
+struct absent {
+    struct core *core;
+    char **names; /* in the arena */
+    size_t n;
+};
+
+static int collect_absent(void *ctx, const struct attr_node *node)
+{
+    struct absent *absent = ctx;
+    const char *name = attr_node_name(node);
+
+    return guest_find(absent->core, name) != NULL
+               ? 0
+               : ARENA_PUSH(absent->core->arena, absent->n, absent->names, (char *)name);
+}
+
+struct clash_told {
     struct core *core;
     struct request *request;
 };
 
-/* Rows of the table that no hypervisor knows anything of. */
-static int reconcile_row(void *ctx, uint64_t number, const RmRow *row)
+static void tell_clash(void *ctx, const char *node, const char *domain, const char *other)
 {
-    struct row_names *c = ctx;
-    const struct table *vm = table_find("vm");
-    const char *name = table_cell(row, 0);
-    const char *host = table_cell(row, table_column(vm, "host"));
+    struct clash_told *told = ctx;
 
-    (void)number;
-    if (name != NULL && host != NULL && guest_find(c->core, name) == NULL)
-        request_outcome(c->core, c->request, name, false,
-                        "vm.host says %s, but no hypervisor that a worker serves has it", host);
-    return 0;
+    request_outcome(told->core, told->request, node, false,
+                    "vm.othersettings says domain:%s, which is the guest of %s", domain, other);
+}
+
+static void reconcile_all(struct core *core, struct request *request, bool mend)
+{
+    struct absent absent = {.core = core};
+    struct clash_told told = {core, request};
+    struct rm_err err = {0};
+    int r = attr_refresh(core->attr, &err);
+
+    if (r >= 0)
+        r = attr_walk_nodes(core->attr, collect_absent, &absent);
+    if (r < 0) {
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "%s",
+                       err.text[0] != '\0' ? err.text : "no memory");
+        return;
+    }
+    for (size_t i = 0; i < absent.n; i++)
+        reconcile_absent(core, request, absent.names[i], false);
+    for (struct guest *guest = core->guests; guest != NULL; guest = guest->hh.next)
+        reconcile_guest(core, request, guest, mend);
+    names_each_clash(core, tell_clash, &told);
 }
 
 void change_reconcile(struct core *core, struct request *request)
@@ -321,54 +378,18 @@ void change_reconcile(struct core *core, struct request *request)
     const RmReconcile *ask = request->message->reconcile;
     struct noderange guests = {0};
 
-    if (*ask->guests != '\0') {
-        if (!request_guests(core, request, ask->guests, &guests))
-            return;
-        for (size_t i = 0; i < guests.n; i++) {
-            struct guest *guest = guest_find(core, guests.names[i]);
-            if (guest != NULL)
-                reconcile_guest(core, request, guest, ask->mend);
-            else
-                request_outcome(core, request, guests.names[i], false,
-                                "no hypervisor that a worker serves has it");
-        }
-        noderange_done(&guests);
-    } else {
-        struct row_names ctx = {.core = core, .request = request};
-        for (struct guest *guest = core->guests; guest != NULL; guest = guest->hh.next)
+    if (*ask->guests == '\0') {
+        reconcile_all(core, request, ask->mend);
+        return;
+    }
+    if (!request_guests(core, request, ask->guests, &guests))
+        return;
+    for (size_t i = 0; i < guests.n; i++) {
+        struct guest *guest = guest_find(core, guests.names[i]);
+        if (guest != NULL)
             reconcile_guest(core, request, guest, ask->mend);
-        table_walk(core->store, table_find("vm"), 0, reconcile_row, &ctx);
+        else
+            reconcile_absent(core, request, guests.names[i], true);
     }
-}
-
-/* ---- tables */
-
-void change_table(struct core *core, struct request *request)
-{
-    const RmTableRestore *restore = request->message->table_restore;
-    const struct table *table = table_find(restore->table);
-    struct rm_err err = {0};
-    int r;
-
-    if (table == NULL) {
-        request_refuse(core, request, RM_CODE__CODE_TABLE, "No such table: %s", restore->table);
-        return;
-    }
-    r = table_restore(core->store, table, (const char *)restore->csv.data, restore->csv.len,
-                      restore->add, &err);
-    if (r == -ENOSPC || r == -EIO)
-        core_fail(core, r, "table");
-    if (r < 0) {
-        request_refuse(core, request, RM_CODE__CODE_TABLE, "%s", err.text);
-        return;
-    }
-    request->reply->count = (uint32_t)r;
-    if (attr_clashes(core->attr, &err) > 0) {
-        core_note(core, LOG_LEVEL_WARN, "table=%s: %s", table->name, err.text);
-        request->reply->text = arena_printf(core->arena, "Warning: %s", err.text);
-        if (request->reply->text == NULL)
-            request->reply->text = (char *)"";
-    }
-    site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
-               "table %s: %d rows %s", table->name, r, restore->add ? "added" : "restored");
+    noderange_done(&guests);
 }

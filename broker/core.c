@@ -365,7 +365,9 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->finished = calloc(STATE_FINISHED_MAX, sizeof(*core->finished));
     if (core->arena == NULL || core->finished == NULL)
         goto fail;
-    r = attr_new(store, NULL, &core->attr, err);
+    r = attr_new(store, conf->hierarchical_attrs, &core->attr, err);
+    if (r == -EINVAL)
+        rm_prefix(err, r, "hierarchical_attrs");
     if (r >= 0 && conf->exclude_nodes != NULL) {
         /* Without tables: only whether it can be understood. Who it is, each request asks anew. */
         struct noderange_site nobody = {.lenient = true};
@@ -382,6 +384,10 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
         r = record_walk(store, STORE_GUEST, start_guest, start_damaged, core);
     if (r >= 0)
         r = start_jobs(core);
+    if (r >= 0)
+        r = names_new(core);
+    if (r >= 0)
+        names_tick(core);
     store_rest(store);
     if (r >= 0 && core->failed != 0)
         r = core->failed;
@@ -439,6 +445,7 @@ void core_free(struct core *core)
     outs_drop(core);
     notes_drop(core);
     noderange_done(&core->exclude);
+    names_free(core->names);
     attr_free(core->attr);
     free(core->finished);
     arena_free(core->arena);
@@ -469,6 +476,7 @@ void core_input(struct core *core, const struct net_peer *peer, char *const *hos
 void core_tick(struct core *core)
 {
     arena_reset(core->arena);
+    names_tick(core);
     session_tick(core);
     recover_tick(core);
     queue_tick(core);

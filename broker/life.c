@@ -377,6 +377,7 @@ void job_finish(struct core *core, struct job *job, RmEventKind event, const cha
         job->guest->job = NULL;
     job_set_destination(core, job, NULL);
     guest_ended_up(core, job, &end);
+    names_job_ended(core);
     core->version++;
     follow_finished(core, job);
     job->batch = NULL; /* which goes on counting it in its final state */

@@ -1,4 +1,4 @@
-/* list.c - requests that only look: jobs, history, hosts, workers, guests, events, tables */
+/* list.c - requests that only look: jobs, history, hosts, workers, guests, events */
 #include "broker/request.h"
 
 #include <inttypes.h>
@@ -6,9 +6,8 @@
 #include <string.h>
 
 enum {
-    LIST_DEFAULT = 1000,    /* rows of a page that asks for no number */
+    LIST_DEFAULT = 1000, /* rows of a page that asks for no number */
     LIST_MAX = 10000,
-    LIST_ROWS = 5000,       /* rows of a table in one page */
     HISTORY_DEFAULT = 100,
 };
 
@@ -103,15 +102,15 @@ void list_jobs(struct core *core, struct request *request)
     const RmListJobs *ask = request->message->list_jobs;
     const RmSelect *what = ask->what;
     uint64_t before = ask->before != 0 ? ask->before : UINT64_MAX, lowest = 0;
-    struct job_list list = {.core = core, .request = request, .ask = ask,
-                            .limit = page(ask->limit, LIST_DEFAULT)};
+    struct job_list list = {
+        .core = core, .request = request, .ask = ask, .limit = page(ask->limit, LIST_DEFAULT)};
     RmBatch *batch;
 
     if (what != NULL && what->n_jobs > 0) {
         for (size_t i = 0; i < what->n_jobs; i++) {
             struct job *job = job_find(core, what->jobs[i]);
-            RmJobView *view = job != NULL ? status_job(core, job)
-                                          : status_finished(core, what->jobs[i]);
+            RmJobView *view =
+                job != NULL ? status_job(core, job) : status_finished(core, what->jobs[i]);
             if (view != NULL)
                 ARENA_PUSH(core->arena, request->reply->n_jobs, request->reply->jobs, view);
             else
@@ -143,9 +142,8 @@ void list_jobs(struct core *core, struct request *request)
             list.live[list.n_live++] = job->id;
     if (list.live != NULL)
         qsort(list.live, list.n_live, sizeof(*list.live), downwards);
-    if (!asks_finished(ask) ||
-        record_walk_ids(core->store, STORE_RESULT, lowest, before - 1, /* down = */ true,
-                        push_result, &list) == 0)
+    if (!asks_finished(ask) || record_walk_ids(core->store, STORE_RESULT, lowest, before - 1,
+                                               /* down = */ true, push_result, &list) == 0)
         push_live_above(&list, lowest > 0 ? lowest - 1 : 0);
     free(list.live);
     noderange_done(&list.guests);
@@ -197,7 +195,9 @@ void list_history(struct core *core, struct request *request)
         return;
     for (size_t i = 0; i < guests.n; i++) {
         struct guest *guest = guest_find(core, guests.names[i]);
-        uint64_t id = guest == NULL ? 0 : guest->job != NULL ? guest->job->id : guest->rec->last_job;
+        uint64_t id = guest == NULL        ? 0
+                      : guest->job != NULL ? guest->job->id
+                                           : guest->rec->last_job;
         for (uint32_t n = 0; id != 0 && n < limit; n++) {
             struct job *job = job_find(core, id);
             RmJobView *view = job != NULL ? status_job(core, job) : status_finished(core, id);
@@ -297,52 +297,9 @@ void list_guests(struct core *core, struct request *request)
 
 void list_events(struct core *core, struct request *request)
 {
-    struct job_list list = {.core = core, .request = request,
+    struct job_list list = {.core = core,
+                            .request = request,
                             .limit = page(request->message->events->limit, HISTORY_DEFAULT)};
 
     record_walk_events(core->store, 0, push_event, &list);
-}
-
-/* ---- tables */
-
-struct row_list {
-    struct core *core;
-    RmReply *reply;
-};
-
-static int push_row(void *ctx, uint64_t number, const RmRow *row)
-{
-    struct row_list *list = ctx;
-    RmReply *reply = list->reply;
-    size_t size = rm_row__get_packed_size(row);
-    uint8_t *bytes = arena_alloc(list->core->arena, size + 1);
-    RmRow *copy = NULL;
-
-    if (bytes != NULL) {
-        rm_row__pack(row, bytes);
-        copy = rm_row__unpack(arena_allocator(list->core->arena), size, bytes);
-    }
-    if (copy != NULL)
-        ARENA_PUSH(list->core->arena, reply->n_rows, reply->rows, copy);
-    if (reply->n_rows < LIST_ROWS)
-        return 0;
-    reply->next = number;
-    return 1;
-}
-
-void list_table(struct core *core, struct request *request)
-{
-    const RmTableDump *ask = request->message->table_dump;
-    const struct table *table = table_find(ask->table);
-    struct row_list list = {.core = core, .reply = request->reply};
-
-    if (table == NULL) {
-        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "No such table: %s", ask->table);
-        return;
-    }
-    for (size_t i = 0; i < table->n_columns; i++)
-        ARENA_PUSH(core->arena, request->reply->n_columns, request->reply->columns,
-                   (char *)table->columns[i]);
-    table_walk(core->store, table, ask->after, push_row, &list);
-    request->reply->count = (uint32_t)request->reply->n_rows;
 }

@@ -32,7 +32,9 @@ static const struct handler {
     {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, false, list_workers},
     {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, false, list_guests},
     {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, false, list_events},
-    {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, list_table},
+    {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, site_dump},
+    {RM_REQUEST__ASK_TABLE_GET, ROLE_VIEWER, false, site_get},
+    {RM_REQUEST__ASK_NODES, ROLE_VIEWER, false, site_nodes},
     {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, true, wish_submit},
     {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, true, wish_evacuate},
     {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, true, change_cancel},
@@ -42,7 +44,10 @@ static const struct handler {
     {RM_REQUEST__ASK_HOST_CHANGE, ROLE_OPERATOR, true, change_host},
     {RM_REQUEST__ASK_RELEASE, ROLE_ADMIN, true, change_release},
     {RM_REQUEST__ASK_RECONCILE, ROLE_OPERATOR, true, change_reconcile},
-    {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, true, change_table},
+    {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, true, site_restore},
+    {RM_REQUEST__ASK_TABLES_RESTORE, ROLE_ADMIN, true, site_restore_several},
+    {RM_REQUEST__ASK_TABLE_CHANGE, ROLE_ADMIN, true, site_table_change},
+    {RM_REQUEST__ASK_NODE_CHANGE, ROLE_ADMIN, true, site_node_change},
 };
 
 void request_refuse(struct core *core, struct request *request, RmCode code, const char *format,
@@ -167,13 +172,54 @@ bool request_exclude(struct core *core, struct request *request)
     return true;
 }
 
+/* What the client puts around digits. */
+static void set_digits(const struct request *request, struct noderange_site *site)
+{
+    const RmDigits *digits = request->message->digits;
+
+    site->prefix = digits != NULL ? digits->prefix : NULL;
+    site->suffix = digits != NULL ? digits->suffix : NULL;
+}
+
 bool request_guests(struct core *core, struct request *request, const char *expression,
                     struct noderange *ret_range)
 {
     struct noderange_site site = guest_site(core);
+    size_t kept = 0;
 
-    site.exclude = core->conf->exclude_nodes;
-    return expand(core, request, expression, &site, ret_range);
+    set_digits(request, &site);
+    if (request->message->digits == NULL)
+        site.exclude = core->conf->exclude_nodes;
+    if (!expand(core, request, expression, &site, ret_range))
+        return false;
+    if (request->message->digits == NULL || core->conf->exclude_nodes == NULL)
+        return true;
+    /* The settings' digits are not the client's: they are expanded on their own. */
+    if (!request_exclude(core, request)) {
+        noderange_done(ret_range);
+        return false;
+    }
+    for (size_t i = 0; i < ret_range->n; i++) {
+        if (noderange_has(&core->exclude, ret_range->names[i]))
+            free(ret_range->names[i]);
+        else
+            ret_range->names[kept++] = ret_range->names[i];
+    }
+    ret_range->n = kept;
+    if (kept > 0)
+        return true;
+    noderange_done(ret_range);
+    request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
+                   "no nodes match '%s' but excluded ones (exclude_nodes)", expression);
+    return false;
+}
+
+bool request_all_guests(struct core *core, struct request *request, struct noderange *ret_range)
+{
+    struct noderange_site site = guest_site(core);
+
+    site.lenient = true;
+    return expand(core, request, "/.*", &site, ret_range);
 }
 
 bool request_hosts(struct core *core, struct request *request, const char *expression,
@@ -184,6 +230,7 @@ bool request_hosts(struct core *core, struct request *request, const char *expre
     char *known = NULL;
     struct noderange_site site = request_host_site(core);
 
+    set_digits(request, &site);
     if (expand(core, request, expression, &site, ret_range))
         return true;
     for (struct host *host = core->hosts; host != NULL && n <= KNOWN_MAX; host = host->hh.next, n++)

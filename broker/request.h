@@ -25,6 +25,8 @@ RmOutcome *request_outcome(struct core *core, struct request *request, const cha
 /* Noderanges against what is known; on failure the request is refused and false returned. Free with noderange_done(). */
 bool request_guests(struct core *core, struct request *request, const char *expression,
                     struct noderange *ret_range);
+/* All that there are, also the excluded ones; there may be none. */
+bool request_all_guests(struct core *core, struct request *request, struct noderange *ret_range);
 bool request_hosts(struct core *core, struct request *request, const char *expression,
                    struct noderange *ret_range);
 /* Brings core->exclude up to date; on failure the request is refused and false returned. */
@@ -46,7 +48,6 @@ void change_retry(struct core *core, struct request *request);
 void change_release(struct core *core, struct request *request);
 void change_host(struct core *core, struct request *request);
 void change_reconcile(struct core *core, struct request *request);
-void change_table(struct core *core, struct request *request);
 
 /* ---- list.c */
 void list_jobs(struct core *core, struct request *request);
@@ -56,6 +57,14 @@ void list_hosts(struct core *core, struct request *request);
 void list_workers(struct core *core, struct request *request);
 void list_guests(struct core *core, struct request *request);
 void list_events(struct core *core, struct request *request);
-void list_table(struct core *core, struct request *request);
+
+/* ---- site.c and site_change.c: the tables */
+void site_nodes(struct core *core, struct request *request);
+void site_get(struct core *core, struct request *request);
+void site_dump(struct core *core, struct request *request);
+void site_restore(struct core *core, struct request *request);
+void site_restore_several(struct core *core, struct request *request);
+void site_table_change(struct core *core, struct request *request);
+void site_node_change(struct core *core, struct request *request);
 
 #endif

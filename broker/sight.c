@@ -172,6 +172,18 @@ static void believe(struct core *core, struct guest *guest, const struct sightin
     }
 }
 
+/* Remembers what the guest is called on hypervisors. */
+static void name_domain(struct core *core, struct guest *guest, const char *domain)
+{
+    if (strcmp(domain, guest->rec->name) == 0)
+        domain = "";
+    if (strcmp(guest->rec->domain, domain) == 0)
+        return;
+    job_set(&guest->rec->domain, domain);
+    if (guest->stored)
+        guest_write(core, guest);
+}
+
 void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory)
 {
     struct sighting *s;
@@ -200,12 +212,14 @@ void sight_inventory(struct core *core, struct host *host, const RmInventory *in
     }
     for (size_t i = 0; i < inventory->n_domains; i++) {
         const RmDomain *domain = inventory->domains[i];
+        const char *name = names_node(core, domain->name);
         struct guest *guest;
-        if (!conf_name_is_valid(domain->name))
+        if (!conf_name_is_valid(name))
             continue; /* a name that no noderange could carry; the worker's inventory still counts its memory */
-        guest = guest_make(core, domain->name);
+        guest = guest_make(core, name);
         if (guest == NULL)
             return;
+        name_domain(core, guest, domain->name);
         if (guest->job == NULL && is_settling(core, guest)) {
             const struct sighting *known = sight_at(guest, host);
             if (known != NULL || strcmp(guest->rec->host, host->rec->name) != 0)
@@ -281,7 +295,8 @@ struct host *sight_place(struct core *core, struct guest *guest, char *why, size
                  last->rec->name, last->text != NULL ? ": " : "",
                  last->text != NULL ? last->text : "");
     else
-        snprintf(why, size, "no hypervisor that a worker serves has it");
+        snprintf(why, size, "no hypervisor that a worker serves has it%s",
+                 names_remark(core, guest->rec->name));
     return NULL;
 }
 
@@ -289,12 +304,11 @@ struct host *sight_place(struct core *core, struct guest *guest, char *why, size
 
 const char *sight_table_host(struct core *core, const char *name)
 {
-    const struct table *vm = table_find("vm");
-    RmRow *row;
+    struct attr_value value;
 
-    if (table_row_get(core->store, vm, name, core->arena, &row) < 0)
+    if (attr_get(core->attr, name, "vm.host", &value, NULL) < 0 || value.text == NULL)
         return NULL;
-    return table_cell(row, table_column(vm, "host"));
+    return arena_strdup(core->arena, value.text);
 }
 
 int sight_mend_table(struct core *core, struct guest *guest, const struct host *host,
@@ -306,6 +320,8 @@ int sight_mend_table(struct core *core, struct guest *guest, const struct host *
 
     if (old != NULL && strcmp(old, host->rec->name) == 0)
         return 0;
+    if (*guest->rec->domain != '\0' && names_is_nobodys(guest->rec->name))
+        return 0; /* no node's guest: the table has nothing to say of it */
     /* A job's own result needs no event of its own; a mended table does. A row that never was is not wrong. */
     if (who != NULL) {
         if (old == NULL)

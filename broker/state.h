@@ -196,6 +196,8 @@ struct core {
     struct host *turn;         /* whose queue is looked at first */
     struct log_limit denied;
     struct attr_site *attr;    /* the site tables: nodes, groups, attributes */
+    struct names *names;       /* guests that are called otherwise than their nodes; see names.c */
+    bool names_stale;          /* the tables may say something else of that now */
     struct noderange exclude;  /* exclude_nodes, as of the last request_exclude() */
 };
 
@@ -288,8 +290,32 @@ const struct sighting *sight_at(const struct guest *guest, const struct host *ho
 /* vm.host of the table against the truth: 1 when it was wrong and was mended, 0 when right or nothing is known. */
 int sight_mend_table(struct core *core, struct guest *guest, const struct host *host,
                      const char *who);
-/* The table's vm.host as it stands, in the arena, or NULL. */
+/* What the table says of vm.host, through groups and patterns; in the arena, or NULL. */
 const char *sight_table_host(struct core *core, const char *name);
+
+/* ---- names.c: nodes whose guests have another name
+ *
+ * A node whose vm.othersettings holds `domain:NAME` has the domain NAME for its guest. Everywhere a guest is called
+ * like its node; only hypervisors know the domain's name. */
+int names_new(struct core *core);
+void names_free(struct names *names); /* NULL is fine */
+/* Brings everything up to date when the tables have changed; guests get their new names then. */
+void names_tick(struct core *core);
+/* A job has ended, which may have kept an old name alive. */
+void names_job_ended(struct core *core);
+/* The node whose guest that domain is; a domain whose name belongs to a node with another domain is called %NAME. In
+ * core->arena or borrowed. */
+const char *names_node(struct core *core, const char *domain);
+/* The name of the node's domain. Borrowed. */
+const char *names_domain(struct core *core, const char *node);
+/* A domain that is no node's guest is called so. */
+bool names_is_nobodys(const char *name);
+/* What there is to say of a name that has no guest: "", ", its domain is vm7" and so on. In core->arena. */
+const char *names_remark(struct core *core, const char *node);
+/* Calls f for each node that the table gives a domain which another node has already. */
+void names_each_clash(struct core *core,
+                      void (*f)(void *ctx, const char *node, const char *domain, const char *other),
+                      void *ctx);
 
 /* ---- report.c: what workers say of jobs */
 void report_input(struct core *core, struct session *session, const RmReport *report);

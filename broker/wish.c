@@ -59,7 +59,8 @@ static bool may_move(struct core *core, struct request *request, const struct wi
 
     if (guest == NULL) {
         request_outcome(core, request, name, false,
-                        "Can't find %s: no hypervisor that a worker serves has it", name);
+                        "Can't find %s: no hypervisor that a worker serves has it%s", name,
+                        names_remark(core, name));
         return false;
     }
     if (guest->rec->locked) {
@@ -248,6 +249,7 @@ static void make_jobs(struct core *core, struct request *request, const struct w
         job.batch = first;
         job.guest = ask->guest->rec->name;
         job.uuid = ask->guest->rec->uuid;
+        job.domain = ask->guest->rec->domain;
         job.source = ask->source->rec->name;
         job.n_to = wish->n_to;
         job.to = wish->to_names;

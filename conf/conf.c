@@ -106,6 +106,7 @@ static const struct setting broker_table[] = {
          100 * USEC_PER_MSEC, 365 * DAY, "10 min"),
     COUNT("vcpus_per_cpu", struct conf_broker, vcpus_per_cpu, 1, VCPUS_PER_CPU_MAX, "4"),
     TEXT("exclude_nodes", struct conf_broker, exclude_nodes, SETTING_EMPTY, NULL, ""),
+    TEXT("hierarchical_attrs", struct conf_broker, hierarchical_attrs, SETTING_EMPTY, NULL, ""),
     GROUP("migration", migration_table, offsetof(struct conf_broker, migration)),
     END,
 };

@@ -80,6 +80,7 @@ struct conf_broker {
     usec_t unreachable; /* no worker for its hypervisor: a queued job fails; 0 = waits for ever */
     unsigned vcpus_per_cpu; /* that a CPU may carry when a destination is chosen */
     char *exclude_nodes;    /* a noderange taken out of every noderange; NULL = none */
+    char *hierarchical_attrs; /* attributes that are joined over all groups; NULL = none */
     struct conf_migration migration;
 };
 
