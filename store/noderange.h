@@ -31,8 +31,8 @@ enum {
     NODERANGE_NAME_MAX = 255,         /* bytes of a name that is made */
     NODERANGE_DIGITS_MAX = 18,        /* of a number that is counted */
     NODERANGE_DEPTH_MAX = 64,         /* parentheses inside one another */
-    NODERANGE_LOOKS_MAX = 10000000,   /* nodes that all selections together may look at */
-    NODERANGE_STEPS_MAX = 50000000,   /* of all regular expressions together */
+    NODERANGE_LOOKS_MAX = 5000000,    /* nodes that all selections together may look at */
+    NODERANGE_STEPS_MAX = 30000000,   /* of all regular expressions together */
 };
 
 /* Which names exist. The tables (attr) give nodes, groups and attributes; is_node and each_node add
