@@ -144,3 +144,23 @@ begin_evacuation() {
     [[ $output == *"wrong.conf:1"*brokr* ]]
 }
 worker_is_gone() { rmigrate hosts "$1" --json | grep -q '"connected": *false'; }
+
+@test "one worker serves three hypervisors from elsewhere, by their URIs" {
+    local h
+    for h in $(hyps); do site_kill "$h" TERM; done
+    for h in $(hyps); do until_true 20 worker_is_gone "$h"; done
+    site_far_worker
+    site_wait 3
+    [ "$(rmigrate workers --noheadings | wc -l)" = 1 ]
+    "$LAB" guest f1 hyp01 mem=32 fill=8
+    "$LAB" guest f2 hyp02 mem=32 fill=8
+    until_true 20 rmigrate guests f1,f2
+    run -0 rmigrate f1,f2 hyp03
+    runs_only_on f1 hyp03
+    runs_only_on f2 hyp03
+    # Nothing of the guest's source is local to this worker, so the fence waits for the call.
+    rmigrate show "$(last_job f1)" | grep -q 'call returned'
+    site_kill far TERM
+    for h in $(hyps); do site_worker "$h"; done
+    site_wait 3
+}

@@ -17,13 +17,19 @@ site_public() { # NAME: the public half
     sed -n 's/^ *public *= *"\(.*\)";.*/\1/p' "$SITE/keys/$1.key"
 }
 
-# Keys and settings for N hypervisors.
+site_hosts() { # N: their names as a list of settings
+    local i
+    for ((i = 1; i <= $1; i++)); do printf '%s"hyp%02d"' "$([ $i = 1 ] || echo ', ')" "$i"; done
+}
+
+# Keys and settings for N hypervisors: a worker on each, and one on the lab's own host that could serve them all.
 site_make() {
     local i h n=$1
     SITE=$("$LAB" dir)/site
     mkdir -p "$SITE/keys" "$SITE/store" "$SITE/log"
     site_key broker
     site_key admin
+    site_key far
     for ((i = 1; i <= n; i++)); do
         site_key "$(printf 'hyp%02d' "$i")"
     done
@@ -36,6 +42,7 @@ site_make() {
             h=$(printf 'hyp%02d' "$i")
             echo "    , { name = \"$h\"; role = \"worker\"; public = \"$(site_public "$h")\"; }"
         done
+        echo "    , { name = \"far\"; role = \"worker\"; public = \"$(site_public far)\"; hosts = [ $(site_hosts "$n") ]; }"
         echo "  ); };"
     } >"$SITE/broker.conf"
     for ((i = 1; i <= n; i++)); do
@@ -47,6 +54,16 @@ worker: { broker = "$ENDPOINT"; key = "$SITE/keys/$h.key"; server = "$(site_publ
     migration = "tcp://10.77.0.$((10 + i))"; memory = "${SITE_MEMORY:-2 GiB}"; vcpus = 16; } ); };
 EOF
     done
+    {
+        echo "worker: { broker = \"$ENDPOINT\"; key = \"$SITE/keys/far.key\"; server = \"$(site_public broker)\";"
+        echo "  ${SITE_WORKER:-} hypervisors = ("
+        for ((i = 1; i <= n; i++)); do
+            h=$(printf 'hyp%02d' "$i")
+            echo "    $([ $i = 1 ] || echo ,) { name = \"$h\"; connect = \"qemu+tcp://$h/system\"; peer = \"qemu+tcp://$h/system\";"
+            echo "      memory = \"${SITE_MEMORY:-2 GiB}\"; vcpus = 16; }"
+        done
+        echo "  ); };"
+    } >"$SITE/far.conf"
     cat >"$SITE/client.conf" <<EOF
 client: { broker = "$ENDPOINT"; key = "$SITE/keys/admin.key"; server = "$(site_public broker)"; };
 EOF
@@ -62,12 +79,13 @@ site_spawn() { # HOST NAME COMMAND...
 }
 
 site_broker() { site_spawn lab broker "$BIN/rmigrate-broker" -c "$SITE/broker.conf" --log-level "${SITE_LOG:-info}"; }
+site_far_worker() { site_spawn lab far "$BIN/rmigrate-worker" -c "$SITE/far.conf" --log-level "${SITE_LOG:-info}"; }
 site_worker() { site_spawn "$1" "$1" "$BIN/rmigrate-worker" -c "$SITE/$1.conf" --log-level "${SITE_LOG:-info}"; }
 
 # Sends a signal to the broker or to a host's worker.
-site_kill() { # broker|hypNN [SIGNAL]
+site_kill() { # broker|far|hypNN [SIGNAL]
     local host=$1
-    [ "$1" != broker ] || host=lab
+    [[ $1 == hyp* ]] || host=lab
     "$LAB" exec "$host" kill "-${2:-KILL}" "$(cat "$SITE/$1.pid")"
 }
 
