@@ -323,7 +323,7 @@ static int add_file(struct expand *x, const char *file, size_t length, char sign
         r = rm_fail(x->err, -ENODATA, "the file '%s' of the noderange names no nodes", name);
     if (r == 0 && lines.is_plain && alone && sign != '@') {
         if (sign == '-')
-            to->length--; /* each gets its own */
+            to->bytes[--to->length] = '\0'; /* each gets its own */
         const char *nodes = bytes_of(&lines.nodes);
         if (sign == '-')
             r = add_elements(x, nodes, lines.nodes.length, 0, ",-", to);
