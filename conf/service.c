@@ -10,8 +10,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#if !defined(RM_VERSION) || !defined(RM_COMMIT)
-#error "RM_VERSION and RM_COMMIT come from CMakeLists.txt"
+#if !defined(RM_VERSION) || !defined(RM_COMMIT) || !defined(RM_BUILT)
+#error "RM_VERSION, RM_COMMIT and RM_BUILT come from CMakeLists.txt"
 #endif
 
 enum { STATUS_MAX = 1024 }; /* bytes of a status line */
@@ -83,4 +83,9 @@ void service_alive(void)
 const char *service_version(void)
 {
     return RM_VERSION " (git commit " RM_COMMIT ")";
+}
+
+const char *service_version_line(void)
+{
+    return "Version " RM_VERSION " (git commit " RM_COMMIT ", built " RM_BUILT ")";
 }

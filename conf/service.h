@@ -36,4 +36,7 @@ void service_alive(void);
 /* "0.1.0 (git commit abc1234)"; where the version is written is CMakeLists.txt. */
 const char *service_version(void);
 
+/* For people and their scripts: "Version 0.1.0 (git commit abc1234, built 2026-11-23)". */
+const char *service_version_line(void);
+
 #endif

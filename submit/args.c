@@ -4,7 +4,9 @@
 #include "conf/service.h"
 #include "conf/unit.h"
 #include "submit/command.h"
+#include "submit/out.h"
 #include "wire/job.h"
+#include "wire/nodefile.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -176,6 +178,11 @@ static error_t parse_flag(int key, struct args *args)
         {KEY_FINISHED, offsetof(struct args, finished)},
         {KEY_MEND, offsetof(struct args, mend)},
         {KEY_ADD, offsetof(struct args, add)},
+        {KEY_BLAME, offsetof(struct args, blame)},
+        {KEY_DELETE, offsetof(struct args, delete)},
+        {KEY_FIELDS, offsetof(struct args, fields)},
+        {KEY_HIDDEN, offsetof(struct args, hidden)},
+        {KEY_SECRETS, offsetof(struct args, secrets)},
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         if (flags[i].key == key) {
@@ -234,7 +241,12 @@ static error_t parse_text(int key, const char *text, struct argp_state *state, s
         {KEY_CONF, "config", &args->conf_file}, {KEY_TO, "to", &args->to},
         {KEY_REASON, "reason", &args->reason},  {KEY_GUESTS, "guests", &args->guests},
         {KEY_HOST, "host", &args->host},        {KEY_DIR, "dir", &args->dir},
+        {KEY_FILE, "file", &args->file},
     };
+    if (key == KEY_WHERE) {
+        args->where[args->n_where++] = text;
+        return 0;
+    }
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (texts[i].key != key)
             continue;
@@ -340,7 +352,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
         return 0;
     case KEY_VERSION:
-        printf("rmigrate %s\n", service_version());
+        printf("%s\n", service_version_line());
         if (!(state->flags & ARGP_NO_EXIT))
             exit(EXIT_OK);
         return 0;
@@ -364,16 +376,25 @@ static error_t parse(int key, char *text, struct argp_state *state)
 
 /* ---- all of it */
 
+/* The line is kept in the history: a password is not for it. */
 static char *join(int argc, char **argv)
 {
+    static const char secret[] = "vidpassword", mask[] = "********";
     size_t length = 1;
     for (int i = 0; i < argc; i++)
-        length += strlen(argv[i]) + 1;
+        length += strlen(argv[i]) + sizeof(mask);
     char *line = malloc(length), *p = line;
     if (!line)
         return NULL;
-    for (int i = 0; i < argc; i++)
-        p = stpcpy(stpcpy(p, i > 0 ? " " : ""), i > 0 ? argv[i] : "rmigrate");
+    for (int i = 0; i < argc; i++) {
+        const char *word = i > 0 ? argv[i] : "rmigrate", *found = strstr(word, secret);
+        const char *value = found ? strpbrk(found, "=~") : NULL;
+        p = stpcpy(p, i > 0 ? " " : "");
+        if (value)
+            p = stpcpy(mempcpy(p, word, (size_t)(value + 1 - word)), mask);
+        else
+            p = stpcpy(p, word);
+    }
     return line;
 }
 
@@ -421,9 +442,10 @@ int args_parse(int argc, char **argv, unsigned flags, struct args *ret_args)
     args.command = which_command(argc, argv, &word);
     args.line = join(argc, argv);
     args.operands = calloc((size_t)argc + 1, sizeof(*args.operands));
+    args.where = calloc((size_t)argc + 1, sizeof(*args.where));
     char **rest = calloc((size_t)argc + 1, sizeof(*rest));
     int r = -ENOMEM;
-    if (!args.line || !args.operands || !rest)
+    if (!args.line || !args.operands || !args.where || !rest)
         goto fail;
     int n = 0;
     for (int i = 0; i < argc; i++)
@@ -441,10 +463,40 @@ fail:
     return r;
 }
 
+static int read_files(const char *expression, char **ret_nodes)
+{
+    struct rm_err err = {0};
+    int r = strchr(expression, '^') ? nodefile_expand(expression, ret_nodes, &err) : 0;
+    if (r >= 0)
+        return 0;
+    out_error("%s", err.text);
+    return -EINVAL;
+}
+
+int args_read_files(struct args *args)
+{
+    bool has = args->command->has_nodes && args->n_operands > 0;
+    if (has && read_files(args->operands[0], &args->nodes[0]) < 0)
+        return -EINVAL;
+    if (read_files(args->to, &args->nodes[1]) < 0 || read_files(args->guests, &args->nodes[2]) < 0)
+        return -EINVAL;
+    if (args->nodes[0])
+        args->operands[0] = args->nodes[0];
+    args->to = args->nodes[1] ? args->nodes[1] : args->to;
+    args->guests = args->nodes[2] ? args->nodes[2] : args->guests;
+    return 0;
+}
+
 void args_done(struct args *args)
 {
+    for (size_t i = 0; i < sizeof(args->nodes) / sizeof(args->nodes[0]); i++) {
+        free(args->nodes[i]);
+        args->nodes[i] = NULL;
+    }
     free(args->operands);
+    free(args->where);
     free(args->line);
+    args->where = NULL;
     args->operands = NULL;
     args->line = NULL;
 }

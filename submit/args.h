@@ -29,6 +29,12 @@ enum args_key {
     KEY_VERSION = 'v',
     KEY_VERBOSE = 'V',
     KEY_ADD = 'a', /* tabrestore; of jobs: --finished */
+    KEY_BLAME = 'b',
+    KEY_DELETE = 'd', /* chtab, nodech; of tabdump: --describe */
+    KEY_FILE = 'f',
+    KEY_FIELDS = 'H', /* --with-fieldname */
+    KEY_HIDDEN = 'S',
+    KEY_WHERE = 'w',
     KEY_USAGE = 256,
     KEY_JSON,
     KEY_NOHEADINGS,
@@ -58,6 +64,7 @@ enum args_key {
     KEY_MEND,
     KEY_DIR,
     KEY_ROLE,
+    KEY_SECRETS,
 };
 
 struct command;
@@ -67,7 +74,7 @@ struct args {
     char **operands; /* borrowed from argv; the array is owned */
     size_t n_operands;
     const char *conf_file; /* NULL: not given */
-    char *line;            /* all of it, as typed; owned */
+    char *line;            /* all of it, as typed but for passwords; owned */
     bool json, noheadings, verbose;
     /* moves */
     RmOptions options;
@@ -80,6 +87,7 @@ struct args {
     const char *guests; /* "": not given */
     const char *host;   /* "": not given */
     bool all;
+    char *nodes[3]; /* noderanges whose files were read, args_read_files(); owned */
     /* listings */
     RmState states[ARGS_STATES_MAX];
     size_t n_states;
@@ -89,6 +97,11 @@ struct args {
     bool mend, add;
     const char *dir;
     enum role role;
+    /* tables */
+    bool blame, fields, hidden, delete, secrets;
+    const char *file;   /* NULL: not given */
+    const char **where; /* borrowed from argv; the array is owned */
+    size_t n_where;
 };
 
 /* flags: of argp_parse; 0, or ARGP_NO_EXIT | ARGP_NO_ERRS in tests. 0, -EINVAL (only where argp may
@@ -96,6 +109,9 @@ struct args {
  */
 int args_parse(int argc, char **argv, unsigned flags, struct args *ret_args);
 void args_done(struct args *args);
+
+/* Replaces ^FILE in every noderange by what the files hold; what is wrong is said. 0 or -EINVAL. */
+int args_read_files(struct args *args);
 
 /* A job's or batch's number: decimal, not 0. -EINVAL. */
 int args_number(const char *text, uint64_t most, uint64_t *ret_number);

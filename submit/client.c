@@ -5,6 +5,7 @@
 #include "conf/service.h"
 #include "conf/unit.h"
 #include "submit/out.h"
+#include "wire/endpoint.h"
 #include "wire/net.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ enum { TOKEN = 16 }; /* bytes */
 struct client {
     struct net *net;
     char *endpoint;
+    char *server;         /* its short name */
     char *command;        /* as typed; goes into the history */
     usec_t usual;         /* timeout, as set */
     usec_t timeout;       /* as it holds now */
@@ -37,6 +39,22 @@ struct client {
     int signal;           /* the last one that came */
 };
 
+/* The machine of an endpoint, up to its first dot. */
+static char *server_name(const char *endpoint)
+{
+    char host[CONF_ENDPOINT_MAX];
+    if (endpoint_is_loopback(endpoint) || !endpoint_is_tcp(endpoint)) {
+        if (gethostname(host, sizeof(host)) < 0)
+            strcpy(host, "localhost");
+        host[sizeof(host) - 1] = '\0';
+    } else if (!endpoint_host(endpoint, host, sizeof(host))) {
+        return strdup(endpoint);
+    }
+    if (!endpoint_is_ipv4(host) && !strchr(host, ':'))
+        host[strcspn(host, ".")] = '\0';
+    return strdup(host);
+}
+
 int client_new(const struct conf_client *conf, const char *command, struct client **ret_client,
                struct rm_err *err)
 {
@@ -46,9 +64,10 @@ int client_new(const struct conf_client *conf, const char *command, struct clien
     client->signals = -1;
     client->timeout = client->usual = conf->timeout;
     client->endpoint = strdup(conf->broker);
+    client->server = server_name(conf->broker);
     client->command = strdup(command);
     int r = -ENOMEM;
-    if (!client->endpoint || !client->command) {
+    if (!client->endpoint || !client->server || !client->command) {
         rm_fail(err, r, "no memory");
         goto fail;
     }
@@ -75,6 +94,7 @@ void client_free(struct client *client)
     if (client->signals >= 0)
         close(client->signals);
     free(client->endpoint);
+    free(client->server);
     free(client->command);
     free(client);
 }
@@ -108,17 +128,38 @@ static bool changes_something(RmRequest__AskCase ask)
     case RM_REQUEST__ASK_HOST_CHANGE:
     case RM_REQUEST__ASK_RECONCILE:
     case RM_REQUEST__ASK_TABLE_RESTORE:
+    case RM_REQUEST__ASK_TABLES_RESTORE:
+    case RM_REQUEST__ASK_TABLE_CHANGE:
+    case RM_REQUEST__ASK_NODE_CHANGE:
         return true;
     default:
         return false;
     }
 }
 
+/* What stands around a noderange of digits only; NULL: what the broker takes for it. */
+static RmDigits *node_digits(RmDigits *digits)
+{
+    const char *prefix = getenv("RMIGRATE_NODE_PREFIX"), *suffix = getenv("RMIGRATE_NODE_SUFFIX");
+    if (!prefix)
+        prefix = getenv("XCAT_NODE_PREFIX");
+    if (!suffix)
+        suffix = getenv("XCAT_NODE_SUFFIX");
+    if (!prefix && !suffix)
+        return NULL;
+    rm_digits__init(digits);
+    digits->prefix = (char *)(prefix ? prefix : "node");
+    digits->suffix = (char *)(suffix ? suffix : "");
+    return digits;
+}
+
 static int pack_request(struct client *client, RmRequest *request, uint8_t token[static TOKEN],
                         uint8_t **ret_frame, size_t *ret_length)
 {
+    RmDigits digits;
     request->version = (char *)service_version();
     request->command = client->command;
+    request->digits = node_digits(&digits);
     if (changes_something(request->ask_case)) {
         for (size_t i = 0; i < TOKEN; i += sizeof(uint64_t)) {
             uint64_t n = env_random(env_system());
@@ -132,6 +173,7 @@ static int pack_request(struct client *client, RmRequest *request, uint8_t token
     message.request = request;
     *ret_frame = msg_pack(&message, ret_length);
     request->token = (ProtobufCBinaryData){0};
+    request->digits = NULL;
     return *ret_frame ? 0 : -EMSGSIZE;
 }
 
@@ -297,6 +339,8 @@ int client_question(struct client *client, RmRequest *request, struct arena *are
         int code = reply_code(*ret_reply);
         if (code != EXIT_OK && (*ret_reply)->text[0])
             out_error("%s", (*ret_reply)->text);
+        for (size_t i = 0; i < (*ret_reply)->n_warnings; i++)
+            out_warning("%s", (*ret_reply)->warnings[i]);
         if (code > EXIT_SOME_FAILED)
             *ret_reply = NULL;
         return code;
@@ -328,6 +372,18 @@ int client_code(const struct client *client, int r)
     default:
         return EXIT_NO_BROKER;
     }
+}
+
+void client_forget_signal(struct client *client)
+{
+    while (service_signal_read(client->signals) > 0)
+        ;
+    client->signal = 0;
+}
+
+const char *client_server(const struct client *client)
+{
+    return client->server;
 }
 
 int client_sleep(struct client *client, usec_t wait_for)

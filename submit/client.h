@@ -43,6 +43,12 @@ int client_code(const struct client *client, int r);
 /* The last signal; 0 = none came. */
 int client_signal(const struct client *client);
 
+/* Forgets signals that came: they were for another program. */
+void client_forget_signal(struct client *client);
+
+/* The short name of the machine that the broker runs on, as far as the endpoint tells it. */
+const char *client_server(const struct client *client);
+
 const char *client_endpoint(const struct client *client);
 
 #endif

@@ -85,6 +85,11 @@
         "reason", KEY_REASON, "TEXT", 0, "Stands in the history", 1                                \
     }
 
+#define SECRETS                                                                                    \
+    {                                                                                              \
+        "secrets", KEY_SECRETS, NULL, 0, "Passwords as they are; needs the role admin", 1          \
+    }
+
 #define LIMIT                                                                                      \
     {                                                                                              \
         "limit", KEY_LIMIT, "N", 0, "The newest N rows", 1                                         \
@@ -123,6 +128,27 @@ static const struct argp_option reconcile_options[] = {
     COMMON};
 static const struct argp_option restore_options[] = {
     {"addrows", KEY_ADD, NULL, 0, "Keep the rows that are there", 1}, COMMON};
+static const struct argp_option dump_options[] = {
+    {"where", KEY_WHERE, "COLUMN==VALUE", 0,
+     "Only rows that meet this; != =~ !~ > < >= <= as well, % and _ are wildcards of =~", 1},
+    {"file", KEY_FILE, "FILE", 0, "Write to FILE", 1},
+    {"describe", KEY_DELETE, NULL, 0, "Say what the tables, or a table's columns, are for", 1},
+    SECRETS,
+    LISTING,
+    COMMON};
+static const struct argp_option nodels_options[] = {
+    {"with-fieldname", KEY_FIELDS, NULL, 0, "Each value with the name of its column", 1},
+    {"blame", KEY_BLAME, NULL, 0, "Say from which group a value is inherited", 1},
+    {"hidden", KEY_HIDDEN, NULL, 0, "Without a noderange: hidden nodes too", 1},
+    SECRETS,
+    JSON,
+    COMMON};
+static const struct argp_option gettab_options[] = {
+    {"with-fieldname", KEY_FIELDS, NULL, 0, "Each value with the name of its column", 1},
+    SECRETS,
+    COMMON};
+static const struct argp_option delete_options[] = {
+    {"delete", KEY_DELETE, NULL, 0, "Delete the rows of these tables", 1}, COMMON};
 static const struct argp_option keygen_options[] = {
     {"dir", KEY_DIR, "DIRECTORY", 0, "Write NAME.key there; here if not given", 1},
     {"role", KEY_ROLE, "ROLE", 0, "viewer, operator, admin or worker; operator if not given", 1},
@@ -146,6 +172,7 @@ static const struct command commands[] = {
      .least = 1,
      .most = 2,
      .has_target = true,
+     .has_nodes = true,
      .run = job_submit},
     {.name = "evacuate",
      .operands = "HOSTS",
@@ -154,6 +181,7 @@ static const struct command commands[] = {
      .options = evacuate_options,
      .least = 1,
      .most = 1,
+     .has_nodes = true,
      .run = job_evacuate},
     {.name = "watch",
      .operands = "[NUMBER...]",
@@ -175,6 +203,7 @@ static const struct command commands[] = {
      .doc = "List jobs: the unfinished ones, and with -a the others too",
      .options = jobs_options,
      .most = 1,
+     .has_nodes = true,
      .run = job_list},
     {.name = "show",
      .operands = "JOB",
@@ -189,24 +218,28 @@ static const struct command commands[] = {
      .options = events_options,
      .least = 1,
      .most = 1,
+     .has_nodes = true,
      .run = job_history},
     {.name = "queue",
      .operands = "[HOSTS]",
      .doc = "The queue of each hypervisor, and why its next job waits",
      .options = list_options,
      .most = 1,
+     .has_nodes = true,
      .run = host_queue},
     {.name = "hosts",
      .operands = "[HOSTS]",
      .doc = "Hypervisors: open or closed, guests, memory",
      .options = list_options,
      .most = 1,
+     .has_nodes = true,
      .run = host_list},
     {.name = "guests",
      .operands = "[NODERANGE]",
      .doc = "Guests and where they run",
      .options = guests_options,
      .most = 1,
+     .has_nodes = true,
      .run = host_guests},
     {.name = "workers",
      .operands = "",
@@ -254,6 +287,7 @@ static const struct command commands[] = {
      .options = reason_options,
      .least = 1,
      .most = 1,
+     .has_nodes = true,
      .run = job_change},
 
     {.name = "open",
@@ -263,6 +297,7 @@ static const struct command commands[] = {
      .options = reason_options,
      .least = 1,
      .most = 1,
+     .has_nodes = true,
      .run = host_change},
     {.name = "close",
      .operands = "HOSTS",
@@ -270,28 +305,72 @@ static const struct command commands[] = {
      .options = reason_options,
      .least = 1,
      .most = 1,
+     .has_nodes = true,
      .run = host_change},
     {.name = "reconcile",
      .operands = "[NODERANGE]",
      .doc = "Hold the vm table against what runs where",
      .options = reconcile_options,
      .most = 1,
+     .has_nodes = true,
      .run = table_reconcile},
+
+    {.name = "nodels",
+     .topic = "Nodes and tables",
+     .operands = "[NODERANGE [TABLE.COLUMN|TABLE|groups|mgt|CONDITION...]]",
+     .doc = "List nodes and their attributes, as they come through groups and patterns",
+     .more = "A CONDITION is TABLE.COLUMN==VALUE, !=, =~ or !~: only nodes that meet it.",
+     .options = nodels_options,
+     .most = COMMAND_ANY,
+     .has_nodes = true,
+     .run = table_nodels},
+    {.name = "nodech",
+     .operands = "NODERANGE TABLE.COLUMN=VALUE... | -d NODERANGE TABLE...",
+     .doc = "Change attributes of nodes, in their own rows",
+     .more = ",= puts a value in front of a list, ^= takes it out, =@ is = whatever the value "
+             "begins with; ==, !=, =~ and !~ are conditions. An empty value means: none, whatever "
+             "the groups say.",
+     .options = delete_options,
+     .least = 2,
+     .most = COMMAND_ANY,
+     .has_nodes = true,
+     .run = table_nodech},
+    {.name = "gettab",
+     .operands = "COLUMN=VALUE[,...] TABLE.COLUMN...",
+     .doc = "Print columns of one row as they are stored",
+     .options = gettab_options,
+     .least = 2,
+     .most = COMMAND_ANY,
+     .run = table_gettab},
+    {.name = "chtab",
+     .operands = "COLUMN=VALUE[,...] TABLE.COLUMN=VALUE... | -d COLUMN=VALUE[,...] TABLE...",
+     .doc = "Change, make or delete rows; += adds to a list",
+     .options = delete_options,
+     .least = 2,
+     .most = COMMAND_ANY,
+     .run = table_chtab},
     {.name = "tabdump",
-     .operands = "TABLE",
-     .doc = "Print a table as CSV",
-     .more = "Tables: vm, nodelist, hypervisor, nodegroup, nodehm, zvm.",
-     .options = list_options,
-     .least = 1,
+     .operands = "[TABLE]",
+     .doc = "Print a table as CSV; without TABLE the names of all",
+     .options = dump_options,
      .most = 1,
      .run = table_dump},
     {.name = "tabrestore",
-     .operands = "FILE",
-     .doc = "Replace a table by a CSV file; its name up to the first dot is the table's",
+     .operands = "FILE...|DIRECTORY",
+     .doc = "Replace tables by CSV files, all or nothing",
+     .more = "A file's name up to its first dot is the table's. Of a directory every TABLE.csv is "
+             "taken whose table there is.",
      .options = restore_options,
      .least = 1,
+     .most = COMMAND_ANY,
+     .run = table_restore_files},
+    {.name = "tabedit",
+     .operands = "TABLE",
+     .doc = "Change a table in an editor: TABEDITOR, else EDITOR, else vi",
+     .options = general_options,
+     .least = 1,
      .most = 1,
-     .run = table_restore_file},
+     .run = table_edit},
 
     {.name = "ping",
      .topic = "The rest",

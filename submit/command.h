@@ -18,6 +18,7 @@ struct command {
     const char *more;     /* the rest of --help, or NULL */
     const struct argp_option *options;
     size_t least, most; /* operands */
+    bool has_nodes;     /* the first operand is a noderange */
     bool has_target;    /* a second operand is the destination, or key=value */
     bool needs_select;  /* one of operands, --batch, --guests, --host, --all must be there */
     int (*run)(struct client *client, const struct args *args); /* the exit code */

@@ -46,9 +46,14 @@ int main(int argc, char **argv)
         out_error("no memory");
         return EXIT_SOME_FAILED;
     }
-    int code = args.command->local ? EXIT_OK : connect_to_broker(&args, &client);
+    int code = args_read_files(&args) < 0 ? EXIT_SOME_FAILED : EXIT_OK;
+    if (code == EXIT_OK && !args.command->local)
+        code = connect_to_broker(&args, &client);
+    if (client && args.verbose)
+        out_tag(client_server(client));
     if (code == EXIT_OK)
         code = args.command->run(client, &args);
+    out_tag(NULL);
     client_free(client);
     args_done(&args);
     return out_finish(code);

@@ -27,8 +27,17 @@ static void put_clean(FILE *file, const char *text, size_t length)
     }
 }
 
+static const char *tag; /* NULL: none */
+
+void out_tag(const char *server)
+{
+    tag = server;
+}
+
+/* NAME: [SERVER]: MARK TEXT, each line of it; without a name the mark comes first. */
 static void put_lines(FILE *file, const char *name, const char *mark, const char *text)
 {
+    const char *server = strcmp(name, "rmigrate") == 0 ? NULL : tag;
     size_t left = strlen(text);
     while (left > 0 && (text[left - 1] == '\n' || text[left - 1] == '\r'))
         left--;
@@ -38,8 +47,13 @@ static void put_lines(FILE *file, const char *name, const char *mark, const char
         if (name[0] != '\0') {
             put_clean(file, name, strlen(name));
             fputs(": ", file);
+        } else {
+            fputs(mark, file);
         }
-        fputs(mark, file);
+        if (server && (name[0] != '\0' || mark[0] != '\0'))
+            fprintf(file, "[%s]: ", server);
+        if (name[0] != '\0')
+            fputs(mark, file);
         put_clean(file, text, length > 0 && text[length - 1] == '\r' ? length - 1 : length);
         fputc('\n', file);
         text += end ? length + 1 : length;
@@ -73,6 +87,14 @@ void out_error(const char *format, ...)
     va_list list;
     va_start(list, format);
     put_format("", "Error: ", format, list);
+    va_end(list);
+}
+
+void out_warning(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    put_format("", "Warning: ", format, list);
     va_end(list);
 }
 

@@ -17,6 +17,11 @@ void out_result(const char *name, const char *text);  /* stdout */
 void out_failure(const char *name, const char *text); /* stderr, with "Error: " */
 void out_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "Error: TEXT" */
 
+void out_warning(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "Warning: " */
+
+/* From now on all of these bear "[SERVER]: " as xCAT's verbose lines do. Borrowed. */
+void out_tag(const char *server);
+
 int out_no_memory(void); /* says so; EXIT_SOME_FAILED */
 
 /* A remark to the person at the terminal: "rmigrate: TEXT" on stderr. */

@@ -1,0 +1,1 @@
+# rmigrate.bash - completion of rmigrate for bash

@@ -1,0 +1,260 @@
+/* node_cmd.c - nodels, gettab, chtab, nodech: attributes of nodes and single rows */
+#include "submit/table_cmd.h"
+
+#include "conf/service.h"
+#include "submit/json.h"
+#include "submit/out.h"
+#include "submit/term.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- nodels */
+
+struct listing {
+    const struct args *args;
+    struct json json;
+    bool label; /* each value with the name of its column */
+    bool begun;
+};
+
+static void print_value(const struct listing *l, const char *node, const char *column,
+                        const RmNodeValue *value)
+{
+    const char *text = value ? value->value : "";
+    char *line;
+    const char *from = l->args->blame && value ? value->from : "";
+    int r = asprintf(&line, "%s%s%s%s%s%s", l->label ? column : "", l->label ? ": " : "", text,
+                     from[0] ? " (inherited from group " : "", from, from[0] ? ")" : "");
+    if (r < 0) {
+        out_no_memory();
+        return;
+    }
+    out_result(node, line);
+    free(line);
+}
+
+static void print_node(struct listing *l, const RmReply *reply, const RmNodeView *node)
+{
+    size_t next = 0;
+    if (reply->n_columns == 0) {
+        out_result("", node->name);
+        return;
+    }
+    for (size_t i = 0; i < reply->n_columns; i++) {
+        const RmNodeValue *value =
+            next < node->n_values && node->values[next]->column == i ? node->values[next++] : NULL;
+        print_value(l, node->name, reply->columns[i], value);
+    }
+}
+
+static void print_json(struct listing *l, const RmReply *reply, const RmNodeView *node)
+{
+    size_t next = 0;
+    json_open(&l->json, NULL, '{');
+    json_text(&l->json, "node", node->name);
+    for (size_t i = 0; i < reply->n_columns; i++) {
+        const RmNodeValue *value =
+            next < node->n_values && node->values[next]->column == i ? node->values[next++] : NULL;
+        json_text(&l->json, reply->columns[i], value ? value->value : "");
+    }
+    if (l->args->blame) {
+        json_open(&l->json, "inherited", '{');
+        for (size_t i = 0; i < node->n_values; i++)
+            if (node->values[i]->from[0] && node->values[i]->column < reply->n_columns)
+                json_text(&l->json, reply->columns[node->values[i]->column], node->values[i]->from);
+        json_close(&l->json, '}');
+    }
+    json_close(&l->json, '}');
+}
+
+static int print_page(struct listing *l, const RmReply *reply)
+{
+    int code = EXIT_OK;
+    for (size_t i = 0; i < reply->n_outcomes; i++)
+        if (!reply->outcomes[i]->ok) {
+            out_failure(reply->outcomes[i]->name, reply->outcomes[i]->text);
+            code = EXIT_SOME_FAILED;
+        }
+    if (l->args->json && !l->begun) {
+        json_open(&l->json, NULL, '{');
+        json_open(&l->json, "nodes", '[');
+    }
+    l->begun = true;
+    for (size_t i = 0; i < reply->n_nodes; i++) {
+        if (l->args->json)
+            print_json(l, reply, reply->nodes[i]);
+        else
+            print_node(l, reply, reply->nodes[i]);
+    }
+    return out_is_sound() ? code : EXIT_SOME_FAILED;
+}
+
+/* What is typed behind the noderange: attributes, and conditions. */
+static int read_attrs(const struct args *args, struct arena *arena, RmNodes *ask, bool *ret_label)
+{
+    unsigned named = 0;
+    bool whole = false; /* a table: all of its columns */
+    for (size_t i = 1; i < args->n_operands; i++) {
+        const char *text = args->operands[i];
+        RmTerm *term = strpbrk(text, "=~") ? term_of_list(arena, text) : NULL;
+        named++;
+        if (strpbrk(text, "=~")) {
+            if (!term)
+                return EXIT_SOME_FAILED;
+            if (ARENA_PUSH(arena, ask->n_where, ask->where, term) < 0)
+                return out_no_memory();
+        } else {
+            bool is_short = strcmp(text, "groups") == 0 || strcmp(text, "tags") == 0 ||
+                            strcmp(text, "mgt") == 0;
+            whole = whole || (!strchr(text, '.') && !is_short);
+            if (ARENA_PUSH(arena, ask->n_attrs, ask->attrs, (char *)text) < 0)
+                return out_no_memory();
+        }
+    }
+    *ret_label = args->fields || whole || named > 1;
+    return EXIT_OK;
+}
+
+int table_nodels(struct client *client, const struct args *args)
+{
+    struct listing l = {.args = args, .json = {.file = stdout}};
+    RmNodes ask = RM_NODES__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    struct arena *arena = arena_new(0), *page = arena_new(0);
+    char *after = NULL;
+    RmReply *reply;
+    int code = arena && page ? EXIT_OK : out_no_memory();
+    ask.nodes = (char *)(args->n_operands > 0 ? args->operands[0] : "");
+    ask.hidden = args->hidden;
+    ask.secrets = args->secrets;
+    request.ask_case = RM_REQUEST__ASK_NODES;
+    request.nodes = &ask;
+    if (code == EXIT_OK)
+        code = read_attrs(args, arena, &ask, &l.label);
+    bool more = code == EXIT_OK;
+    while (more) {
+        arena_reset(page);
+        int r = client_question(client, &request, page, &reply);
+        more = false;
+        if (reply && (r == EXIT_OK || reply->n_outcomes > 0)) {
+            r = print_page(&l, reply);
+            free(after);
+            after = reply->after[0] ? strdup(reply->after) : NULL;
+            more = after && out_is_sound();
+            ask.after = after ? after : (char *)"";
+        }
+        code = r > code ? r : code;
+    }
+    if (l.args->json && l.begun) {
+        json_close(&l.json, ']');
+        json_close(&l.json, '}');
+        putchar('\n');
+    }
+    free(after);
+    arena_free(page);
+    arena_free(arena);
+    return code;
+}
+
+/* ---- gettab */
+
+int table_gettab(struct client *client, const struct args *args)
+{
+    RmTableGet ask = RM_TABLE_GET__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    struct arena *arena = arena_new(0);
+    RmReply *reply = NULL;
+    if (!arena)
+        return out_no_memory();
+    request.ask_case = RM_REQUEST__ASK_TABLE_GET;
+    request.table_get = &ask;
+    ask.secrets = args->secrets;
+    ask.attrs = &args->operands[1];
+    ask.n_attrs = args->n_operands - 1;
+    int code = EXIT_USAGE;
+    if (term_keys(arena, args->operands[0], &ask.n_keys, &ask.keys) == 0)
+        code = client_question(client, &request, arena, &reply);
+    const RmNodeView *row = reply && reply->n_nodes > 0 ? reply->nodes[0] : NULL;
+    for (size_t i = 0; row && i < row->n_values; i++) {
+        const RmNodeValue *value = row->values[i];
+        bool label = args->fields || ask.n_attrs > 1;
+        out_result(label && value->column < ask.n_attrs ? ask.attrs[value->column] : "",
+                   value->value);
+    }
+    arena_free(arena);
+    return code;
+}
+
+/* ---- chtab, nodech */
+
+static int read_tables(const struct args *args, struct arena *arena, size_t *ret_n, char ***ret)
+{
+    for (size_t i = 1; i < args->n_operands; i++) {
+        if (strpbrk(args->operands[i], ".=")) {
+            out_error("'%s': with -d only tables are named", args->operands[i]);
+            return EXIT_SOME_FAILED;
+        }
+        if (ARENA_PUSH(arena, *ret_n, *ret, args->operands[i]) < 0)
+            return out_no_memory();
+    }
+    return EXIT_OK;
+}
+
+int table_chtab(struct client *client, const struct args *args)
+{
+    RmTableChange ask = RM_TABLE_CHANGE__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    struct arena *arena = arena_new(0);
+    RmReply *reply;
+    if (!arena)
+        return out_no_memory();
+    request.ask_case = RM_REQUEST__ASK_TABLE_CHANGE;
+    request.table_change = &ask;
+    int code =
+        term_keys(arena, args->operands[0], &ask.n_keys, &ask.keys) < 0 ? EXIT_USAGE : EXIT_OK;
+    if (code == EXIT_OK && args->delete)
+        code = read_tables(args, arena, &ask.n_remove, &ask.remove);
+    for (size_t i = 1; code == EXIT_OK && !args->delete &&i < args->n_operands; i++) {
+        RmTerm *term = term_of_row(arena, args->operands[i]);
+        if (!term)
+            code = EXIT_USAGE;
+        else if (ARENA_PUSH(arena, ask.n_sets, ask.sets, term) < 0)
+            code = out_no_memory();
+    }
+    if (code == EXIT_OK)
+        code = client_question(client, &request, arena, &reply);
+    arena_free(arena);
+    return code;
+}
+
+int table_nodech(struct client *client, const struct args *args)
+{
+    RmNodeChange ask = RM_NODE_CHANGE__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    struct arena *arena = arena_new(0);
+    RmReply *reply;
+    if (!arena)
+        return out_no_memory();
+    request.ask_case = RM_REQUEST__ASK_NODE_CHANGE;
+    request.node_change = &ask;
+    ask.nodes = args->operands[0];
+    int code = args->delete ? read_tables(args, arena, &ask.n_remove, &ask.remove) : EXIT_OK;
+    for (size_t i = 1; code == EXIT_OK && !args->delete &&i < args->n_operands; i++) {
+        RmTerm *term = term_of_node(arena, args->operands[i]);
+        int r = 0;
+        if (!term)
+            code = EXIT_USAGE;
+        else if (term_selects(term))
+            r = ARENA_PUSH(arena, ask.n_where, ask.where, term);
+        else
+            r = ARENA_PUSH(arena, ask.n_sets, ask.sets, term);
+        if (r < 0)
+            code = out_no_memory();
+    }
+    if (code == EXIT_OK)
+        code = client_question(client, &request, arena, &reply);
+    arena_free(arena);
+    return code;
+}
