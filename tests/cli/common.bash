@@ -89,10 +89,11 @@ end_it() { # NAME [SIGNAL]
     local pid
     [ -s "$SITE/$1.pid" ] || return 0
     pid=$(pid_of "$1")
+    kill -CONT "$pid" 2>/dev/null || : # it may have been stopped by the test
     kill "-${2:-TERM}" "$pid" 2>/dev/null || :
-    kill -CONT "$pid" 2>/dev/null || :
     rm -f "$SITE/$1.pid"
-    until_true 10 has_ended "$pid" || { tail -n 20 "$SITE/log/$1" >&2; kill -KILL "$pid"; echo "$1 did not end" >&2; return 1; }
+    # A sanitizer looks for leaks at the end, which takes long on a busy machine.
+    until_true 60 has_ended "$pid" || { tail -n 20 "$SITE/log/$1" >&2; kill -KILL "$pid"; echo "$1 did not end" >&2; return 1; }
 }
 
 # ---- sites
@@ -165,7 +166,7 @@ site_down() {
         pid=${pid##*/}
         end_it "${pid%.pid}" TERM || bad=1
     done
-    if grep -nE 'AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior|Assertion' "$SITE"/log/* >&2; then bad=1; fi
+    if grep -nE -A20 'AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior|Assertion' "$SITE"/log/* >&2; then bad=1; fi
     if [ -d "$SITE/store" ] && ! "$BIN/rmigrate-store" -s "$SITE/store" check >"$SITE/log/check" 2>&1; then
         cat "$SITE/log/check" >&2
         bad=1
