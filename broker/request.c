@@ -11,6 +11,7 @@
 
 enum {
     TOKEN_REPLY_MAX = 1024 * 1024, /* bytes of a reply that is kept whole for a repeated request */
+    REASON_MAX = 4096,             /* bytes: it is stored with each job */
 };
 
 static void ping(struct core *core, struct request *request);
@@ -310,6 +311,22 @@ static void remember(struct core *core, const struct request *request)
         core_fail(core, r, "token");
 }
 
+static const char *reason_of(const RmRequest *message)
+{
+    switch (message->ask_case) {
+    case RM_REQUEST__ASK_SUBMIT:
+        return message->submit->reason;
+    case RM_REQUEST__ASK_EVACUATE:
+        return message->evacuate->reason;
+    case RM_REQUEST__ASK_HOST_CHANGE:
+        return message->host_change->reason;
+    case RM_REQUEST__ASK_RELEASE:
+        return message->release->reason;
+    default:
+        return ""; /* goes nowhere */
+    }
+}
+
 void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
                    const RmRequest *message)
 {
@@ -343,6 +360,9 @@ void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
     } else if (handler->changes && message->token.len != RECORD_TOKEN) {
         request_refuse(core, &request, RM_CODE__CODE_USAGE,
                        "a request that changes something needs a token of %d bytes", RECORD_TOKEN);
+    } else if (strlen(reason_of(message)) > REASON_MAX) {
+        request_refuse(core, &request, RM_CODE__CODE_USAGE, "a reason has %d bytes at most",
+                       REASON_MAX);
     } else if (handler->changes && repeated(core, &request)) {
         ; /* the answer is there already */
     } else if (handler->changes && store_usage(core->store, &used, &size) == 0 &&

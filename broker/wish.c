@@ -11,6 +11,7 @@
 
 enum {
     WISH_PRIORITY = 100, /* of a job that asks for none */
+    WISH_COMMAND = 4096, /* bytes of a batch's command that are kept: a list of names may be long */
 };
 
 /* One request on its way to jobs. */
@@ -137,6 +138,7 @@ static bool own_destinations(struct core *core, struct request *request, struct 
                         "is '%s'%s%s",
                         name, expression,
                         err.text[0] != '\0' ? ": " : ", and no such hypervisor is known", err.text);
+        noderange_done(&range);
         return false;
     }
     to = arena_alloc(core->arena, range.n * sizeof(struct host *));
@@ -232,7 +234,11 @@ static void make_jobs(struct core *core, struct request *request, const struct w
     rec.jobs = ranges;
     rec.submitter = (char *)request->peer->user;
     rec.submitted_at = core->wall;
-    rec.command = request->message->command;
+    rec.command = arena_printf(core->arena, "%.*s", WISH_COMMAND, request->message->command);
+    if (rec.command == NULL) {
+        core_fail(core, -ENOMEM, "batch");
+        return;
+    }
     rec.refused = (uint32_t)request->reply->n_outcomes;
     for (size_t i = 0; wish->evacuation && i < wish->n_never; i++)
         ARENA_PUSH(core->arena, rec.n_evacuate, rec.evacuate, wish->never[i]->rec->name);

@@ -393,6 +393,20 @@ kvm25: Error: ask hyp02"
     json '.results | map(select(.name == "off1"))[0].ok | not'
 }
 
+@test "a reason is no novel" {
+    BEFORE=$(last_batch)
+    local novel
+    novel=$(printf 'x%.0s' {1..4097})
+    ends 2 kvm42 hyp02 --reason "$novel"
+    is ''
+    err_is "Error: a reason has 4096 bytes at most"
+    ends 2 evacuate hyp03 --reason "$novel"
+    ends 2 close hyp03 --reason "$novel"
+    ends 2 release kvm42 --reason "$novel"
+    nothing_submitted
+    ok submit kvm52 hyp02 --reason "${novel:1}"
+}
+
 # ---- waiting
 
 @test "wait takes a batch, jobs, or both, and prints how each ended, also long after" {
