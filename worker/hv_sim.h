@@ -144,6 +144,8 @@ void sim_cut(struct sim *sim, unsigned host, usec_t span);
 void sim_kill_qemu(struct sim *sim, unsigned guest, unsigned host);
 void sim_power_off(struct sim *sim, unsigned guest);
 void sim_power_on(struct sim *sim, unsigned guest);
+/* Somebody lets its only copy run again. */
+void sim_resume_by_hand(struct sim *sim, unsigned guest);
 /* False: it cannot be moved now. */
 bool sim_move_by_hand(struct sim *sim, unsigned guest, unsigned to);
 /* The migration fails with this; the guest stays. Only before SIM_SWITCHOVER. */

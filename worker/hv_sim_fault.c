@@ -135,6 +135,18 @@ void sim_power_on(struct sim *sim, unsigned guest)
     }
 }
 
+void sim_resume_by_hand(struct sim *sim, unsigned guest)
+{
+    struct sim_guest *g = &sim->guests[guest];
+    int place = sim_place(sim, guest);
+
+    if (place < 0 || g->move.on || sim_runs(&g->copies[place]))
+        return;
+    touch(sim, g);
+    g->copies[place].whole = true;
+    sim_let_run(sim, g, (unsigned)place, HV_REASON_OTHER);
+}
+
 bool sim_move_by_hand(struct sim *sim, unsigned guest, unsigned to)
 {
     struct sim_guest *g = &sim->guests[guest];

@@ -385,6 +385,17 @@ static const char *some_host(struct world *world)
     return world->sim->hosts[world_random(world, world->sim->n_hosts)].name;
 }
 
+static void release(struct client *client, const char *guest)
+{
+    RmSelect what = RM_SELECT__INIT;
+
+    /* He has looked, and set it right, before he says so. */
+    sim_resume_by_hand(client->world->sim, (unsigned)sim_find_guest(client->world->sim, guest));
+    what.guests = (char *)guest;
+    world_tell(client->world, "%s: release %s", client->link.peer.user, guest);
+    ask_select(client, RM_REQUEST__ASK_RELEASE, &what);
+}
+
 static void have_idea(struct client *client)
 {
     struct world *world = client->world;
@@ -431,7 +442,10 @@ static void have_idea(struct client *client)
                                              : RM_HOST_STATE__HOST_OPEN);
         break;
     default:
-        client_reconcile(client);
+        if (rules_locked_guest(world) != NULL)
+            release(client, rules_locked_guest(world));
+        else
+            client_reconcile(client);
     }
 }
 

@@ -62,6 +62,11 @@ static void agent_hang(struct world *world)
     yard_hang(some_yard(world), some_span(world));
 }
 
+static void agent_goes(struct world *world)
+{
+    yard_leave(some_yard(world), some_span(world));
+}
+
 static void cut(struct world *world)
 {
     link_cut(some_link(world), some_span(world));
@@ -157,6 +162,7 @@ static const struct kind {
     KIND(broker_crash, broker_crash),
     KIND(agent_crash, agent_crash),
     KIND(agent_hang, agent_hang),
+    KIND(agent_leave, agent_goes),
     KIND(cut, cut),
     KIND(lost_connection, lost_connection),
     KIND(daemon_kill, daemon_kill),

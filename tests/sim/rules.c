@@ -28,7 +28,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define STALE_FOR (40 * USEC_PER_SEC) /* how old what the broker believes of a guest may be */
+#define STALE_FOR (120 * USEC_PER_SEC) /* how old what the broker believes of a guest may be */
 
 enum { FINALS_EVERY = 64 }; /* turns between two looks at all that has ended */
 
@@ -389,6 +389,19 @@ void rules_reply(struct world *world, struct client *client, const RmReply *repl
 bool rules_all_final(const struct world *world)
 {
     return world->ledger.n_live == 0;
+}
+
+const char *rules_locked_guest(const struct world *world)
+{
+    if (world->office.core == NULL)
+        return NULL;
+    for (unsigned g = 0; g < world->sim->n_guests; g++) {
+        const struct guest *known = guest_find(world->office.core, world->sim->guests[g].name);
+        if (known != NULL && known->rec->locked && known->job == NULL &&
+            sim_place(world->sim, g) >= 0 && !world->sim->guests[g].move.on)
+            return world->sim->guests[g].name;
+    }
+    return NULL;
 }
 
 uint64_t rules_without_room(const struct world *world)

@@ -122,6 +122,8 @@ struct yard { /* a machine with a worker */
     char machine[SIM_NAME_MAX];
     usec_t clock_offset; /* its clock began at another time than ours */
     usec_t hung_until;   /* the whole process stands still */
+    bool leaving;        /* it was asked to end, and does so when nothing is in hand */
+    usec_t back_in;
     struct alarm wake, start, inventory[SIM_HOSTS_MAX];
     struct eye eyes[SIM_HOSTS_MAX];
     uint64_t seen_changes[SIM_HOSTS_MAX];
@@ -184,7 +186,7 @@ struct ledger {
 
 /* How often what goes wrong, in means of seconds between two; 0 = never. */
 struct luck {
-    unsigned broker_crash, agent_crash, agent_hang, cut, lost_connection;
+    unsigned broker_crash, agent_crash, agent_hang, agent_leave, cut, lost_connection;
     unsigned daemon_kill, daemon_hang, link_cut, qemu_kill, power, by_hand, clock, stranger;
     unsigned move_percent;   /* of migrations meet a fault of their own */
     unsigned refuse_percent; /* of them are refused by a hypervisor */
@@ -288,6 +290,7 @@ void yard_init(struct yard *yard, struct world *world, unsigned index, const uns
 void yard_start(struct yard *yard);
 void yard_kill(struct yard *yard, usec_t back_in); /* USEC_NEVER: it does not come back */
 void yard_hang(struct yard *yard, usec_t span);
+void yard_leave(struct yard *yard, usec_t back_in); /* as SIGTERM has it do */
 void yard_done(struct yard *yard);
 void yard_report(struct yard *yard, const RmReport *report);
 void yard_changes(struct yard *yard); /* has the hypervisor something to tell? */
@@ -328,6 +331,9 @@ void rules_end(struct world *world);
 bool rules_all_final(const struct world *world);
 /* A job that waits for a host which has no room for it, in truth; 0: none. */
 uint64_t rules_without_room(const struct world *world);
+/* A guest that is locked although it is in one place, as a person would find when he looks; NULL:
+ * none. */
+const char *rules_locked_guest(const struct world *world);
 const struct ledger_job *ledger_find(const struct world *world, uint64_t id);
 
 /* ---- scenario.c */

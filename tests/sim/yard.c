@@ -184,6 +184,11 @@ static void wake_ring(void *ctx)
     if (agent_wants_reconnect(yard->agent))
         link_anew(&yard->link);
     act(yard);
+    if (yard->leaving && agent_leave(yard->agent, local_now(yard))) {
+        send_all(yard);
+        yard_kill(yard, yard->back_in);
+        return;
+    }
     send_all(yard);
     deadline = agent_deadline(yard->agent);
     if (deadline != USEC_NEVER)
@@ -235,6 +240,7 @@ void yard_start(struct yard *yard)
     world_tell(world, "%s: starts", yard->machine);
     yard->life++;
     yard->hung_until = 0;
+    yard->leaving = false;
     yard->agent = agent_new(yard->hosts, yard->n_hosts, yard->machine, 100 + (uint32_t)yard->life,
                             "sim", 1 + world_random(world, UINT64_MAX - 1));
     if (yard->agent == NULL)
@@ -275,6 +281,16 @@ void yard_hang(struct yard *yard, usec_t span)
     world_tell(world, "%s: stands still for %.1f s", yard->machine, (double)span / 1e6);
     yard->hung_until = world_now(world) + span;
     alarm_set(world, &yard->wake, yard->hung_until);
+}
+
+void yard_leave(struct yard *yard, usec_t back_in)
+{
+    if (yard->agent == NULL)
+        return;
+    world_tell(yard->world, "%s: leaves", yard->machine);
+    yard->leaving = true;
+    yard->back_in = back_in;
+    alarm_sooner(yard->world, &yard->wake, world_now(yard->world));
 }
 
 void yard_done(struct yard *yard)
