@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
     if (arguments.version) {
-        printf("Version %s\n", service_version());
+        puts(service_version_line());
         return EXIT_OK;
     }
     if (log_level_parse(arguments.level, &level) < 0) {

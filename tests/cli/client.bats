@@ -18,7 +18,7 @@ setup() { load common; }
 # All commands; under valgrind, which is slow, where one is as good as the other, these alone.
 FEW=${RMIGRATE_WRAP:+submit show keygen}
 COMMANDS="submit evacuate watch wait jobs show history queue hosts guests workers events cancel retry pause resume release
-    open close reconcile tabdump tabrestore ping keygen version"
+    open close reconcile nodels nodech gettab chtab tabdump tabrestore tabedit ping keygen version"
 
 # ---- help and version
 
@@ -67,7 +67,11 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
     options close reason=TEXT
     options reconcile mend
     options tabrestore addrows
-    options tabdump json noheadings
+    options tabdump json noheadings where=COLUMN file=FILE describe secrets
+    options nodels json with-fieldname blame hidden secrets
+    options gettab with-fieldname secrets
+    options chtab delete
+    options nodech delete
     options guests host=HOST
     options history limit=N
     options events limit=N
@@ -77,7 +81,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
 
 @test "the version, three ways" {
     ok version
-    matches '^rmigrate [0-9]+\.[0-9]+\.[0-9]+'
+    matches '^Version [0-9]+\.[0-9]+\.[0-9]+ \(git commit [0-9a-z]+, built [0-9]{4}-[0-9]{2}-[0-9]{2}\)$'
     quiet
     local version=$output
     ok --version
@@ -94,7 +98,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
         has "--config=FILE"
         quiet
         run -0 --separate-stderr "$BIN/$program" --version
-        has "$(ask version | sed 's/rmigrate //')"
+        has "$(ask version | sed 's/Version \(.*\), built.*/\1/')"
         run -2 --separate-stderr "$BIN/$program" --nonsense
         is ''
     done
@@ -147,7 +151,7 @@ usage() { # TEXT ARGUMENT...
     usage "an operand is empty" jobs ''
     usage "--detach and --dry-run exclude each other" submit kvm1 hyp02 --detach --dry-run
     usage "z/VM is not supported by this version" kvm1 hyp02 action=test
-    local command need="history release open close tabdump tabrestore keygen wait"
+    local command need="history release open close nodech gettab chtab tabrestore tabedit keygen wait"
     for command in show ${FEW:-$need}; do usage "rmigrate $command" "$command"; done
     for command in workers ping version; do usage "one operand too many" "$command" extra; done
 }

@@ -84,7 +84,7 @@ last_batch() { ask jobs -a --limit 1 --json | jq '[.jobs[].batch] | max // 0'; }
 @test "figures are shown when asked for" {
     plan kvm12 'ok 30'
     ok kvm12 hyp02 --verbose
-    matches '^kvm12: migrated to hyp02 \([0-9.]+ ms, downtime 38(\.0)? ms, 256 MiB sent\)$'
+    matches '^kvm12: \[[^]]+\]: migrated to hyp02 \([0-9.]+ ms, downtime 38(\.0)? ms, 256 MiB sent\)$'
     err_has "batch "
 }
 

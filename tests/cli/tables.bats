@@ -188,14 +188,12 @@ lines\",
     err_is "Error: Unable to open $CSV/vm.csv for reading: No such file or directory"
     mkdir "$CSV/vm.dir"
     ends 4 tabrestore "$CSV/vm.dir"
-    err_is "Error: Unable to open $CSV/vm.dir for reading: Is a directory"
+    err_is "Error: $CSV/vm.dir holds no TABLE.csv of a table that there is"
     mkfifo "$CSV/vm.fifo"
     run -4 --separate-stderr timeout -s KILL 5 "$BIN/rmigrate" tabrestore "$CSV/vm.fifo"
-    ends 2 tabrestore "$CSV/"
     ends 2 tabrestore "$CSV/.csv"
     err_has "the file's name up to its first dot must be a table's"
     ends 2 tabrestore
-    ends 2 tabdump
     ends 2 tabdump vm nodelist
 }
 
