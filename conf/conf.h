@@ -78,8 +78,8 @@ struct conf_broker {
     unsigned attempts;      /* tries of one job, the first one counted */
     usec_t retry_wait;      /* before the second try; doubles each time, at most 5 min */
     usec_t unreachable; /* no worker for its hypervisor: a queued job fails; 0 = waits for ever */
-    unsigned vcpus_per_cpu; /* that a CPU may carry when a destination is chosen */
-    char *exclude_nodes;    /* a noderange taken out of every noderange; NULL = none */
+    unsigned vcpus_per_cpu;   /* that a CPU may carry when a destination is chosen */
+    char *exclude_nodes;      /* a noderange taken out of every noderange; NULL = none */
     char *hierarchical_attrs; /* attributes that are joined over all groups; NULL = none */
     struct conf_migration migration;
 };
