@@ -1,4 +1,5 @@
-/* core.c - one turn of the broker, start from the store, and the small things that every part needs */
+/* core.c - one turn of the broker, start from the store, and the small things that every part needs
+ */
 #include "broker/state.h"
 
 #include <errno.h>
@@ -122,7 +123,8 @@ static struct host *host_add(struct core *core, RmHost *rec)
     return host;
 }
 
-/* Records that live on are copied through their packed form: one allocator for all, freed by x__free_unpacked(). */
+/* Records that live on are copied through their packed form: one allocator for all, freed by
+ * x__free_unpacked(). */
 static RmHost *host_record(const char *name)
 {
     RmHost *rec = calloc(1, sizeof(*rec));
@@ -271,7 +273,8 @@ static int start_guest(void *ctx, const ProtobufCMessage *record)
     return 0;
 }
 
-/* The ids of what is live are collected first: a walk must not read other tables through its own view. */
+/* The ids of what is live are collected first: a walk must not read other tables through its own
+ * view. */
 struct live_list {
     RmLive **live;
     size_t n, room;
@@ -533,8 +536,8 @@ void core_gone(struct core *core, const struct net_peer *peer)
     struct session *session = session_of_peer(core, peer);
     struct follower *f, *next;
 
-    /* Its credit is dropped at once: an assignment would go nowhere. The session itself ends when the worker
-     * comes back or stays away for too long; what it migrates goes on meanwhile. */
+    /* Its credit is dropped at once: an assignment would go nowhere. The session itself ends when
+     * the worker comes back or stays away for too long; what it migrates goes on meanwhile. */
     if (session != NULL)
         for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
             if (host->session == session)

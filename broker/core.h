@@ -1,4 +1,5 @@
-/* core.h - the decisions of the broker: messages and time in, record changes and messages out; no I/O
+/* core.h - the decisions of the broker: messages and time in, record changes and messages out; no
+ * I/O
  *
  * loop.c (or the simulation) runs it turn by turn:
  *
@@ -8,8 +9,8 @@
  *     core_commit(core, err);            one durable commit; a failure is fatal
  *     core_next_out(core, ...);          only now may anyone hear
  *
- * It reads and writes the store that it is given and nothing else: no clock, no socket, no log. What a person should
- * see in the log it leaves as notes (core_next_note). */
+ * It reads and writes the store that it is given and nothing else: no clock, no socket, no log.
+ * What a person should see in the log it leaves as notes (core_next_note). */
 #ifndef BROKER_CORE_H
 #define BROKER_CORE_H
 
@@ -28,9 +29,10 @@ void core_free(struct core *core);
 void core_begin(struct core *core, usec_t now, usec_t wall);
 void core_input(struct core *core, const struct net_peer *peer, char *const *hosts,
                 const RmMessage *message);
-                /* hosts: that the peer's key may speak for, NULL: any (net_peer_hosts) */
+/* hosts: that the peer's key may speak for, NULL: any (net_peer_hosts) */
 void core_tick(struct core *core);
-usec_t core_deadline(const struct core *core); /* when core_tick() wants to be called at the latest */
+usec_t
+core_deadline(const struct core *core); /* when core_tick() wants to be called at the latest */
 int core_commit(struct core *core, struct rm_err *err);
 
 struct core_out {
@@ -43,7 +45,8 @@ bool core_next_out(struct core *core, struct core_out *ret_out);
 /* The connection of that peer is gone (a send said so). */
 void core_gone(struct core *core, const struct net_peer *peer);
 
-/* A line for the log: 0 = none, else its enum log_level + 1. Borrowed until the next core_begin(). */
+/* A line for the log: 0 = none, else its enum log_level + 1. Borrowed until the next core_begin().
+ */
 int core_next_note(struct core *core, const char **ret_text);
 
 /* For tests: every index against the records; returns the number of complaints, written to file. */

@@ -1,15 +1,16 @@
 /* follow.c - clients that wait for jobs: an answer is held until something of theirs has changed
  *
- * A follower is forgotten when it is answered; it asks again with the version that it got. So nothing is
- * lost when the broker restarts: the epoch differs, and the client gets everything anew. */
+ * A follower is forgotten when it is answered; it asks again with the version that it got. So
+ * nothing is lost when the broker restarts: the epoch differs, and the client gets everything anew.
+ */
 #include "broker/state.h"
 
 #include <stdlib.h>
 
 enum {
     FOLLOW_HOLD_MOST_SECONDS = 30, /* an answer is held no longer, whatever was asked */
-    FOLLOW_GAP_MSEC = 100,         /* between two answers to one client: more is not seen by people */
-    FOLLOW_VIEWS_MAX = 100000,     /* jobs in one answer */
+    FOLLOW_GAP_MSEC = 100,     /* between two answers to one client: more is not seen by people */
+    FOLLOW_VIEWS_MAX = 100000, /* jobs in one answer */
 };
 
 static int by_id(const void *a, const void *b)
@@ -18,7 +19,8 @@ static int by_id(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static bool selects(const struct follower *f, uint64_t id, uint64_t batch, const struct host *source)
+static bool selects(const struct follower *f, uint64_t id, uint64_t batch,
+                    const struct host *source)
 {
     if (f->ids != NULL && bsearch(&id, f->ids, f->n_ids, sizeof(id), by_id) == NULL)
         return false;
@@ -117,7 +119,8 @@ static void everything(struct core *core, const struct follower *f, RmReply *rep
     }
 }
 
-/* How many of the selected jobs are in which state: from memory where it is known, else by looking at each. */
+/* How many of the selected jobs are in which state: from memory where it is known, else by looking
+ * at each. */
 static void count(struct core *core, const struct follower *f, uint64_t *counts)
 {
     const struct batch *batch = f->batch != 0 && f->ids == NULL ? batch_find(core, f->batch) : NULL;
@@ -250,8 +253,8 @@ usec_t follow_deadline(const struct core *core)
     const struct follower *f;
 
     DL_FOREACH (core->followers, f) {
-        usec_t at = f->version < core->version && f->not_before > core->now ? f->not_before
-                                                                           : f->until;
+        usec_t at =
+            f->version < core->version && f->not_before > core->now ? f->not_before : f->until;
         if (at < first)
             first = at;
     }

@@ -443,7 +443,8 @@ static struct batch *batch_restore(struct core *core, uint64_t id)
     for (size_t i = 0; i < rec->n_jobs; i++)
         for (uint64_t j = 0; j < rec->jobs[i]->count; j++) {
             RmResult *result;
-            if (record_result_get(core->store, rec->jobs[i]->first + j, core->arena, &result) == 0 &&
+            if (record_result_get(core->store, rec->jobs[i]->first + j, core->arena, &result) ==
+                    0 &&
                 job_is_final(result->state))
                 batch->counts[result->state]++;
         }
@@ -478,7 +479,8 @@ int job_restore(struct core *core, RmJob *ask, RmLive *live)
         job->ready_at = job->live.paused ? USEC_NEVER : core->now + left;
     } else if (job->live.state == RM_STATE__DOUBT) {
         job->settle_at = core->now;
-        job->quiet_at = core->now + core->conf->session_timeout; /* who was lost, and when, is not known */
+        job->quiet_at =
+            core->now + core->conf->session_timeout; /* who was lost, and when, is not known */
     } else if (job->live.state == RM_STATE__CANCELLING || job->live.state == RM_STATE__ASSIGNED) {
         job->order_at = core->now + core->conf->session_timeout;
     }

@@ -30,7 +30,7 @@ struct loop {
     struct log_limit bad; /* damaged messages */
     uint64_t refused;     /* keys, as far as the log knows */
     struct log_limit refusals;
-    usec_t watchdog;      /* interval; 0 = none */
+    usec_t watchdog; /* interval; 0 = none */
     usec_t alive_at;
     int signals;
 };

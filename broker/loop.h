@@ -6,8 +6,8 @@
 #include "conf/env.h"
 #include "conf/err.h"
 
-/* Serves until SIGTERM or SIGINT. signals: from service_signals(). Returns 0, or the error that ended it: a commit that
- * failed, a store or socket that cannot be opened. Logs. */
+/* Serves until SIGTERM or SIGINT. signals: from service_signals(). Returns 0, or the error that
+ * ended it: a commit that failed, a store or socket that cannot be opened. Logs. */
 int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
              struct rm_err *err);
 

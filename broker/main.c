@@ -1,4 +1,5 @@
-/* main.c - rmigrate-broker: decides and remembers; the only program that opens the store for writing */
+/* main.c - rmigrate-broker: decides and remembers; the only program that opens the store for
+ * writing */
 #include "broker/loop.h"
 #include "conf/log.h"
 #include "conf/service.h"
@@ -46,11 +47,16 @@ int main(int argc, char **argv)
         {0},
     };
     static const struct argp argp = {
-        options, parse, NULL,
-        "Takes migration jobs, hands them to the workers on the hypervisors, and remembers every result."
+        options,
+        parse,
+        NULL,
+        "Takes migration jobs, hands them to the workers on the hypervisors, and remembers every "
+        "result."
         "\v"
         "Settings: section `broker` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".",
-        NULL, NULL, NULL};
+        NULL,
+        NULL,
+        NULL};
     struct arguments arguments = {.level = "info"};
     struct conf_broker conf = {0};
     struct rm_err err = {0};

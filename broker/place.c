@@ -1,8 +1,8 @@
 /* place.c - where a guest can go, and why not
  *
- * Memory is a hard limit: what guests have, and what is promised to those on their way, may not exceed what the host
- * gives to guests. vCPUs may be given out several times (`vcpus_per_cpu`). Among the hosts that fit, the one with the
- * largest share of both left is taken. */
+ * Memory is a hard limit: what guests have, and what is promised to those on their way, may not
+ * exceed what the host gives to guests. vCPUs may be given out several times (`vcpus_per_cpu`).
+ * Among the hosts that fit, the one with the largest share of both left is taken. */
 #include "broker/state.h"
 
 #include "conf/unit.h"
@@ -82,7 +82,8 @@ static struct room room_for(const struct core *core, const struct guest *guest,
 {
     uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
     uint64_t memory = host->used + (now ? host->arriving : host->promised);
-    uint64_t vcpus = (uint64_t)host->used_vcpus + (now ? host->arriving_vcpus : host->promised_vcpus);
+    uint64_t vcpus =
+        (uint64_t)host->used_vcpus + (now ? host->arriving_vcpus : host->promised_vcpus);
     const struct job *job = guest->job;
 
     if (job != NULL && job->destination == host && (!now || job_is_active(job->live.state))) {
@@ -119,8 +120,8 @@ bool place_fits(struct core *core, const struct guest *guest, const struct host 
     return fits(core, guest, host, /* now = */ false, why, size);
 }
 
-bool place_fits_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
-                    size_t size)
+bool place_fits_now(struct core *core, const struct guest *guest, const struct host *host,
+                    char *why, size_t size)
 {
     return fits(core, guest, host, /* now = */ true, why, size);
 }
@@ -155,7 +156,8 @@ static bool named(char *const *names, size_t n, const struct host *host)
     return false;
 }
 
-/* Why not, of all hosts that were asked for: that an open one has no room tells more than that another one is closed. */
+/* Why not, of all hosts that were asked for: that an open one has no room tells more than that
+ * another one is closed. */
 static bool suits(struct core *core, struct place_ask *ask, struct host *host, bool *no_room)
 {
     char why[sizeof(ask->why)];
@@ -188,7 +190,8 @@ static struct host *choose(struct core *core, struct place_ask *ask, bool tight)
         if (!suits(core, ask, host, &no_room))
             continue;
         rest = left(core, ask->guest, host);
-        /* Of equals the one whose name comes first, so that the same question has the same answer. */
+        /* Of equals the one whose name comes first, so that the same question has the same answer.
+         */
         if (best == NULL || (tight ? rest < best_left : rest > best_left) ||
             (rest == best_left && strcmp(host->rec->name, best->rec->name) < 0)) {
             best = host;

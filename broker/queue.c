@@ -1,8 +1,8 @@
 /* queue.c - which job is next, and when the next one may start
  *
- * Each source has its own queue, by priority and age. A job starts when its source's worker has a slot free, and the
- * limits of source, destination and site allow one more; a job whose destination is busy does not hold up those
- * behind it that go elsewhere. Hosts take turns. */
+ * Each source has its own queue, by priority and age. A job starts when its source's worker has a
+ * slot free, and the limits of source, destination and site allow one more; a job whose destination
+ * is busy does not hold up those behind it that go elsewhere. Hosts take turns. */
 #include "broker/state.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum {
-    QUEUE_LOOK = 64,          /* jobs of one host that are looked at for one that may start */
-    QUEUE_TAKE_SECONDS = 60,  /* an assignment that nobody speaks of for so long is in doubt */
-    QUEUE_CHECK_SECONDS = 5,  /* how often hosts that stay away are thought of */
+    QUEUE_LOOK = 64,         /* jobs of one host that are looked at for one that may start */
+    QUEUE_TAKE_SECONDS = 60, /* an assignment that nobody speaks of for so long is in doubt */
+    QUEUE_CHECK_SECONDS = 5, /* how often hosts that stay away are thought of */
 };
 
 static int queue_order(struct job *a, struct job *b)
@@ -170,7 +170,8 @@ static int start(struct core *core, struct job *job, struct starts *starts)
     one->number = ++host->number;
     one->attempt = ++job->live.attempt;
     job_set(&job->live.fence, "");
-    /* Until its worker says better: a guest that somebody paused is not to be let run by settling. */
+    /* Until its worker says better: a guest that somebody paused is not to be let run by settling.
+     */
     job->live.guest_paused =
         seen != NULL && seen->state == RM_GUEST_STATE__GUEST_PAUSED && !seen->migrating;
     job->live.had_definition = false;
@@ -320,8 +321,7 @@ const char *queue_why(struct core *core, struct host *host)
         DL_FOREACH2 (host->leaving, job, s_next)
             if (job->live.state == RM_STATE__WAITING || job->live.state == RM_STATE__DOUBT)
                 return arena_printf(core->arena, "%s %s: %s", job_state_name(job->live.state),
-                                    job->ask->guest,
-                                    job->why != NULL ? job->why : job->live.text);
+                                    job->ask->guest, job->why != NULL ? job->why : job->live.text);
         return "";
     }
     if (source_waits(core, host, why, sizeof(why)))

@@ -1,8 +1,9 @@
 /* recover.c - jobs in doubt: somebody is asked to look at both hypervisors
  *
- * The worker of the source is asked, or, when it has none, the one of the destination, which reaches the source's
- * hypervisor by its peer address. Whoever looks may also mend (worker/settle.h). Nothing is decided here: the report says where
- * the guest is. As long as nobody can look, the job stays in doubt and its guest locked. */
+ * The worker of the source is asked, or, when it has none, the one of the destination, which
+ * reaches the source's hypervisor by its peer address. Whoever looks may also mend
+ * (worker/settle.h). Nothing is decided here: the report says where the guest is. As long as nobody
+ * can look, the job stays in doubt and its guest locked. */
 #include "broker/state.h"
 
 #include <stdio.h>

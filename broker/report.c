@@ -98,8 +98,8 @@ static void try_again(struct core *core, struct job *job, RmEventKind event, con
     job_move(core, job, event, who, report->text);
 }
 
-/* How the try is made, as settling must know it. False: that was known. Who follows a try of which that is not known
- * teaches nothing. */
+/* How the try is made, as settling must know it. False: that was known. Who follows a try of which
+ * that is not known teaches nothing. */
 static bool learn(struct job *job, const RmReport *report)
 {
     RmLive *live = &job->live;
@@ -173,10 +173,10 @@ static struct host *third(struct core *core, const struct job *job)
     struct sighting *s;
 
     (void)core;
-    DL_FOREACH2(job->guest->sightings, s, g_next)
-    if (guest_is_active(s->state) && s->host != job->source && s->host != job->destination &&
-        s->host->session != NULL && strcmp(s->uuid, job->ask->uuid) == 0)
-        return s->host;
+    DL_FOREACH2 (job->guest->sightings, s, g_next)
+        if (guest_is_active(s->state) && s->host != job->source && s->host != job->destination &&
+            s->host->session != NULL && strcmp(s->uuid, job->ask->uuid) == 0)
+            return s->host;
     return NULL;
 }
 
@@ -200,8 +200,7 @@ static void lost_guest(struct core *core, struct job *job, const char *who, RmEv
                  place->rec->name);
     } else if (event == RM_EVENT_KIND__NOWHERE) {
         ending.locked = true;
-        snprintf(text, sizeof(text),
-                 "the guest runs neither on %s nor on %s: %s", job->live.source,
+        snprintf(text, sizeof(text), "the guest runs neither on %s nor on %s: %s", job->live.source,
                  job->live.destination, report->text);
     } else if (event == RM_EVENT_KIND__ON_BOTH) {
         ending.locked = true;
@@ -231,7 +230,8 @@ static void on_finished(struct core *core, struct session *session, struct job *
     if ((report->verdict == RM_VERDICT__VERDICT_BOTH ||
          report->verdict == RM_VERDICT__VERDICT_NOWHERE) &&
         *report->fence == '\0' && *job->live.fence != '\0') {
-        /* It did not know how the try was made, which has been told since: that may make it plain. */
+        /* It did not know how the try was made, which has been told since: that may make it plain.
+         */
         doubt(core, job, who, report->text);
         job->settler = 0;
         job->settle_at = core->now;

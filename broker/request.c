@@ -16,8 +16,8 @@ enum {
 
 static void ping(struct core *core, struct request *request);
 
-/* One row for each request: the least role that may ask, whether it changes something (then it needs a token and is
- * carried out once), and who carries it out. */
+/* One row for each request: the least role that may ask, whether it changes something (then it
+ * needs a token and is carried out once), and who carries it out. */
 static const struct handler {
     RmRequest__AskCase ask;
     enum role role;
@@ -367,9 +367,10 @@ void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
         ; /* the answer is there already */
     } else if (handler->changes && store_usage(core->store, &used, &size) == 0 &&
                used > size / 100 * STORE_FULL_PERCENT) {
-        request_refuse(core, &request, RM_CODE__CODE_TRY_AGAIN,
-                       "the store is more than %d %% full; raise store_size and start the broker anew",
-                       STORE_FULL_PERCENT);
+        request_refuse(
+            core, &request, RM_CODE__CODE_TRY_AGAIN,
+            "the store is more than %d %% full; raise store_size and start the broker anew",
+            STORE_FULL_PERCENT);
     } else {
         handler->f(core, &request);
         if (handler->changes)

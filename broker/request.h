@@ -1,7 +1,8 @@
 /* request.h - what the handlers of client requests share
  *
- * A handler gets the request and fills the reply; everything in it lives in core->arena. Handlers that change something are
- * called once for each token; a repeated request gets the stored reply. */
+ * A handler gets the request and fills the reply; everything in it lives in core->arena. Handlers
+ * that change something are called once for each token; a repeated request gets the stored reply.
+ */
 #ifndef BROKER_REQUEST_H
 #define BROKER_REQUEST_H
 
@@ -15,14 +16,16 @@ struct request {
 };
 
 /* The whole request is refused with this code and text. */
-void request_refuse(struct core *core, struct request *request, RmCode code, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void request_refuse(struct core *core, struct request *request, RmCode code, const char *format,
+                    ...) __attribute__((format(printf, 4, 5)));
 
-/* What became of one guest or host; a failed one makes the reply's code CODE_SOME_FAILED. NULL: no memory. */
+/* What became of one guest or host; a failed one makes the reply's code CODE_SOME_FAILED. NULL: no
+ * memory. */
 RmOutcome *request_outcome(struct core *core, struct request *request, const char *name, bool ok,
                            const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Noderanges against what is known; on failure the request is refused and false returned. Free with noderange_done(). */
+/* Noderanges against what is known; on failure the request is refused and false returned. Free with
+ * noderange_done(). */
 bool request_guests(struct core *core, struct request *request, const char *expression,
                     struct noderange *ret_range);
 /* All that there are, also the excluded ones; there may be none. */

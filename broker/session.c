@@ -96,10 +96,10 @@ static void lose_held(struct core *core, uint64_t id, const char *why, usec_t qu
         struct job *job, *next;
         if (host->n_out == 0)
             continue;
-        DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
-        if (is_in_hand(job) ? job->holder == id
-                            : job->live.state == RM_STATE__DOUBT && job->settler == id)
-            session_lose_job(core, job, why, 0, quiet_at);
+        DL_FOREACH_SAFE2 (host->leaving, job, next, s_next)
+            if (is_in_hand(job) ? job->holder == id
+                                : job->live.state == RM_STATE__DOUBT && job->settler == id)
+                session_lose_job(core, job, why, 0, quiet_at);
     }
 }
 
@@ -109,9 +109,9 @@ static void lose_unheld(struct core *core, struct host *host, const char *why)
 {
     struct job *job, *next;
 
-    DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
-    if (is_in_hand(job) && session_by_id(core, job->holder) == NULL)
-        session_lose_job(core, job, why, 0, 0);
+    DL_FOREACH_SAFE2 (host->leaving, job, next, s_next)
+        if (is_in_hand(job) && session_by_id(core, job->holder) == NULL)
+            session_lose_job(core, job, why, 0, 0);
 }
 
 /* The host has no worker any more. Queued jobs wait. */
@@ -200,8 +200,7 @@ static void take_over(struct core *core, struct session *session, struct host *h
 {
     struct job *job, *next;
 
-    DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
-    {
+    DL_FOREACH_SAFE2 (host->leaving, job, next, s_next) {
         const RmTask *task = find_task(hello, job);
         if (!job_is_active(job->live.state))
             continue;
@@ -358,7 +357,8 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
                             may_speak_for(&session->peer, hosts, host->rec->name));
         if (host == NULL || host->session != session || credit->seen > host->number)
             continue;
-        /* An assignment that was lost is never seen: it counts only for as long as its job waits for an answer. */
+        /* An assignment that was lost is never seen: it counts only for as long as its job waits
+         * for an answer. */
         unseen = host->number - credit->seen;
         if (unseen > host->n_sent)
             unseen = host->n_sent;
@@ -420,8 +420,7 @@ static void watch_orders(struct core *core)
         struct job *job, *next;
         if (host->n_out == 0)
             continue;
-        DL_FOREACH_SAFE2(host->leaving, job, next, s_next)
-        {
+        DL_FOREACH_SAFE2 (host->leaving, job, next, s_next) {
             RmState state = job->live.state;
             if (state != RM_STATE__CANCELLING && state != RM_STATE__ASSIGNED)
                 continue;

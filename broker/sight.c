@@ -1,7 +1,7 @@
 /* sight.c - what workers see on their hypervisors: inventories, and where a guest is
  *
- * An inventory replaces all that was known of its host. While a job moves a guest, and for a moment after, the
- * job's own result counts for more: an inventory may have been taken before it. */
+ * An inventory replaces all that was known of its host. While a job moves a guest, and for a moment
+ * after, the job's own result counts for more: an inventory may have been taken before it. */
 #include "broker/state.h"
 
 #include <errno.h>
@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum {
-    SETTLE_SECONDS = 3, /* the destination's inventory may be older than the end of a job by this much */
+    SETTLE_SECONDS =
+        3, /* the destination's inventory may be older than the end of a job by this much */
 };
 
 static void count_sighting(struct host *host, struct sighting *s)
@@ -117,8 +118,8 @@ static void look_for_doubles(struct core *core, struct guest *guest)
               guest->rec->name, second->host->rec->name, first->host->rec->name);
 }
 
-/* A copy that stands still may be what a migration left behind. While the host that had the guest last says nothing,
- * nobody knows. */
+/* A copy that stands still may be what a migration left behind. While the host that had the guest
+ * last says nothing, nobody knows. */
 static bool may_be_left_behind(struct core *core, const struct guest *guest,
                                const struct sighting *s)
 {
@@ -201,8 +202,8 @@ void sight_inventory(struct core *core, struct host *host, const RmInventory *in
         host->rec->vcpus = inventory->vcpus;
         host_changed(core, host);
     }
-    /* A guest that has just been moved here by a job may not be in this inventory yet, and one that has just left may
-     * still be: those sightings stay as the job's end made them. */
+    /* A guest that has just been moved here by a job may not be in this inventory yet, and one that
+     * has just left may still be: those sightings stay as the job's end made them. */
     for (struct sighting *next = host->sightings; next != NULL;) {
         s = next;
         next = s->h_next;
@@ -215,7 +216,8 @@ void sight_inventory(struct core *core, struct host *host, const RmInventory *in
         const char *name = names_node(core, domain->name);
         struct guest *guest;
         if (!conf_name_is_valid(name))
-            continue; /* a name that no noderange could carry; the worker's inventory still counts its memory */
+            continue; /* a name that no noderange could carry; the worker's inventory still counts
+                         its memory */
         guest = guest_make(core, name);
         if (guest == NULL)
             return;
@@ -269,7 +271,8 @@ struct host *sight_place(struct core *core, struct guest *guest, char *why, size
     }
     if (n == 1 && may_be_left_behind(core, guest, active)) {
         snprintf(why, size,
-                 "was last seen on %s, which says nothing now; the copy on %s stands still and may be an "
+                 "was last seen on %s, which says nothing now; the copy on %s stands still and may "
+                 "be an "
                  "old one",
                  guest->rec->host, active->host->rec->name);
         return NULL;
@@ -322,15 +325,15 @@ int sight_mend_table(struct core *core, struct guest *guest, const struct host *
         return 0;
     if (*guest->rec->domain != '\0' && names_is_nobodys(guest->rec->name))
         return 0; /* no node's guest: the table has nothing to say of it */
-    /* A job's own result needs no event of its own; a mended table does. A row that never was is not wrong. */
+    /* A job's own result needs no event of its own; a mended table does. A row that never was is
+     * not wrong. */
     if (who != NULL) {
         if (old == NULL)
             return 0;
         site_event(core, RM_EVENT_KIND__TABLE_MENDED, who, host->rec->name, guest->rec->name,
                    "vm.host said %s, the guest runs on %s", old, host->rec->name);
     }
-    r = table_row_set(core->store, vm, guest->rec->name, table_column(vm, "host"),
-                      host->rec->name);
+    r = table_row_set(core->store, vm, guest->rec->name, table_column(vm, "host"), host->rec->name);
     if (r < 0)
         core_fail(core, r, "vm table");
     return 1;

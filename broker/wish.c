@@ -1,7 +1,7 @@
 /* wish.c - submit and evacuate: from what was asked to jobs
  *
- * Every guest is looked at on its own: one that cannot become a job gets its reason, the others go on. Destinations are
- * chosen for all of a request together. */
+ * Every guest is looked at on its own: one that cannot become a job gets its reason, the others go
+ * on. Destinations are chosen for all of a request together. */
 #include "broker/request.h"
 
 #include <errno.h>
@@ -19,13 +19,13 @@ struct wish {
     const RmOptions *options;
     const char *reason;
     uint32_t priority;
-    struct host **to;      /* owned */
+    struct host **to; /* owned */
     size_t n_to;
-    char **to_names;       /* borrowed from a noderange, for the job's record */
-    struct host **never;   /* being emptied */
+    char **to_names;     /* borrowed from a noderange, for the job's record */
+    struct host **never; /* being emptied */
     size_t n_never;
     bool evacuation;
-    bool look_only;        /* dry run or plan: answer, submit nothing */
+    bool look_only;         /* dry run or plan: answer, submit nothing */
     struct place_ask *asks; /* guests that may become jobs */
     size_t n_asks;
 };
@@ -65,10 +65,11 @@ static bool may_move(struct core *core, struct request *request, const struct wi
         return false;
     }
     if (guest->rec->locked) {
-        request_outcome(core, request, name, false,
-                        "is locked since an earlier job; look where it runs, then `rmigrate release "
-                        "%s`: %s",
-                        name, guest->rec->lock_text);
+        request_outcome(
+            core, request, name, false,
+            "is locked since an earlier job; look where it runs, then `rmigrate release "
+            "%s`: %s",
+            name, guest->rec->lock_text);
         return false;
     }
     if (guest->job != NULL) {
@@ -88,8 +89,7 @@ static bool may_move(struct core *core, struct request *request, const struct wi
         core_note(core, LOG_LEVEL_WARN, "guest=%s host=%s: vm.host was wrong, mended", name,
                   place->rec->name);
     if (in_list(wish->to, wish->n_to, place) && !wish->evacuation) {
-        request_outcome(core, request, name, true, "Guest is already on host %s",
-                        place->rec->name);
+        request_outcome(core, request, name, true, "Guest is already on host %s", place->rec->name);
         return false;
     }
     if ((place->session == NULL || !place->reachable) && !place_may_come(core, place)) {
@@ -109,8 +109,8 @@ static bool may_move(struct core *core, struct request *request, const struct wi
     return true;
 }
 
-/* Of vm.migrationdest, where no destination was named. False: it cannot be told where the guest may go, and the reply
- * says why. */
+/* Of vm.migrationdest, where no destination was named. False: it cannot be told where the guest may
+ * go, and the reply says why. */
 static bool own_destinations(struct core *core, struct request *request, struct place_ask *ask)
 {
     struct noderange_site site = request_host_site(core);
@@ -365,7 +365,8 @@ static void close_host(struct core *core, struct request *request, struct host *
                "closed: %s", host->rec->why);
 }
 
-/* Jobs that bring guests to a host that is being emptied look for another place; those that run already arrive. */
+/* Jobs that bring guests to a host that is being emptied look for another place; those that run
+ * already arrive. */
 static void turn_away(struct core *core, struct request *request, struct host *host)
 {
     struct job *job, *next;
@@ -375,10 +376,10 @@ static void turn_away(struct core *core, struct request *request, struct host *h
             job_set_destination(core, job, NULL);
             job_note(core, job, request->peer->user, "its destination is being emptied");
         } else {
-            request_outcome(core, request, job->ask->guest, false,
-                            "job %llu brings it to %s (%s): cancel it, or evacuate again afterwards",
-                            (unsigned long long)job->id, host->rec->name,
-                            job_state_name(job->live.state));
+            request_outcome(
+                core, request, job->ask->guest, false,
+                "job %llu brings it to %s (%s): cancel it, or evacuate again afterwards",
+                (unsigned long long)job->id, host->rec->name, job_state_name(job->live.state));
         }
     }
 }
@@ -437,9 +438,8 @@ static void empty_host(struct core *core, struct request *request, struct wish *
         if (guest->job != NULL && guest->job->source == host) {
             request_outcome(core, request, names[i], true, "job %llu takes it to %s",
                             (unsigned long long)guest->job->id,
-                            guest->job->destination != NULL
-                                ? guest->job->destination->rec->name
-                                : "another host");
+                            guest->job->destination != NULL ? guest->job->destination->rec->name
+                                                            : "another host");
             continue;
         }
         if (may_move(core, request, wish, names[i], &wish->asks[wish->n_asks]))
@@ -459,8 +459,7 @@ void wish_evacuate(struct core *core, struct request *request)
         .evacuation = true,
     };
 
-    if (!request_exclude(core, request) ||
-        !request_hosts(core, request, evacuate->hosts, &hosts) ||
+    if (!request_exclude(core, request) || !request_hosts(core, request, evacuate->hosts, &hosts) ||
         !find_hosts(core, &hosts, &wish.never))
         goto out;
     wish.n_never = hosts.n;
@@ -522,9 +521,9 @@ void wish_again(struct core *core, struct request *request, const RmJob *old)
         request->reply->batch = 0;
         carry_out(core, request, &wish);
         if (request->reply->batch != 0) {
-            RmOutcome *outcome = request_outcome(core, request, old->guest, true,
-                                                 "job %llu tries again",
-                                                 (unsigned long long)request->reply->batch + 1);
+            RmOutcome *outcome =
+                request_outcome(core, request, old->guest, true, "job %llu tries again",
+                                (unsigned long long)request->reply->batch + 1);
             if (outcome != NULL)
                 outcome->job = request->reply->batch + 1;
         }

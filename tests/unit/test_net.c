@@ -1195,8 +1195,8 @@ static void first_route(struct world *w, struct net_peer *ret_peer)
     assert_int_equal(status, 0);
 }
 
-/* ZeroMQ counts routing ids on from a number of the C library's rand(). Unseeded, two processes give the same ones, and
- * a peer that claims the next id brings the broker down. */
+/* ZeroMQ counts routing ids on from a number of the C library's rand(). Unseeded, two processes
+ * give the same ones, and a peer that claims the next id brings the broker down. */
 static void routing_ids_cannot_be_foreseen(void **state)
 {
     struct world *w = *state;
