@@ -75,8 +75,8 @@ int table_walk(struct store *store, const struct table *table, uint64_t after, t
  * rows are added to those that are there (a key that is there already is an error); otherwise the
  * table is emptied first. Any subset of the columns in any order. A pattern that
  * cannot be evaluated on any node is refused (table_check_value). Returns the number of rows, or
- * -EINVAL with line and column, -EEXIST with the line, -EFBIG when the store has no room for it below
- * STORE_FULL_PERCENT, -ENOSPC (abort the transaction). */
+ * -EINVAL with line and column, -EEXIST with the line, -EFBIG when the store has no room for it
+ * below STORE_FULL_PERCENT, -ENOSPC (abort the transaction). */
 int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
                   bool add, struct rm_err *err);
 
