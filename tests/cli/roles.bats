@@ -55,7 +55,7 @@ fake_as() { # WHO WHAT...
     ok kvm1 hyp02
     local command
     for command in ping jobs queue hosts workers guests events "tabdump vm" "history kvm1" watch "show $(last_job kvm1)" \
-        "wait $(last_job kvm1)"; do
+        "wait $(last_job kvm1)" "nodels kvm1 groups" "gettab node=kvm1 vm.host" "tabdump"; do
         as 0 watcher $command
     done
 }
@@ -77,6 +77,9 @@ fake_as() { # WHO WHAT...
     denied watcher viewer operator reconcile
     denied watcher viewer admin release kvm2
     denied watcher viewer admin tabrestore "$BATS_TEST_TMPDIR/zvm.csv"
+    denied watcher viewer admin nodech kvm2 vm.cpus=1
+    denied watcher viewer admin chtab node=kvm2 vm.cpus=1
+    denied watcher viewer admin chtab -d node=kvm2 vm
     runs_on kvm2 hyp01
     told '.hosts[0].state == "open"' hosts hyp01
 }
@@ -108,6 +111,28 @@ fake_as() { # WHO WHAT...
     printf '#node\n' >"$BATS_TEST_TMPDIR/zvm.csv"
     denied mover operator admin release kvm1
     denied mover operator admin tabrestore "$BATS_TEST_TMPDIR/zvm.csv"
+    denied mover operator admin nodech kvm2 vm.cpus=1
+    denied mover operator admin chtab node=kvm2 vm.cpus=1
+}
+
+@test "only an admin sees passwords" {
+    ok chtab node=kvm1 vm.vidpassword=geheim
+    local command who
+    for command in "gettab node=kvm1 vm.vidpassword" "nodels kvm1 vm.vidpassword" "tabdump vm"; do
+        for who in watcher mover; do
+            as 0 "$who" $command
+            has '********'
+            has_not geheim
+            as 5 "$who" $command --secrets
+            is ''
+            err_has "Error: Permission denied for request: $who has the role "
+            err_has ", to see passwords needs admin"
+        done
+        as 0 boss $command --secrets
+        has geheim
+    done
+    TABEDITOR=true as 5 mover tabedit vm
+    err_has ", to see passwords needs admin"
 }
 
 @test "an admin may do that too" {
