@@ -64,6 +64,13 @@ guests_are() { # NODERANGE NAME...
     has '"far",,,"hyp03"'
 }
 
+@test "names in a file" {
+    printf '# from the ticket\nkvm3\nkvm4,kvm5\n' >"$BATS_TEST_TMPDIR/list"
+    guests_are "^$BATS_TEST_TMPDIR/list" kvm3 kvm4 kvm5
+    ends 1 guests "^$BATS_TEST_TMPDIR/nofile"
+    err_has "$BATS_TEST_TMPDIR/nofile"
+}
+
 @test "vm.migrationdest of a group, and as a pattern" {
     ok kvm9
     is "kvm9: migrated to hyp03"
