@@ -442,7 +442,9 @@ static void empty_host(struct core *core, struct request *request, struct wish *
                                                             : "another host");
             continue;
         }
-        if (may_move(core, request, wish, names[i], &wish->asks[wish->n_asks]))
+        struct place_ask *ask = &wish->asks[wish->n_asks];
+        if (may_move(core, request, wish, names[i], ask) &&
+            (wish->n_to > 0 || own_destinations(core, request, ask)))
             wish->n_asks++;
     }
 }

@@ -9,6 +9,10 @@
 static RmTerm *make(struct arena *arena, const char *text, size_t attr, RmOperator op,
                     const char *value)
 {
+    if (!msg_text_is_clean(text)) {
+        out_error("'%s': not UTF-8, or a control character", text);
+        return NULL;
+    }
     RmTerm *term = arena_alloc(arena, sizeof(*term));
     if (term) {
         rm_term__init(term);

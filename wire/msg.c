@@ -225,7 +225,7 @@ static size_t character(const unsigned char *s)
     return is_wrong ? 0 : length;
 }
 
-static bool text_is_clean(const char *text)
+bool msg_text_is_clean(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
     while (*s != '\0') {
@@ -291,7 +291,7 @@ static const char *find_fault(const ProtobufCMessage *message, bool mend)
                 continue;
             if (!is_text)
                 fault = find_fault(item, mend);
-            else if (!text_is_clean(item)) {
+            else if (!msg_text_is_clean(item)) {
                 if (mend)
                     text_clean(item);
                 else

@@ -8,6 +8,7 @@
 #include "conf/err.h"
 #include "wire/rmigrate.pb-c.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,9 @@ uint8_t *msg_pack(const RmMessage *message, size_t *ret_length);
  * them. */
 int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessage **ret_message,
                struct rm_err *err);
+
+/* Does that text arrive as it is? False: not UTF-8, or a control character. */
+bool msg_text_is_clean(const char *text);
 
 /* What a message is, for logs: "hello", "request/submit". Borrowed, static. */
 const char *msg_name(const RmMessage *message);
