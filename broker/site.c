@@ -30,8 +30,9 @@ bool site_may_see(struct core *core, struct request *request, bool secrets)
     request_refuse(core, request, RM_CODE__CODE_NOT_PERMITTED,
                    "Permission denied for request: %s has the role %s, to see passwords needs %s",
                    peer->user, role_name(peer->role), role_name(ROLE_ADMIN));
-    site_event(core, RM_EVENT_KIND__DENIED, peer->user, NULL, NULL, "denied: %s",
-               request->message->command);
+    if (log_allowed(&core->denied, core->now, USEC_PER_SEC, 5))
+        site_event(core, RM_EVENT_KIND__DENIED, peer->user, NULL, NULL, "denied: %s",
+                   request->message->command);
     return false;
 }
 

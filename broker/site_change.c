@@ -236,7 +236,8 @@ static void restored(struct core *core, struct request *request, const struct re
         request_outcome(core, request, list[i].table->name, true, "%d row%s %s", list[i].rows,
                         list[i].rows == 1 ? "" : "s", word);
         site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
-                   "table %s: %d rows %s", list[i].table->name, list[i].rows, word);
+                   "table %s: %d row%s %s", list[i].table->name, list[i].rows,
+                   list[i].rows == 1 ? "" : "s", word);
     }
     changed(core, request, groups);
 }

@@ -300,12 +300,13 @@ int host_workers(struct client *client, const struct args *args)
 /* ---- guests */
 
 static const struct out_column guest_columns[] = {
-    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},      {"HOST", "host", OUT_TEXT, OUT_LEFT},
-    {"STATE", "state", OUT_TEXT, OUT_LEFT},      {"MEMORY", "memory", OUT_NUMBER, OUT_RIGHT},
-    {"VCPUS", "vcpus", OUT_NUMBER, OUT_RIGHT},   {"JOB", "active_job", OUT_NUMBER, OUT_RIGHT},
-    {NULL, "last_job", OUT_NUMBER, OUT_RIGHT},   {NULL, "seen_at", OUT_NUMBER, OUT_RIGHT},
-    {NULL, "uuid", OUT_TEXT, OUT_LEFT},          {NULL, "locked", OUT_BOOL, OUT_LEFT},
-    {"LOCKED", "lock_text", OUT_TEXT, OUT_WRAP}, {NULL, NULL, OUT_TEXT, OUT_LEFT},
+    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},    {"HOST", "host", OUT_TEXT, OUT_LEFT},
+    {"STATE", "state", OUT_TEXT, OUT_LEFT},    {"MEMORY", "memory", OUT_NUMBER, OUT_RIGHT},
+    {"VCPUS", "vcpus", OUT_NUMBER, OUT_RIGHT}, {"JOB", "active_job", OUT_NUMBER, OUT_RIGHT},
+    {NULL, "last_job", OUT_NUMBER, OUT_RIGHT}, {NULL, "seen_at", OUT_NUMBER, OUT_RIGHT},
+    {NULL, "uuid", OUT_TEXT, OUT_LEFT},        {NULL, "domain", OUT_TEXT, OUT_LEFT},
+    {NULL, "locked", OUT_BOOL, OUT_LEFT},      {"LOCKED", "lock_text", OUT_TEXT, OUT_WRAP},
+    {NULL, NULL, OUT_TEXT, OUT_LEFT},
 };
 
 static void guest_row(struct out_table *table, const RmGuest *guest)
@@ -320,6 +321,7 @@ static void guest_row(struct out_table *table, const RmGuest *guest)
     out_number(table, guest->last_job);
     out_time(table, guest->seen_at);
     out_text(table, guest->uuid);
+    out_text(table, guest->domain[0] ? guest->domain : guest->name);
     out_bool(table, guest->locked);
     out_text(table, guest->locked && !guest->lock_text[0] ? "locked" : guest->lock_text);
 }
