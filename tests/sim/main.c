@@ -3,8 +3,8 @@
  *
  *     sim                      the scenarios, then 200 seeds
  *     sim --seed 17 --verbose  one of them, told
- *     sim --break fence        with one rule broken on purpose: succeeds when that is noticed
- *     sim --twice              each seed two times: the traces must be equal
+ *     sim --break fence        with one rule broken on purpose: succeeds when that is noticed, and
+ * ends there sim --twice              each seed two times: the traces must be equal
  *
  * Seeds are spread over as many processes as there are processors; what each does depends on its
  * seed alone. */
@@ -93,7 +93,8 @@ static void run_seeds(const struct arguments *arguments, unsigned mine, struct s
     for (uint64_t seed = arguments->first + mine; seed <= arguments->last;
          seed += arguments->processes) {
         uint64_t trace, again;
-        run_seed(arguments, seed, sums, &trace);
+        if (!run_seed(arguments, seed, sums, &trace) && arguments->broken != BREAK_NOTHING)
+            return; /* noticed */
         if (!arguments->twice)
             continue;
         run_seed(arguments, seed, NULL, &again);
