@@ -358,6 +358,7 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->conf = conf;
     core->store = store;
     core->epoch = epoch;
+    core->version = 1; /* 0 is a follower that knows nothing yet */
     core->now = core->started_at = now;
     core->wall = core->started_wall = wall;
     core->outs_end = &core->outs;

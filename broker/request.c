@@ -16,39 +16,46 @@ enum {
 
 static void ping(struct core *core, struct request *request);
 
+/* What a request does to the store. */
+enum effect {
+    LOOKS,
+    CHANGES, /* carried out once, by its token */
+    ADDS,    /* the same, and needs room that a store which is nearly full keeps for results */
+};
+
 /* One row for each request: the least role that may ask, whether it changes something (then it
  * needs a token and is carried out once), and who carries it out. */
 static const struct handler {
     RmRequest__AskCase ask;
     enum role role;
-    bool changes;
+    enum effect effect;
     void (*f)(struct core *core, struct request *request);
 } handlers[] = {
-    {RM_REQUEST__ASK_PING, ROLE_VIEWER, false, ping},
-    {RM_REQUEST__ASK_LIST_JOBS, ROLE_VIEWER, false, list_jobs},
-    {RM_REQUEST__ASK_SHOW, ROLE_VIEWER, false, list_show},
-    {RM_REQUEST__ASK_HISTORY, ROLE_VIEWER, false, list_history},
-    {RM_REQUEST__ASK_QUEUE, ROLE_VIEWER, false, list_hosts},
-    {RM_REQUEST__ASK_HOSTS, ROLE_VIEWER, false, list_hosts},
-    {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, false, list_workers},
-    {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, false, list_guests},
-    {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, false, list_events},
-    {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, site_dump},
-    {RM_REQUEST__ASK_TABLE_GET, ROLE_VIEWER, false, site_get},
-    {RM_REQUEST__ASK_NODES, ROLE_VIEWER, false, site_nodes},
-    {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, true, wish_submit},
-    {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, true, wish_evacuate},
-    {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, true, change_cancel},
-    {RM_REQUEST__ASK_PAUSE, ROLE_OPERATOR, true, change_pause},
-    {RM_REQUEST__ASK_RESUME, ROLE_OPERATOR, true, change_resume},
-    {RM_REQUEST__ASK_RETRY, ROLE_OPERATOR, true, change_retry},
-    {RM_REQUEST__ASK_HOST_CHANGE, ROLE_OPERATOR, true, change_host},
-    {RM_REQUEST__ASK_RELEASE, ROLE_ADMIN, true, change_release},
-    {RM_REQUEST__ASK_RECONCILE, ROLE_OPERATOR, true, change_reconcile},
-    {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, true, site_restore},
-    {RM_REQUEST__ASK_TABLES_RESTORE, ROLE_ADMIN, true, site_restore_several},
-    {RM_REQUEST__ASK_TABLE_CHANGE, ROLE_ADMIN, true, site_table_change},
-    {RM_REQUEST__ASK_NODE_CHANGE, ROLE_ADMIN, true, site_node_change},
+    {RM_REQUEST__ASK_PING, ROLE_VIEWER, LOOKS, ping},
+    {RM_REQUEST__ASK_LIST_JOBS, ROLE_VIEWER, LOOKS, list_jobs},
+    {RM_REQUEST__ASK_SHOW, ROLE_VIEWER, LOOKS, list_show},
+    {RM_REQUEST__ASK_HISTORY, ROLE_VIEWER, LOOKS, list_history},
+    {RM_REQUEST__ASK_QUEUE, ROLE_VIEWER, LOOKS, list_hosts},
+    {RM_REQUEST__ASK_HOSTS, ROLE_VIEWER, LOOKS, list_hosts},
+    {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, LOOKS, list_workers},
+    {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, LOOKS, list_guests},
+    {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, LOOKS, list_events},
+    {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, LOOKS, site_dump},
+    {RM_REQUEST__ASK_TABLE_GET, ROLE_VIEWER, LOOKS, site_get},
+    {RM_REQUEST__ASK_NODES, ROLE_VIEWER, LOOKS, site_nodes},
+    {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, ADDS, wish_submit},
+    {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, ADDS, wish_evacuate},
+    {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, CHANGES, change_cancel},
+    {RM_REQUEST__ASK_PAUSE, ROLE_OPERATOR, CHANGES, change_pause},
+    {RM_REQUEST__ASK_RESUME, ROLE_OPERATOR, CHANGES, change_resume},
+    {RM_REQUEST__ASK_RETRY, ROLE_OPERATOR, ADDS, change_retry},
+    {RM_REQUEST__ASK_HOST_CHANGE, ROLE_OPERATOR, CHANGES, change_host},
+    {RM_REQUEST__ASK_RELEASE, ROLE_ADMIN, CHANGES, change_release},
+    {RM_REQUEST__ASK_RECONCILE, ROLE_OPERATOR, CHANGES, change_reconcile},
+    {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, ADDS, site_restore},
+    {RM_REQUEST__ASK_TABLES_RESTORE, ROLE_ADMIN, ADDS, site_restore_several},
+    {RM_REQUEST__ASK_TABLE_CHANGE, ROLE_ADMIN, ADDS, site_table_change},
+    {RM_REQUEST__ASK_NODE_CHANGE, ROLE_ADMIN, ADDS, site_node_change},
 };
 
 void request_refuse(struct core *core, struct request *request, RmCode code, const char *format,
@@ -357,15 +364,15 @@ void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
         if (log_allowed(&core->denied, core->now, USEC_PER_SEC, 5))
             site_event(core, RM_EVENT_KIND__DENIED, peer->user, NULL, NULL, "denied: %s",
                        message->command);
-    } else if (handler->changes && message->token.len != RECORD_TOKEN) {
+    } else if (handler->effect != LOOKS && message->token.len != RECORD_TOKEN) {
         request_refuse(core, &request, RM_CODE__CODE_USAGE,
                        "a request that changes something needs a token of %d bytes", RECORD_TOKEN);
     } else if (strlen(reason_of(message)) > REASON_MAX) {
         request_refuse(core, &request, RM_CODE__CODE_USAGE, "a reason has %d bytes at most",
                        REASON_MAX);
-    } else if (handler->changes && repeated(core, &request)) {
+    } else if (handler->effect != LOOKS && repeated(core, &request)) {
         ; /* the answer is there already */
-    } else if (handler->changes && store_usage(core->store, &used, &size) == 0 &&
+    } else if (handler->effect == ADDS && store_usage(core->store, &used, &size) == 0 &&
                used > size / 100 * STORE_FULL_PERCENT) {
         request_refuse(
             core, &request, RM_CODE__CODE_TRY_AGAIN,
@@ -373,7 +380,7 @@ void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
             STORE_FULL_PERCENT);
     } else {
         handler->f(core, &request);
-        if (handler->changes)
+        if (handler->effect != LOOKS)
             remember(core, &request);
     }
     reply_send(core, &request);
