@@ -1,1 +1,100 @@
-# rmigrate.bash - completion of rmigrate for bash
+# rmigrate.bash - completion of rmigrate for bash: commands, options, and hosts, guests, jobs and tables of the broker
+#
+# What the broker knows is asked of it, for two seconds at most; a broker that does not answer completes nothing. In a list
+# a,b the part behind the last comma is completed.
+
+# The program and the settings of the line that is completed, with a time limit.
+_rmigrate_ask() {
+    timeout 2 "${_rmigrate[@]}" "$@" 2>/dev/null </dev/null
+}
+
+_rmigrate_hosts() { _rmigrate_ask hosts --noheadings | awk '{ print $1 }'; }
+_rmigrate_guests() { _rmigrate_ask guests --noheadings | awk '{ print $1 }'; }
+_rmigrate_nodes() { _rmigrate_ask nodels; }
+_rmigrate_jobs() { _rmigrate_ask jobs --noheadings | awk '{ print $1 }'; }
+_rmigrate_tables() { _rmigrate_ask tabdump -d | sed 's/:.*//'; }
+_rmigrate_columns() {
+    local table
+    for table in $(_rmigrate_tables); do
+        _rmigrate_ask tabdump -d "$table" | sed "s/:.*//; s/^/$table./"
+    done
+}
+_rmigrate_commands() { _rmigrate_ask --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'; }
+_rmigrate_options() { _rmigrate_ask "$@" --help | grep -o -e '^ *\(-., \)* *--[a-z-]*' | grep -o -e '-[A-Za-z]\?,\|--[a-z-]*' | tr -d ,; }
+
+# Completes the last item of a list with words.
+_rmigrate_reply() { # WORD...
+    local cur=$_rmigrate_cur head=
+    [[ $cur != *,* ]] || head=${cur%,*},
+    mapfile -t COMPREPLY < <(compgen -P "$head" -W "$*" -- "${cur##*,}")
+}
+
+# The option's value is completed here, or it takes none.
+_rmigrate_value() { # OPTION
+    case $1 in
+    --to | --host) _rmigrate_reply "$(_rmigrate_hosts)" ;;
+    --guests) _rmigrate_reply "$(_rmigrate_guests)" ;;
+    --fence) _rmigrate_reply auto always never ;;
+    --role) _rmigrate_reply viewer operator admin worker ;;
+    --state) _rmigrate_reply queued assigned running cancelling waiting doubt done failed cancelled ;;
+    --dir) mapfile -t COMPREPLY < <(compgen -d -- "$_rmigrate_cur") ;;
+    -c | --config | -f | --file) mapfile -t COMPREPLY < <(compgen -f -- "$_rmigrate_cur") ;;
+    --batch | --reason | --priority | --attempts | --bandwidth | --downtime | --timeout | --stall | --limit | -w | --where) ;;
+    *) return 1 ;;
+    esac
+}
+
+_rmigrate_operand() { # COMMAND NUMBER
+    case $1:$2 in
+    submit:1) _rmigrate_reply "$(_rmigrate_guests)" ;;
+    submit:2 | evacuate:1 | open:1 | close:1 | queue:1 | hosts:1) _rmigrate_reply "$(_rmigrate_hosts)" ;;
+    jobs:1 | history:1 | guests:1 | release:1 | reconcile:1) _rmigrate_reply "$(_rmigrate_guests)" ;;
+    show:* | watch:* | wait:* | cancel:* | retry:* | pause:* | resume:*) _rmigrate_reply "$(_rmigrate_jobs)" ;;
+    nodels:1 | nodech:1) _rmigrate_reply "$(_rmigrate_nodes)" ;;
+    nodels:* | nodech:* | gettab:* | chtab:*)
+        [[ $2 = 1 ]] || _rmigrate_reply "$(_rmigrate_columns) $(_rmigrate_tables) groups tags mgt"
+        ;;
+    tabdump:1 | tabedit:1) _rmigrate_reply "$(_rmigrate_tables)" ;;
+    tabrestore:*) mapfile -t COMPREPLY < <(compgen -f -- "$_rmigrate_cur") ;;
+    esac
+}
+
+_rmigrate_complete() {
+    local _rmigrate=("${COMP_WORDS[0]}") _rmigrate_cur=${COMP_WORDS[COMP_CWORD]} command= first= number=0 i word
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+        -c | --config)
+            ((i++))
+            ((i >= COMP_CWORD)) || _rmigrate+=(-c "${COMP_WORDS[i]}")
+            ;;
+        --to | --host | --guests | --fence | --role | --state | --dir | --file | -f | --batch | --reason | --priority | --attempts | \
+            --bandwidth | --downtime | --timeout | --stall | --limit | -w | --where) ((i++)) ;;
+        -*) ;;
+        *)
+            if [[ -z $first ]]; then
+                first=$word
+                if _rmigrate_commands | grep -qxF -e "$word"; then
+                    command=$word
+                else
+                    command=submit number=1
+                fi
+            else
+                number=$((number + 1))
+            fi
+            ;;
+        esac
+    done
+    word=${COMP_WORDS[COMP_CWORD - 1]}
+    [[ $COMP_CWORD -le 1 || $word != -* ]] || ! _rmigrate_value "$word" || return 0
+    if [[ $_rmigrate_cur = -* ]]; then
+        _rmigrate_reply "$(_rmigrate_options $command)"
+    elif [[ -z $command ]]; then
+        _rmigrate_reply "$(_rmigrate_commands) $(_rmigrate_guests)"
+    else
+        _rmigrate_operand "$command" $((number + 1))
+    fi
+}
+
+complete -F _rmigrate_complete rmigrate
