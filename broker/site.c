@@ -349,7 +349,7 @@ const char *site_keys_text(struct core *core, RmTerm *const *keys, size_t n_keys
 
     for (size_t i = 0; i < n_keys && text != NULL; i++)
         text = arena_printf(core->arena, "%s%s%s=%s", text, i > 0 ? "," : "", keys[i]->attr,
-                            keys[i]->value);
+                            strcmp(keys[i]->attr, "vidpassword") == 0 ? SITE_MASK : keys[i]->value);
     return text != NULL ? text : "?";
 }
 

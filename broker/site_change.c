@@ -32,21 +32,33 @@ static void warn(struct core *core, struct request *request, const char *format,
         ARENA_PUSH(core->arena, request->reply->n_warnings, request->reply->warnings, kept);
 }
 
-/* The tables are other ones now. */
-static void changed(struct core *core, struct request *request, bool groups)
+/* What a change may mean beyond itself. */
+struct effect {
+    bool groups; /* nodes and groups may be other ones */
+    bool names;  /* so may the names of guests be */
+};
+
+/* column: -1: all of them. */
+static void note_effect(struct effect *effect, const struct table *table, int column)
+{
+    bool is_vm = strcmp(table->name, "vm") == 0;
+
+    if (strcmp(table->name, "nodelist") == 0 || strcmp(table->name, "nodegroup") == 0)
+        effect->groups = effect->names = true;
+    if (is_vm && (column < 0 || strcmp(table->columns[column], "othersettings") == 0 ||
+                  strcmp(table->columns[column], "disable") == 0))
+        effect->names = true;
+}
+
+static void changed(struct core *core, struct request *request, const struct effect *effect)
 {
     struct rm_err err = {0};
 
-    core->names_stale = true;
-    if (groups && attr_clashes(core->attr, &err) > 0) {
+    core->names_stale = core->names_stale || effect->names;
+    if (effect->groups && attr_clashes(core->attr, &err) > 0) {
         core_note(core, LOG_LEVEL_WARN, "%s", err.text);
         warn(core, request, "%s", err.text);
     }
-}
-
-static bool is_of_groups(const struct table *table)
-{
-    return strcmp(table->name, "nodelist") == 0 || strcmp(table->name, "nodegroup") == 0;
 }
 
 /* May that value be stored there? False: the request is refused. */
@@ -227,19 +239,19 @@ static void put_back(struct core *core, const struct restore *restore)
 static void restored(struct core *core, struct request *request, const struct restore *list,
                      size_t n)
 {
-    bool groups = false;
+    struct effect effect = {0};
 
     for (size_t i = 0; i < n; i++) {
         const char *word = list[i].ask->add ? "added" : "restored";
         request->reply->count += (uint32_t)list[i].rows;
-        groups = groups || is_of_groups(list[i].table);
+        note_effect(&effect, list[i].table, -1);
         request_outcome(core, request, list[i].table->name, true, "%d row%s %s", list[i].rows,
                         list[i].rows == 1 ? "" : "s", word);
         site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
                    "table %s: %d row%s %s", list[i].table->name, list[i].rows,
                    list[i].rows == 1 ? "" : "s", word);
     }
-    changed(core, request, groups);
+    changed(core, request, &effect);
 }
 
 static void restore_all(struct core *core, struct request *request, RmTableRestore *const *asks,
@@ -296,6 +308,7 @@ static bool delete_rows(struct core *core, struct request *request, const char *
     const RmTableChange *ask = request->message->table_change;
     const struct table *table = site_find_table(core, request, name, RM_CODE__CODE_SOME_FAILED);
     struct site_rows rows;
+    struct effect effect = {0};
 
     if (table == NULL || !site_find_rows(core, request, table, ask->keys, ask->n_keys, &rows))
         return false;
@@ -313,7 +326,8 @@ static bool delete_rows(struct core *core, struct request *request, const char *
     site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
                "table %s: %zu row%s deleted: %s", table->name, rows.n, rows.n == 1 ? "" : "s",
                site_keys_text(core, ask->keys, ask->n_keys));
-    changed(core, request, is_of_groups(table));
+    note_effect(&effect, table, -1);
+    changed(core, request, &effect);
     return true;
 }
 
@@ -428,7 +442,7 @@ static void change_rows(struct core *core, struct request *request)
 {
     const RmTableChange *ask = request->message->table_change;
     struct change *all = arena_alloc(core->arena, (ask->n_sets + 1) * sizeof(*all));
-    bool groups = false;
+    struct effect effect = {0};
 
     if (all == NULL)
         return;
@@ -440,19 +454,20 @@ static void change_rows(struct core *core, struct request *request)
     for (size_t i = 0; i < ask->n_sets; i++) {
         const struct change *one = &all[i];
         const struct table *table = one->attr.table;
-        if (is_new(core, one) && !make_row(core, ask, table, one->rows.key))
+        bool makes = is_new(core, one);
+        if (makes && !make_row(core, ask, table, one->rows.key))
             return;
         for (size_t k = 0; k < one->rows.n; k++)
             if (!store_cell(core, &one->attr, one->rows.keys[k], one->values[k]))
                 return;
         request->reply->count += (uint32_t)one->rows.n;
-        groups = groups || is_of_groups(table);
+        note_effect(&effect, table, makes ? -1 : one->attr.column);
         site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
                    "%s.%s of %zu row%s changed: %s", table->name, table->columns[one->attr.column],
                    one->rows.n, one->rows.n == 1 ? "" : "s",
                    site_keys_text(core, ask->keys, ask->n_keys));
     }
-    changed(core, request, groups);
+    changed(core, request, &effect);
 }
 
 void site_table_change(struct core *core, struct request *request)
@@ -597,7 +612,7 @@ static void write_nodes(struct node_change *change, const struct noderange *node
 {
     struct core *core = change->core;
     size_t n = change->ask->n_sets;
-    bool groups = false;
+    struct effect effect = {0};
 
     for (size_t k = 0; k < n; k++) {
         const struct attr *attr = &change->attrs[k];
@@ -608,14 +623,14 @@ static void write_nodes(struct node_change *change, const struct noderange *node
             if (!store_cell(core, attr, nodes->names[i], *value != '\0' ? value : NULL))
                 return;
         }
-        groups = groups || is_of_groups(attr->table);
+        note_effect(&effect, attr->table, attr->column);
         site_event(core, RM_EVENT_KIND__TABLE_CHANGED, change->request->peer->user, NULL, NULL,
                    "%s.%s of %zu node%s changed: %s", attr->table->name,
                    attr->table->columns[attr->column], nodes->n, nodes->n == 1 ? "" : "s",
                    change->ask->nodes);
     }
     change->request->reply->count = (uint32_t)nodes->n;
-    changed(core, change->request, groups);
+    changed(core, change->request, &effect);
 }
 
 static void change_nodes(struct core *core, struct request *request, const struct noderange *nodes)
@@ -640,7 +655,7 @@ static void change_nodes(struct core *core, struct request *request, const struc
 static void delete_nodes(struct core *core, struct request *request, const struct noderange *nodes)
 {
     const RmNodeChange *ask = request->message->node_change;
-    bool groups = false;
+    struct effect effect = {0};
 
     for (size_t i = 0; i < ask->n_remove; i++) {
         const struct table *table = table_find(ask->remove[i]);
@@ -652,13 +667,13 @@ static void delete_nodes(struct core *core, struct request *request, const struc
             gone += r == 0 ? 1 : 0;
         }
         request->reply->count += (uint32_t)gone;
-        groups = groups || is_of_groups(table);
+        note_effect(&effect, table, -1);
         if (gone > 0)
             site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
                        "table %s: %zu row%s deleted: %s", table->name, gone, gone == 1 ? "" : "s",
                        ask->nodes);
     }
-    changed(core, request, groups);
+    changed(core, request, &effect);
 }
 
 static bool check_remove(struct core *core, struct request *request)
