@@ -160,7 +160,8 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     runs_on dom6 hyp01
     ok release dom6
     rm -f "$WORLD/plan/dom6" "$WORLD/plan/kvm6"
-    ok dom6 hyp02
+    until_true 10 ask dom6 hyp02 2>/dev/null # as soon as it is seen again
+    runs_on dom6 hyp02
     tables vm '#node'
 }
 
