@@ -61,7 +61,7 @@ void list_workers(struct core *core, struct request *request);
 void list_guests(struct core *core, struct request *request);
 void list_events(struct core *core, struct request *request);
 
-/* ---- site.c and site_change.c: the tables */
+/* ---- site_node.c, site_row.c, site_table.c: the tables */
 void site_nodes(struct core *core, struct request *request);
 void site_get(struct core *core, struct request *request);
 void site_dump(struct core *core, struct request *request);

@@ -10,11 +10,18 @@
 
 #define SITE_MASK "********"
 
+enum {
+    SITE_COLUMNS_MAX = 256,    /* of one request, and conditions */
+    SITE_LIST_MAX = 16 * 1024, /* bytes of a list that is changed item by item */
+};
+
 bool site_is_secret(const struct table *table, int column);
 
 /* May he see passwords? False: he asked to and may not, and the request is refused. */
 bool site_may_see(struct core *core, struct request *request, bool secrets);
 
+/* "NAME not a valid table.column description: WHY"; returns false. */
+bool site_bad_column(struct core *core, struct request *request, const char *name, const char *why);
 /* TABLE.COLUMN of any table, or a short name. False: the request is refused. */
 bool site_find_column(struct core *core, struct request *request, const char *name,
                       struct attr *ret_attr);
@@ -55,5 +62,32 @@ bool site_find_rows(struct core *core, struct request *request, const struct tab
                     RmTerm *const *keys, size_t n_keys, struct site_rows *ret_rows);
 /* "node=kvm1,host=hyp01" for messages; in core->arena. */
 const char *site_keys_text(struct core *core, RmTerm *const *keys, size_t n_keys);
+
+/* ---- changes */
+
+/* It was done, but. */
+void site_warn(struct core *core, struct request *request, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* What a change may mean beyond itself. */
+struct site_effect {
+    bool groups; /* nodes and groups may be other ones */
+    bool names;  /* so may the names of guests be */
+};
+void site_effect_note(struct site_effect *effect, const struct table *table,
+                      int column); /* -1: all columns */
+void site_changed(struct core *core, struct request *request, const struct site_effect *effect);
+
+/* May that value be stored there? False: the request is refused. */
+bool site_check_value(struct core *core, struct request *request, const struct attr *attr,
+                      const char *key, const char *value);
+/* NULL: undefined. False: the turn fails. */
+bool site_store_cell(struct core *core, const struct attr *attr, const char *key,
+                     const char *value);
+
+/* The list a,b,c with items put behind it (APPEND), in front (PREPEND, one item) or taken out
+ * (REMOVE, one item); each item stands in it once. In core->arena. NULL: the request is refused. */
+const char *site_change_list(struct core *core, struct request *request, const char *list,
+                             RmOperator op, const char *items);
 
 #endif

@@ -448,6 +448,27 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     json ".events | map(select(.event == \"table changed\")) | last | .text == \"vm.memory of 1 row changed: node=new2,mgr=boss\" and .who == \"$(id -un)\""
 }
 
+@test "lists: each item once, and not without end" {
+    fresh
+    local long
+    long=$(seq -s, 4000)
+    ok chtab node=kvm1 vm.storage=a,b,a,c,
+    ok nodech kvm1 vm.storage^=a
+    ok gettab node=kvm1 vm.storage
+    is b,c
+    ok chtab node=kvm1 vm.storage+=c,,d,d
+    ok gettab node=kvm1 vm.storage
+    is b,c,d
+    ok nodech kvm1 vm.storage,=d vm.storage,=e vm.storage^=nosuch
+    ok gettab node=kvm1 vm.storage
+    is e,b,c,d
+    ends 4 chtab node=kvm1 vm.storage+="$long"
+    err_is "Error: a list of more than 16384 bytes"
+    ok chtab node=kvm1 vm.storage="$long"
+    ends 4 nodech kvm1 vm.storage^=7
+    err_is "Error: a list of more than 16384 bytes"
+}
+
 @test "chtab -d deletes rows" {
     fresh
     ok chtab -d node=kvm1 vm nodehm

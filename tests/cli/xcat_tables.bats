@@ -233,6 +233,24 @@ reads() { # RECORD(S) JSON
     is changed
 }
 
+@test "several tables for which the store may have no room are refused, one of them is not" {
+    mkdir "$CSV/big"
+    { echo '#node,comments'; seq 2500 | sed 's/.*/row&,"number & of many"/'; } >"$CSV/big/nodehm.csv"
+    printf '#node,host\nn1,h1\n' >"$CSV/big/vm.csv"
+    (
+        SITE_AT=$CSV/small site_new
+        sed -i 's/store_size = "256 MiB"/store_size = "6 MiB"/' "$RMIGRATE_CONF"
+        broker_up
+        ends 4 tabrestore "$CSV/big"
+        err_is "Error: the store may have no room for all of these tables at once: restore them one by one, or raise store_size and start the broker anew"
+        ok tabdump vm --noheadings
+        is ''
+        ok tabrestore "$CSV/big/nodehm.csv"
+        ok tabrestore "$CSV/big/vm.csv"
+        site_down
+    )
+}
+
 @test "one table twice, a directory without tables, a file that is none" {
     fresh
     cp "$SITE_CSV/vm.csv" "$CSV/vm.csv.bak"

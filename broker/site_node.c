@@ -1,0 +1,438 @@
+/* site_node.c - nodels and nodech: attributes of nodes
+ *
+ * A change is checked whole before the first row is touched: it is carried out altogether or not at
+ * all. */
+#include "broker/site.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What explicitly means "nothing, whatever the groups say". */
+#define NOTHING "|^.*$||"
+
+enum {
+    PAGE_VALUES = 100000,         /* names and values in one page of nodes */
+    PAGE_BYTES = 8 * 1024 * 1024, /* of them */
+};
+
+/* ---- nodels */
+
+struct node_list {
+    struct core *core;
+    struct request *request;
+    const RmNodes *ask;
+    struct attr columns[SITE_COLUMNS_MAX];
+    struct attr hidden;
+    struct site_filter filter;
+    size_t values, bytes; /* in this page */
+};
+
+static bool add_column(struct node_list *list, const char *label, struct attr attr)
+{
+    struct core *core = list->core;
+    RmReply *reply = list->request->reply;
+
+    if (reply->n_columns == SITE_COLUMNS_MAX) {
+        request_refuse(core, list->request, RM_CODE__CODE_USAGE, "more than %d columns",
+                       SITE_COLUMNS_MAX);
+        return false;
+    }
+    list->columns[reply->n_columns] = attr;
+    return ARENA_PUSH(core->arena, reply->n_columns, reply->columns, (char *)label) == 0;
+}
+
+/* TABLE stands for all of its columns. */
+static bool read_column(struct node_list *list, const char *name)
+{
+    struct core *core = list->core;
+    const struct table *table = table_find(name);
+    struct attr attr;
+
+    if (table == NULL)
+        return site_find_attr(core, list->request, name, &attr) && add_column(list, name, attr);
+    if (!table_is_of_nodes(table))
+        return site_bad_column(core, list->request, name, "that table is not about nodes");
+    for (size_t i = 0; i < table->n_columns; i++) {
+        char *label = arena_printf(core->arena, "%s.%s", table->name, table->columns[i]);
+        if (label == NULL || !add_column(list, label, (struct attr){table, (int)i}))
+            return false;
+    }
+    return true;
+}
+
+static bool read_columns(struct node_list *list)
+{
+    for (size_t i = 0; i < list->ask->n_attrs; i++)
+        if (!read_column(list, list->ask->attrs[i]))
+            return false;
+    return true;
+}
+
+static void push_value(struct node_list *list, RmNodeView *view, size_t column,
+                       const struct attr_value *value)
+{
+    struct core *core = list->core;
+    const struct attr *attr = &list->columns[column];
+    RmNodeValue *one = arena_alloc(core->arena, sizeof(*one));
+    bool hide = site_is_secret(attr->table, attr->column) && !list->ask->secrets;
+
+    if (one == NULL)
+        return;
+    rm_node_value__init(one);
+    one->column = (uint32_t)column;
+    one->value = arena_strdup(core->arena, hide ? SITE_MASK : value->text);
+    one->from = value->from != NULL ? arena_strdup(core->arena, value->from) : one->from;
+    if (one->value == NULL || one->from == NULL)
+        return;
+    list->values++;
+    list->bytes += strlen(one->value) + strlen(one->from);
+    ARENA_PUSH(core->arena, view->n_values, view->values, one);
+}
+
+/* A node with its values; one that has a value that cannot be evaluated is told of instead. */
+static void push_node(struct node_list *list, const char *name)
+{
+    struct core *core = list->core;
+    RmReply *reply = list->request->reply;
+    const struct attr_node *node = attr_node(core->attr, name);
+    RmNodeView *view = arena_alloc(core->arena, sizeof(*view));
+
+    if (view == NULL)
+        return;
+    rm_node_view__init(view);
+    view->name = arena_strdup(core->arena, name);
+    for (size_t i = 0; node != NULL && i < reply->n_columns; i++) {
+        struct attr_value value;
+        struct rm_err err = {0};
+        if (attr_value(core->attr, node, &list->columns[i], &value, &err) < 0) {
+            request_outcome(core, list->request, name, false, "%s", err.text);
+            return;
+        }
+        if (value.text != NULL)
+            push_value(list, view, i, &value);
+    }
+    list->values++;
+    list->bytes += strlen(name);
+    if (view->name != NULL)
+        ARENA_PUSH(core->arena, reply->n_nodes, reply->nodes, view);
+}
+
+static bool is_hidden(const struct node_list *list, const char *name)
+{
+    const struct attr_node *node = attr_node(list->core->attr, name);
+    struct attr_value value = {0};
+
+    return node != NULL && attr_value(list->core->attr, node, &list->hidden, &value, NULL) >= 0 &&
+           value.text != NULL && table_is_off(value.text);
+}
+
+/* Does it belong to the list? What cannot be told is said of the node. */
+static bool is_wanted(struct node_list *list, const char *name)
+{
+    struct rm_err err = {0};
+    int r = site_filter_meets(list->core, &list->filter, name, &err);
+
+    if (r < 0)
+        request_outcome(list->core, list->request, name, false, "%s", err.text);
+    return r > 0 && (*list->ask->nodes != '\0' || list->ask->hidden || !is_hidden(list, name));
+}
+
+static void list_nodes(struct node_list *list, const struct noderange *nodes)
+{
+    struct core *core = list->core;
+    RmReply *reply = list->request->reply;
+
+    for (size_t i = 0; i < nodes->n; i++) {
+        const char *name = nodes->names[i];
+        if (*list->ask->after != '\0' && strcmp(name, list->ask->after) <= 0)
+            continue;
+        if (is_wanted(list, name))
+            push_node(list, name);
+        if ((list->values >= PAGE_VALUES || list->bytes >= PAGE_BYTES) && i + 1 < nodes->n) {
+            reply->after = arena_strdup(core->arena, name);
+            if (reply->after == NULL)
+                reply->after = (char *)"";
+            return;
+        }
+    }
+    if (reply->n_nodes == 0 && reply->n_outcomes == 0 && *list->ask->after == '\0' &&
+        list->filter.n > 0)
+        request_refuse(core, list->request, RM_CODE__CODE_SOME_FAILED,
+                       "no nodes of '%s' match these conditions", list->ask->nodes);
+}
+
+void site_nodes(struct core *core, struct request *request)
+{
+    const RmNodes *ask = request->message->nodes;
+    struct node_list *list = arena_alloc(core->arena, sizeof(*list));
+    struct noderange nodes = {0};
+    struct rm_err err = {0};
+
+    if (list == NULL || !site_may_see(core, request, ask->secrets))
+        return;
+    list->core = core;
+    list->request = request;
+    list->ask = ask;
+    if (read_columns(list) && attr_find("nodelist.hidden", 15, &list->hidden, &err) >= 0 &&
+        site_filter_read(core, request, ask->where, ask->n_where, ask->secrets, &list->filter) &&
+        (*ask->nodes != '\0' ? request_guests(core, request, ask->nodes, &nodes)
+                             : request_all_guests(core, request, &nodes)))
+        list_nodes(list, &nodes);
+    site_filter_done(&list->filter);
+    noderange_done(&nodes);
+}
+
+/* ---- nodech */
+
+/* The columns that are changed, each once; a request may change one several times. */
+struct node_change {
+    struct core *core;
+    struct request *request;
+    const RmNodeChange *ask;
+    struct attr *attrs;  /* of each of ask->sets */
+    size_t *first;       /* of each of ask->sets: the first one of the same column */
+    const char **values; /* n_nodes * n_sets; what the column becomes stands at its first set */
+    size_t n_nodes;
+};
+
+/* Members of a dynamic group are found, not named. */
+static void warn_of_dynamic(struct node_change *change, const RmTerm *term)
+{
+    struct core *core = change->core;
+    const char *at = term->value;
+
+    while (term->op != RM_OPERATOR__REMOVE && *at != '\0') {
+        size_t n = strcspn(at, ",");
+        char *name = arena_printf(core->arena, "%.*s", (int)n, at);
+        const struct attr_node *group = name != NULL ? attr_node(core->attr, name) : NULL;
+        if (group != NULL && attr_dynamic(group) != NULL)
+            site_warn(
+                core, change->request,
+                "nodegroup %s is a dynamic node group, should not add a node into a dynamic node "
+                "group statically",
+                name);
+        at += n + (at[n] == ',' ? 1 : 0);
+    }
+}
+
+static bool is_groups(const struct attr *attr)
+{
+    return strcmp(attr->table->name, "nodelist") == 0 &&
+           strcmp(attr->table->columns[attr->column], "groups") == 0;
+}
+
+static bool read_sets(struct node_change *change)
+{
+    const RmNodeChange *ask = change->ask;
+
+    for (size_t i = 0; i < ask->n_sets; i++) {
+        const RmTerm *term = ask->sets[i];
+        struct attr *attr = &change->attrs[i];
+        if (!site_find_attr(change->core, change->request, term->attr, attr))
+            return false;
+        if (attr->column == 0) {
+            request_refuse(change->core, change->request, RM_CODE__CODE_TABLE,
+                           "%s is the key of its row: it cannot be changed", term->attr);
+            return false;
+        }
+        if (is_groups(attr))
+            warn_of_dynamic(change, term);
+        for (change->first[i] = 0; change->first[i] < i; change->first[i]++)
+            if (change->attrs[change->first[i]].table == attr->table &&
+                change->attrs[change->first[i]].column == attr->column)
+                break;
+    }
+    return true;
+}
+
+/* What the attribute is on the node now; NULL: it cannot be told, and the request is refused. */
+static const char *value_now(struct node_change *change, const char *name, const struct attr *attr)
+{
+    struct core *core = change->core;
+    const struct attr_node *node = attr_node(core->attr, name);
+    struct attr_value value = {0};
+    struct rm_err err = {0};
+    int r = node != NULL ? attr_value(core->attr, node, attr, &value, &err) : 0;
+
+    if (r < 0) {
+        request_refuse(core, change->request, RM_CODE__CODE_SOME_FAILED, "%s", err.text);
+        return NULL;
+    }
+    return arena_strdup(core->arena, value.text != NULL ? value.text : "");
+}
+
+/* What a set makes of the column on one node. NULL: refused, or no memory. */
+static const char *apply(struct node_change *change, const char *name, size_t set,
+                         const char *before)
+{
+    const RmTerm *term = change->ask->sets[set];
+    const struct attr *attr = &change->attrs[set];
+    const char *value = term->value;
+
+    if (term->op == RM_OPERATOR__PREPEND || term->op == RM_OPERATOR__REMOVE ||
+        term->op == RM_OPERATOR__APPEND) {
+        if (before == NULL)
+            before = value_now(change, name, attr);
+        else if (strcmp(before, NOTHING) == 0)
+            before = "";
+        if (before == NULL)
+            return NULL;
+        value = site_change_list(change->core, change->request, before, term->op, value);
+    }
+    /* An empty value of its own would let the groups speak again. */
+    if (value != NULL && *value == '\0' && table_may_be_pattern(attr->table, attr->column) &&
+        !is_groups(attr))
+        value = NOTHING;
+    return value != NULL && site_check_value(change->core, change->request, attr, name, value)
+               ? value
+               : NULL;
+}
+
+static bool plan_nodes(struct node_change *change, const struct noderange *nodes)
+{
+    size_t n = change->ask->n_sets;
+
+    for (size_t i = 0; i < nodes->n; i++)
+        for (size_t k = 0; k < n; k++) {
+            const char **value = &change->values[i * n + change->first[k]];
+            *value = apply(change, nodes->names[i], k, *value);
+            if (*value == NULL)
+                return false;
+        }
+    return true;
+}
+
+static void write_nodes(struct node_change *change, const struct noderange *nodes)
+{
+    struct core *core = change->core;
+    size_t n = change->ask->n_sets;
+    struct site_effect effect = {0};
+
+    for (size_t k = 0; k < n; k++) {
+        const struct attr *attr = &change->attrs[k];
+        if (change->first[k] != k)
+            continue;
+        for (size_t i = 0; i < nodes->n; i++) {
+            const char *value = change->values[i * n + k];
+            if (!site_store_cell(core, attr, nodes->names[i], *value != '\0' ? value : NULL))
+                return;
+        }
+        site_effect_note(&effect, attr->table, attr->column);
+        site_event(core, RM_EVENT_KIND__TABLE_CHANGED, change->request->peer->user, NULL, NULL,
+                   "%s.%s of %zu node%s changed: %s", attr->table->name,
+                   attr->table->columns[attr->column], nodes->n, nodes->n == 1 ? "" : "s",
+                   change->ask->nodes);
+    }
+    change->request->reply->count = (uint32_t)nodes->n;
+    site_changed(core, change->request, &effect);
+}
+
+static void change_nodes(struct core *core, struct request *request, const struct noderange *nodes)
+{
+    const RmNodeChange *ask = request->message->node_change;
+    struct node_change change = {.core = core, .request = request, .ask = ask};
+    struct rm_err err = {0};
+
+    change.attrs = arena_alloc(core->arena, (ask->n_sets + 1) * sizeof(*change.attrs));
+    change.first = arena_alloc(core->arena, (ask->n_sets + 1) * sizeof(*change.first));
+    change.values = calloc(nodes->n * ask->n_sets + 1, sizeof(*change.values));
+    if (change.attrs == NULL || change.first == NULL || change.values == NULL ||
+        attr_refresh(core->attr, &err) < 0)
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "no memory");
+    else if (read_sets(&change) && plan_nodes(&change, nodes))
+        write_nodes(&change, nodes);
+    else if (request->reply->code == RM_CODE__CODE_OK)
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "no memory");
+    free(change.values);
+}
+
+static void delete_nodes(struct core *core, struct request *request, const struct noderange *nodes)
+{
+    const RmNodeChange *ask = request->message->node_change;
+    struct site_effect effect = {0};
+
+    for (size_t i = 0; i < ask->n_remove; i++) {
+        const struct table *table = table_find(ask->remove[i]);
+        size_t gone = 0;
+        for (size_t k = 0; k < nodes->n; k++) {
+            int r = table_row_delete(core->store, table, nodes->names[k]);
+            if (r < 0 && r != -ENOENT)
+                core_fail(core, r, "table");
+            gone += r == 0 ? 1 : 0;
+        }
+        request->reply->count += (uint32_t)gone;
+        site_effect_note(&effect, table, -1);
+        if (gone > 0)
+            site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
+                       "table %s: %zu row%s deleted: %s", table->name, gone, gone == 1 ? "" : "s",
+                       ask->nodes);
+    }
+    site_changed(core, request, &effect);
+}
+
+static bool check_remove(struct core *core, struct request *request)
+{
+    const RmNodeChange *ask = request->message->node_change;
+
+    for (size_t i = 0; i < ask->n_remove; i++) {
+        const struct table *table =
+            site_find_table(core, request, ask->remove[i], RM_CODE__CODE_SOME_FAILED);
+        if (table == NULL)
+            return false;
+        if (!table_is_of_nodes(table)) {
+            request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
+                           "the table '%s' is not about nodes", table->name);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Leaves the nodes that meet the conditions. */
+static bool keep_wanted(struct core *core, struct request *request, struct site_filter *filter,
+                        struct noderange *nodes)
+{
+    size_t kept = 0;
+    bool told = true;
+
+    for (size_t i = 0; i < nodes->n; i++) {
+        struct rm_err err = {0};
+        int r = told ? site_filter_meets(core, filter, nodes->names[i], &err) : 0;
+        if (r < 0) {
+            request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "%s", err.text);
+            told = false;
+        }
+        if (r > 0)
+            nodes->names[kept++] = nodes->names[i];
+        else
+            free(nodes->names[i]);
+    }
+    nodes->n = kept;
+    if (told && kept == 0)
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
+                       "no nodes of '%s' match these conditions",
+                       request->message->node_change->nodes);
+    return told && kept > 0;
+}
+
+void site_node_change(struct core *core, struct request *request)
+{
+    const RmNodeChange *ask = request->message->node_change;
+    struct site_filter filter = {0};
+    struct noderange nodes = {0};
+
+    if (ask->n_sets == 0 && ask->n_remove == 0)
+        request_refuse(core, request, RM_CODE__CODE_USAGE, "nothing to be changed");
+    else if (check_remove(core, request) &&
+             site_filter_read(core, request, ask->where, ask->n_where, false, &filter) &&
+             request_guests(core, request, ask->nodes, &nodes) &&
+             keep_wanted(core, request, &filter, &nodes)) {
+        if (ask->n_remove > 0)
+            delete_nodes(core, request, &nodes);
+        else
+            change_nodes(core, request, &nodes);
+    }
+    site_filter_done(&filter);
+    noderange_done(&nodes);
+}

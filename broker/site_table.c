@@ -1,0 +1,386 @@
+/* site_table.c - tabdump and tabrestore: whole tables
+ *
+ * Several tables are restored together or not at all. */
+#include "broker/site.h"
+
+#include "store/csv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PAGE_ROWS = 5000,             /* rows of a table in one page */
+    PAGE_BYTES = 8 * 1024 * 1024, /* of them */
+    LIKE_MAX = 1024,              /* bytes of a text that rows are compared with */
+};
+
+/* ---- tabdump */
+
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+/* SQL's LIKE as SQLite has it: % is anything, _ one character, letters in either case. */
+static bool is_like(const char *text, const char *pattern)
+{
+    const char *again = NULL, *from = NULL; /* where the last % goes on */
+
+    while (*text != '\0') {
+        if (*pattern == '%') {
+            again = ++pattern;
+            from = text;
+        } else if (*pattern == '_') {
+            pattern++;
+            do /* a character, not a byte */
+                text++;
+            while (((unsigned char)*text & 0xc0) == 0x80);
+        } else if (lower(*pattern) == lower(*text)) {
+            pattern++;
+            text++;
+        } else if (again != NULL) {
+            pattern = again;
+            text = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '%')
+        pattern++;
+    return *pattern == '\0';
+}
+
+struct row_list {
+    struct core *core;
+    const RmTableDump *ask;
+    const struct table *table;
+    RmReply *reply;
+    int columns[SITE_COLUMNS_MAX]; /* of the conditions */
+    size_t bytes;
+    unsigned looked; /* rows, also those that were left out */
+};
+
+static bool row_meets(const struct row_list *list, const RmRow *row)
+{
+    for (size_t i = 0; i < list->ask->n_where; i++) {
+        const RmTerm *term = list->ask->where[i];
+        const char *text = table_cell(row, list->columns[i]);
+        bool yes = false;
+        int order;
+        text = text != NULL ? text : "";
+        order = strcmp(text, term->value);
+        switch (term->op) {
+        case RM_OPERATOR__IS:
+            yes = order == 0;
+            break;
+        case RM_OPERATOR__IS_NOT:
+            yes = order != 0;
+            break;
+        case RM_OPERATOR__LIKE:
+            yes = is_like(text, term->value);
+            break;
+        case RM_OPERATOR__NOT_LIKE:
+            yes = !is_like(text, term->value);
+            break;
+        case RM_OPERATOR__ABOVE:
+            yes = order > 0;
+            break;
+        case RM_OPERATOR__BELOW:
+            yes = order < 0;
+            break;
+        case RM_OPERATOR__AT_LEAST:
+            yes = order >= 0;
+            break;
+        case RM_OPERATOR__AT_MOST:
+            yes = order <= 0;
+            break;
+        default:
+            break;
+        }
+        if (!yes)
+            return false;
+    }
+    return true;
+}
+
+static int push_row(void *ctx, uint64_t number, const RmRow *row)
+{
+    struct row_list *list = ctx;
+    struct core *core = list->core;
+    RmReply *reply = list->reply;
+    size_t size = rm_row__get_packed_size(row);
+    RmRow *copy = NULL;
+    uint8_t *bytes;
+
+    if (row_meets(list, row)) {
+        bytes = arena_alloc(core->arena, size + 1);
+        if (bytes != NULL) {
+            rm_row__pack(row, bytes);
+            copy = rm_row__unpack(arena_allocator(core->arena), size, bytes);
+        }
+        if (copy == NULL)
+            return -ENOMEM;
+        for (size_t i = 0; i < copy->n_cells && i < list->table->n_columns; i++)
+            if (site_is_secret(list->table, (int)i) && !list->ask->secrets &&
+                copy->cells[i]->value[0] != '\0')
+                copy->cells[i]->value = (char *)SITE_MASK;
+        if (ARENA_PUSH(core->arena, reply->n_rows, reply->rows, copy) < 0)
+            return -ENOMEM;
+        list->bytes += size;
+    }
+    if (++list->looked < PAGE_ROWS && list->bytes < PAGE_BYTES)
+        return 0;
+    reply->next = number;
+    return 1;
+}
+
+static bool read_where(struct row_list *list, struct request *request)
+{
+    const RmTableDump *ask = list->ask;
+
+    if (ask->n_where > SITE_COLUMNS_MAX) {
+        request_refuse(list->core, request, RM_CODE__CODE_USAGE, "more than %d conditions",
+                       SITE_COLUMNS_MAX);
+        return false;
+    }
+    for (size_t i = 0; i < ask->n_where; i++) {
+        const RmTerm *term = ask->where[i];
+        list->columns[i] = table_column(list->table, term->attr);
+        if (list->columns[i] < 0)
+            return site_bad_column(list->core, request, term->attr, "the table has no such column");
+        if (site_is_secret(list->table, list->columns[i]) && !ask->secrets) {
+            request_refuse(list->core, request, RM_CODE__CODE_SOME_FAILED,
+                           "%s: a password cannot select rows", term->attr);
+            return false;
+        }
+        if (strlen(term->value) > LIKE_MAX) {
+            request_refuse(list->core, request, RM_CODE__CODE_USAGE,
+                           "%s: more than %d bytes to compare with", term->attr, LIKE_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
+void site_dump(struct core *core, struct request *request)
+{
+    const RmTableDump *ask = request->message->table_dump;
+    struct row_list *list = arena_alloc(core->arena, sizeof(*list));
+    RmReply *reply = request->reply;
+    int r;
+
+    if (list == NULL || !site_may_see(core, request, ask->secrets))
+        return;
+    if (*ask->table == '\0') {
+        for (size_t i = 0; table_at(i) != NULL; i++)
+            ARENA_PUSH(core->arena, reply->n_columns, reply->columns, (char *)table_at(i)->name);
+        return;
+    }
+    *list = (struct row_list){.core = core, .ask = ask, .reply = reply};
+    list->table = site_find_table(core, request, ask->table, RM_CODE__CODE_SOME_FAILED);
+    if (list->table == NULL || !read_where(list, request))
+        return;
+    for (size_t i = 0; i < list->table->n_columns; i++)
+        ARENA_PUSH(core->arena, reply->n_columns, reply->columns, (char *)list->table->columns[i]);
+    r = table_walk(core->store, list->table, ask->after, push_row, list);
+    if (r < 0)
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "cannot read the table %s: %s",
+                       list->table->name, strerror(-r));
+    reply->count = (uint32_t)reply->n_rows;
+}
+/* ---- tables from CSV */
+
+/* Is a password in the text the one that is shown instead? Most texts hold no such thing at all. */
+static bool holds_mask(const struct table *table, const char *text, size_t length,
+                       struct rm_err *err)
+{
+    const struct csv_field *fields;
+    size_t n, secret;
+    unsigned line;
+    struct csv *csv;
+    bool found = false;
+
+    if (memmem(text, length, SITE_MASK, strlen(SITE_MASK)) == NULL)
+        return false;
+    csv = csv_new(text, length);
+    if (csv == NULL)
+        return false;
+    if (csv_header(csv, &fields, &n, NULL) >= 0) {
+        for (secret = 0; secret < n; secret++) {
+            int column = table_column(table, fields[secret].text);
+            if (column >= 0 && site_is_secret(table, column))
+                break;
+        }
+        bool has = secret < n;
+        while (has && !found && csv_next(csv, &fields, &n, &line, NULL) > 0)
+            if (secret < n && strcmp(fields[secret].text, SITE_MASK) == 0) {
+                found = true;
+                rm_fail(
+                    err, -EINVAL,
+                    "line %u, character %u: %s is what is shown instead of a password; dump the "
+                    "table with --secrets, or leave the field empty",
+                    fields[secret].line, fields[secret].column, SITE_MASK);
+            }
+    }
+    csv_free(csv);
+    return found;
+}
+
+/* A table on its way: how it was, to be put back when a later one is refused. */
+struct restore {
+    const struct table *table;
+    const RmTableRestore *ask;
+    char *before; /* CSV; owned; NULL: not kept */
+    size_t length;
+    int rows;
+};
+
+static int keep(struct core *core, struct restore *restore)
+{
+    FILE *file = open_memstream(&restore->before, &restore->length);
+    int r;
+
+    if (file == NULL)
+        return -ENOMEM;
+    r = table_export(core->store, restore->table, file);
+    if (fclose(file) != 0 && r >= 0)
+        r = -ENOMEM;
+    return r;
+}
+
+/* The most that the rows of a CSV may take in the store, roughly. */
+static uint64_t most_bytes(const struct table *table, const char *csv, size_t length)
+{
+    enum { OF_ROW = 128, OF_CELL = 8, PAGES = 8 }; /* of the largest rows: they begin pages */
+    uint64_t rows = 1;
+
+    for (const char *at = csv; at != NULL && (at = memchr(at, '\n', length - (size_t)(at - csv)));
+         at++)
+        rows++;
+    return PAGES * (length + rows * (OF_ROW + table->n_columns * OF_CELL));
+}
+
+/* Several tables: what they were must find room again when the last one is refused, in the same
+ * commit. */
+static bool keep_all(struct core *core, struct request *request, struct restore *list, size_t n)
+{
+    uint64_t used, size, needed = 0;
+    int r = store_usage(core->store, &used, &size);
+
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        r = keep(core, &list[i]);
+        if (r >= 0)
+            needed += most_bytes(list[i].table, list[i].before, list[i].length) +
+                      most_bytes(list[i].table, (const char *)list[i].ask->csv.data,
+                                 list[i].ask->csv.len);
+    }
+    if (r < 0) {
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "cannot read the tables: %s",
+                       strerror(-r));
+        return false;
+    }
+    if (used + needed <= size / 100 * STORE_FULL_PERCENT)
+        return true;
+    request_refuse(core, request, RM_CODE__CODE_TABLE,
+                   "the store may have no room for all of these tables at once: restore them one "
+                   "by one, or raise store_size and start the broker anew");
+    return false;
+}
+
+static int restore_one(struct core *core, struct request *request, struct restore *restore,
+                       bool alone)
+{
+    const RmTableRestore *ask = restore->ask;
+    const char *csv = ask->csv.len > 0 ? (const char *)ask->csv.data : "";
+    struct rm_err err = {0};
+    int r = holds_mask(restore->table, csv, ask->csv.len, &err) ? -EINVAL : 0;
+
+    if (r >= 0)
+        r = table_restore(core->store, restore->table, csv, ask->csv.len, ask->add, &err);
+    if (r >= 0) {
+        restore->rows = r;
+        return 0;
+    }
+    if (r == -ENOSPC || r == -EIO)
+        core_fail(core, r, "table");
+    request_refuse(core, request, RM_CODE__CODE_TABLE, "%s%s%s", alone ? "" : restore->table->name,
+                   alone ? "" : ": ", err.text);
+    return r;
+}
+
+static void put_back(struct core *core, const struct restore *restore)
+{
+    int r =
+        table_restore(core->store, restore->table, restore->before, restore->length, false, NULL);
+
+    if (r < 0)
+        core_fail(core, r, "table");
+}
+
+static void restored(struct core *core, struct request *request, const struct restore *list,
+                     size_t n)
+{
+    struct site_effect effect = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        const char *word = list[i].ask->add ? "added" : "restored";
+        request->reply->count += (uint32_t)list[i].rows;
+        site_effect_note(&effect, list[i].table, -1);
+        request_outcome(core, request, list[i].table->name, true, "%d row%s %s", list[i].rows,
+                        list[i].rows == 1 ? "" : "s", word);
+        site_event(core, RM_EVENT_KIND__TABLE_CHANGED, request->peer->user, NULL, NULL,
+                   "table %s: %d row%s %s", list[i].table->name, list[i].rows,
+                   list[i].rows == 1 ? "" : "s", word);
+    }
+    site_changed(core, request, &effect);
+}
+
+static void restore_all(struct core *core, struct request *request, RmTableRestore *const *asks,
+                        size_t n)
+{
+    struct restore list[TABLE_COUNT] = {{0}};
+    size_t done = 0;
+
+    if (n == 0 || n > TABLE_COUNT) {
+        request_refuse(core, request, RM_CODE__CODE_USAGE, "from one to %d tables", TABLE_COUNT);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        list[i].ask = asks[i];
+        list[i].table = site_find_table(core, request, asks[i]->table, RM_CODE__CODE_TABLE);
+        if (list[i].table == NULL)
+            return;
+        for (size_t k = 0; k < i; k++)
+            if (list[k].table == list[i].table) {
+                request_refuse(core, request, RM_CODE__CODE_USAGE, "the table %s is there twice",
+                               list[i].table->name);
+                return;
+            }
+    }
+    if (n == 1 || keep_all(core, request, list, n)) {
+        while (done < n && restore_one(core, request, &list[done], n == 1) >= 0)
+            done++;
+        if (done == n)
+            restored(core, request, list, n);
+        for (size_t i = 0; i < done && done < n; i++)
+            put_back(core, &list[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(list[i].before);
+}
+
+void site_restore(struct core *core, struct request *request)
+{
+    RmTableRestore *one = request->message->table_restore;
+
+    restore_all(core, request, &one, 1);
+}
+
+void site_restore_several(struct core *core, struct request *request)
+{
+    const RmTablesRestore *ask = request->message->tables_restore;
+
+    restore_all(core, request, ask->tables, ask->n_tables);
+}
