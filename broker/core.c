@@ -241,32 +241,16 @@ void site_event(struct core *core, RmEventKind kind, const char *who, const char
 static int start_host(void *ctx, const ProtobufCMessage *record)
 {
     struct core *core = ctx;
-    size_t size = rm_host__get_packed_size((const RmHost *)record);
-    uint8_t *bytes = malloc(size + 1);
-    RmHost *rec = NULL;
+    RmHost *rec = (RmHost *)msg_copy(NULL, record);
 
-    if (bytes != NULL) {
-        rm_host__pack((const RmHost *)record, bytes);
-        rec = rm_host__unpack(NULL, size, bytes);
-        free(bytes);
-    }
     return rec != NULL && host_add(core, rec) != NULL ? 0 : -ENOMEM;
 }
 
 static int start_guest(void *ctx, const ProtobufCMessage *record)
 {
     struct core *core = ctx;
-    size_t size = rm_guest__get_packed_size((const RmGuest *)record);
-    uint8_t *bytes = malloc(size + 1);
-    RmGuest *rec = NULL;
-    struct guest *guest;
-
-    if (bytes != NULL) {
-        rm_guest__pack((const RmGuest *)record, bytes);
-        rec = rm_guest__unpack(NULL, size, bytes);
-        free(bytes);
-    }
-    guest = rec != NULL ? guest_add(core, rec) : NULL;
+    RmGuest *rec = (RmGuest *)msg_copy(NULL, record);
+    struct guest *guest = rec != NULL ? guest_add(core, rec) : NULL;
     if (guest == NULL)
         return -ENOMEM;
     guest->stored = true;
@@ -283,8 +267,6 @@ struct live_list {
 static int start_live(void *ctx, const ProtobufCMessage *record)
 {
     struct live_list *list = ctx;
-    size_t size = rm_live__get_packed_size((const RmLive *)record);
-    uint8_t *bytes;
 
     if (list->n == list->room) {
         size_t room = list->room == 0 ? 256 : list->room * 2;
@@ -294,13 +276,11 @@ static int start_live(void *ctx, const ProtobufCMessage *record)
         list->live = live;
         list->room = room;
     }
-    bytes = malloc(size + 1);
-    if (bytes == NULL)
+    list->live[list->n] = (RmLive *)msg_copy(NULL, record);
+    if (list->live[list->n] == NULL)
         return -ENOMEM;
-    rm_live__pack((const RmLive *)record, bytes);
-    list->live[list->n] = rm_live__unpack(NULL, size, bytes);
-    free(bytes);
-    return list->live[list->n] != NULL ? (list->n++, 0) : -ENOMEM;
+    list->n++;
+    return 0;
 }
 
 static void start_damaged(void *ctx, enum store_table table, const void *key, size_t length)
@@ -321,13 +301,7 @@ static int start_jobs(struct core *core)
         RmJob *ask, *own = NULL;
         int got = r < 0 ? r : record_job_get(core->store, list.live[i]->id, core->arena, &ask);
         if (got >= 0) {
-            size_t size = rm_job__get_packed_size(ask);
-            uint8_t *bytes = malloc(size + 1);
-            if (bytes != NULL) {
-                rm_job__pack(ask, bytes);
-                own = rm_job__unpack(NULL, size, bytes);
-                free(bytes);
-            }
+            own = (RmJob *)msg_copy(NULL, &ask->base);
             if (own == NULL)
                 r = -ENOMEM;
         }

@@ -420,23 +420,13 @@ static struct batch *batch_restore(struct core *core, uint64_t id)
 {
     struct batch *batch = batch_find(core, id);
     RmBatch *rec;
-    uint8_t *bytes;
-    size_t size;
 
     if (batch != NULL || record_batch_get(core->store, id, core->arena, &rec) < 0)
         return batch;
     batch = calloc(1, sizeof(*batch));
-    size = rm_batch__get_packed_size(rec);
-    bytes = malloc(size + 1);
-    if (batch == NULL || bytes == NULL) {
-        free(batch);
-        free(bytes);
-        return NULL;
-    }
-    rm_batch__pack(rec, bytes);
-    batch->rec = rm_batch__unpack(NULL, size, bytes);
-    free(bytes);
-    if (batch->rec == NULL) {
+    if (batch != NULL)
+        batch->rec = (RmBatch *)msg_copy(NULL, &rec->base);
+    if (batch == NULL || batch->rec == NULL) {
         free(batch);
         return NULL;
     }

@@ -155,16 +155,11 @@ static int push_event(void *ctx, const ProtobufCMessage *record)
 {
     struct job_list *list = ctx;
     RmReply *reply = list->request->reply;
-    size_t size = rm_event__get_packed_size((const RmEvent *)record);
-    uint8_t *bytes = arena_alloc(list->core->arena, size + 1);
-    RmEvent *copy = NULL;
+    RmEvent *copy;
 
     if (reply->n_events >= list->limit)
         return 1;
-    if (bytes != NULL) {
-        rm_event__pack((const RmEvent *)record, bytes);
-        copy = rm_event__unpack(arena_allocator(list->core->arena), size, bytes);
-    }
+    copy = (RmEvent *)msg_copy(list->core->arena, record);
     if (copy != NULL)
         ARENA_PUSH(list->core->arena, reply->n_events, reply->events, copy);
     return 0;

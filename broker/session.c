@@ -298,7 +298,6 @@ static void on_hello(struct core *core, const struct net_peer *peer, char *const
     session->connected_wall = session->heard_wall = core->wall;
     session->heard_at = core->now;
     session->heard = 0;
-    session->tasks = (unsigned)hello->n_tasks;
     for (size_t i = 0; i < hello->n_hosts; i++) {
         const RmHyp *hyp = hello->hosts[i];
         if (!conf_name_is_valid(hyp->name) || !may_speak_for(peer, hosts, hyp->name)) {

@@ -110,16 +110,10 @@ static int push_row(void *ctx, uint64_t number, const RmRow *row)
     struct row_list *list = ctx;
     struct core *core = list->core;
     RmReply *reply = list->reply;
-    size_t size = rm_row__get_packed_size(row);
-    RmRow *copy = NULL;
-    uint8_t *bytes;
+    RmRow *copy;
 
     if (row_meets(list, row)) {
-        bytes = arena_alloc(core->arena, size + 1);
-        if (bytes != NULL) {
-            rm_row__pack(row, bytes);
-            copy = rm_row__unpack(arena_allocator(core->arena), size, bytes);
-        }
+        copy = (RmRow *)msg_copy(core->arena, &row->base);
         if (copy == NULL)
             return -ENOMEM;
         for (size_t i = 0; i < copy->n_cells && i < list->table->n_columns; i++)
@@ -128,7 +122,7 @@ static int push_row(void *ctx, uint64_t number, const RmRow *row)
                 copy->cells[i]->value = (char *)SITE_MASK;
         if (ARENA_PUSH(core->arena, reply->n_rows, reply->rows, copy) < 0)
             return -ENOMEM;
-        list->bytes += size;
+        list->bytes += rm_row__get_packed_size(row);
     }
     if (++list->looked < PAGE_ROWS && list->bytes < PAGE_BYTES)
         return 0;

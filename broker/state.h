@@ -121,7 +121,6 @@ struct session {
     usec_t heard_at, heard_wall;
     uint64_t heard; /* RmPull.sent of the newest pull */
     bool answer;    /* a pull came in this turn: confirm it */
-    unsigned tasks;
     struct session *prev, *next;
 };
 

@@ -152,33 +152,13 @@ static bool own_destinations(struct core *core, struct request *request, struct 
     return to != NULL;
 }
 
-/* A record of the job that lives on its own, made through its packed form. */
-static RmJob *own_job(const RmJob *job)
-{
-    size_t size = rm_job__get_packed_size(job);
-    uint8_t *bytes = malloc(size + 1);
-    RmJob *own = NULL;
-
-    if (bytes != NULL) {
-        rm_job__pack(job, bytes);
-        own = rm_job__unpack(NULL, size, bytes);
-    }
-    free(bytes);
-    return own;
-}
-
 static struct batch *make_batch(struct core *core, const RmBatch *rec)
 {
     struct batch *batch = calloc(1, sizeof(*batch));
-    size_t size = rm_batch__get_packed_size(rec);
-    uint8_t *bytes = malloc(size + 1);
     int r;
 
-    if (batch != NULL && bytes != NULL) {
-        rm_batch__pack(rec, bytes);
-        batch->rec = rm_batch__unpack(NULL, size, bytes);
-    }
-    free(bytes);
+    if (batch != NULL)
+        batch->rec = (RmBatch *)msg_copy(NULL, &rec->base);
     if (batch == NULL || batch->rec == NULL) {
         free(batch);
         core_fail(core, -ENOMEM, "batch");
@@ -269,7 +249,7 @@ static void make_jobs(struct core *core, struct request *request, const struct w
         job.priority = wish->priority != 0 ? wish->priority : WISH_PRIORITY;
         job.evacuation = wish->evacuation;
         job.previous = ask->guest->rec->last_job;
-        own = own_job(&job);
+        own = (RmJob *)msg_copy(NULL, &job.base);
         if (own == NULL) {
             core_fail(core, -ENOMEM, "job");
             return;

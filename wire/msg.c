@@ -350,6 +350,21 @@ uint8_t *msg_pack(const RmMessage *message, size_t *ret_length)
     return cleaned;
 }
 
+ProtobufCMessage *msg_copy(struct arena *arena, const ProtobufCMessage *message)
+{
+    size_t length = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = malloc(length + 1);
+    ProtobufCMessage *copy;
+
+    if (packed == NULL)
+        return NULL;
+    protobuf_c_message_pack(message, packed);
+    copy = protobuf_c_message_unpack(message->descriptor,
+                                     arena != NULL ? arena_allocator(arena) : NULL, length, packed);
+    free(packed);
+    return copy;
+}
+
 int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessage **ret_message,
                struct rm_err *err)
 {

@@ -55,6 +55,10 @@ int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessa
 /* Does that text arrive as it is? False: not UTF-8, or a control character. */
 bool msg_text_is_clean(const char *text);
 
+/* A message or a record with all that belongs to it, through its packed form: in the arena, or with
+ * arena NULL from malloc, to be freed with its x__free_unpacked(). NULL: no memory. */
+ProtobufCMessage *msg_copy(struct arena *arena, const ProtobufCMessage *message);
+
 /* What a message is, for logs: "hello", "request/submit". Borrowed, static. */
 const char *msg_name(const RmMessage *message);
 

@@ -73,50 +73,6 @@ struct agent {
     struct report *reports;
 };
 
-/* ---- copies that live on: through the packed form */
-
-static RmReport *copy_report(const RmReport *report)
-{
-    size_t size = rm_report__get_packed_size(report);
-    uint8_t *bytes = malloc(size + 1);
-    RmReport *copy = NULL;
-
-    if (bytes != NULL) {
-        rm_report__pack(report, bytes);
-        copy = rm_report__unpack(NULL, size, bytes);
-    }
-    free(bytes);
-    return copy;
-}
-
-static RmAssignment *copy_assignment(const RmAssignment *assignment)
-{
-    size_t size = rm_assignment__get_packed_size(assignment);
-    uint8_t *bytes = malloc(size + 1);
-    RmAssignment *copy = NULL;
-
-    if (bytes != NULL) {
-        rm_assignment__pack(assignment, bytes);
-        copy = rm_assignment__unpack(NULL, size, bytes);
-    }
-    free(bytes);
-    return copy;
-}
-
-static RmInventory *copy_inventory(const RmInventory *inventory)
-{
-    size_t size = rm_inventory__get_packed_size(inventory);
-    uint8_t *bytes = malloc(size + 1);
-    RmInventory *copy = NULL;
-
-    if (bytes != NULL) {
-        rm_inventory__pack(inventory, bytes);
-        copy = rm_inventory__unpack(NULL, size, bytes);
-    }
-    free(bytes);
-    return copy;
-}
-
 /* ---- begin and end */
 
 struct agent *agent_new(const struct agent_host *hosts, size_t n_hosts, const char *machine,
@@ -248,7 +204,7 @@ static void say_short(struct agent *agent, const RmAssignment *assignment, RmRep
     report.class_ = class_;
     report.text = (char *)text;
     report.host = assignment->host;
-    say(agent, copy_report(&report));
+    say(agent, (RmReport *)msg_copy(NULL, &report.base));
 }
 
 static bool lease_holds(const struct agent *agent)
@@ -291,7 +247,7 @@ static void on_welcome(struct agent *agent, const RmWelcome *welcome)
         if (task->result != NULL)
             task->again_at = agent->now;
         else if (task->accepted != NULL)
-            say(agent, copy_report(task->accepted));
+            say(agent, (RmReport *)msg_copy(NULL, &task->accepted->base));
 }
 
 static void assign_known(struct agent *agent, struct task *task, const RmAssignment *assignment)
@@ -300,7 +256,7 @@ static void assign_known(struct agent *agent, struct task *task, const RmAssignm
         if (task->result != NULL)
             task->again_at = agent->now;
         else if (task->accepted != NULL)
-            say(agent, copy_report(task->accepted));
+            say(agent, (RmReport *)msg_copy(NULL, &task->accepted->base));
         else if (assignment->settle && !task->settling)
             /* It is still being looked into: the broker may count on it. */
             say_short(agent, assignment, RM_REPORT_KIND__REPORT_ACCEPTED, RM_VERDICT__NO_VERDICT,
@@ -347,7 +303,7 @@ static void assign_one(struct agent *agent, const RmAssignment *assignment)
     task->begin_by = assignment->settle ? USEC_NEVER : agent->confirmed_at + agent->lease;
     task->host = host;
     task->again_at = USEC_NEVER;
-    task->assignment = copy_assignment(assignment);
+    task->assignment = (RmAssignment *)msg_copy(NULL, &assignment->base);
     HASH_ADD(hh, agent->tasks, job, sizeof(task->job), task);
     if (task->assignment == NULL) {
         task_free(agent, task);
@@ -449,7 +405,7 @@ void agent_inventory(struct agent *agent, usec_t now, const RmInventory *invento
         return;
     if (host->inventory != NULL)
         rm_inventory__free_unpacked(host->inventory, NULL);
-    host->inventory = copy_inventory(inventory);
+    host->inventory = (RmInventory *)msg_copy(NULL, &inventory->base);
     if (host->inventory == NULL)
         return;
     host->inventory->sequence = ++agent->sequence;
@@ -469,21 +425,21 @@ void agent_report(struct agent *agent, usec_t now, const RmReport *report)
         return;
     if (report->kind == RM_REPORT_KIND__REPORT_PROGRESS) {
         if (agent->session != 0)
-            say(agent, copy_report(report));
+            say(agent, (RmReport *)msg_copy(NULL, &report->base));
         return;
     }
     if (report->kind == RM_REPORT_KIND__REPORT_ACCEPTED) {
         if (task->accepted != NULL)
             rm_report__free_unpacked(task->accepted, NULL);
-        task->accepted = copy_report(report);
+        task->accepted = (RmReport *)msg_copy(NULL, &report->base);
         /* An adopted migration is a task like any other from here on. */
         task->settling = false;
-        say(agent, copy_report(report));
+        say(agent, (RmReport *)msg_copy(NULL, &report->base));
         return;
     }
     if (task->result != NULL)
         rm_report__free_unpacked(task->result, NULL);
-    task->result = copy_report(report);
+    task->result = (RmReport *)msg_copy(NULL, &report->base);
     task->again_at = now;
     task->host->ended_at = now;
     agent->pull_at = now;
@@ -633,17 +589,6 @@ static RmMessage *make_pull(struct agent *agent, struct arena *arena)
     return message;
 }
 
-static RmReport *report_into(struct arena *arena, const RmReport *report)
-{
-    size_t size = rm_report__get_packed_size(report);
-    uint8_t *bytes = arena_alloc(arena, size + 1);
-
-    if (bytes == NULL)
-        return NULL;
-    rm_report__pack(report, bytes);
-    return rm_report__unpack(arena_allocator(arena), size, bytes);
-}
-
 static RmMessage *make_reports(struct agent *agent, struct arena *arena)
 {
     RmMessage *message = new_message(arena, RM_MESSAGE__BODY_REPORTS);
@@ -655,7 +600,7 @@ static RmMessage *make_reports(struct agent *agent, struct arena *arena)
     reports->session = agent->session;
     while (agent->reports != NULL) {
         struct report *one = agent->reports;
-        RmReport *copy = report_into(arena, one->report);
+        RmReport *copy = (RmReport *)msg_copy(arena, &one->report->base);
         LL_DELETE(agent->reports, one);
         rm_report__free_unpacked(one->report, NULL);
         free(one);

@@ -18,8 +18,6 @@
 
 #include <stdbool.h>
 
-enum { AGENT_RESULTS_MAX = 100000 }; /* results that wait for their acknowledgement */
-
 struct agent_host { /* borrowed from the settings for the agent's life */
     const char *name;
     const char *peer;      /* "" = none */

@@ -591,19 +591,6 @@ static void *abort_thread(void *arg)
     return NULL;
 }
 
-static RmAssignment *copy_assignment(const RmAssignment *assignment)
-{
-    size_t length = rm_assignment__get_packed_size(assignment);
-    uint8_t *packed = malloc(length + 1);
-    RmAssignment *copy = NULL;
-    if (packed) {
-        rm_assignment__pack(assignment, packed);
-        copy = rm_assignment__unpack(NULL, length, packed);
-    }
-    free(packed);
-    return copy;
-}
-
 static struct served *find_served(struct tasks *tasks, const char *name)
 {
     for (size_t i = 0; i < tasks->n_served; i++)
@@ -632,7 +619,7 @@ int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settli
     struct task *task = calloc(1, sizeof(*task));
     if (!task)
         return -ENOMEM;
-    task->assignment = copy_assignment(assignment);
+    task->assignment = (RmAssignment *)msg_copy(NULL, &assignment->base);
     if (!task->assignment) {
         free(task);
         return -ENOMEM;
