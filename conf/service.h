@@ -17,6 +17,12 @@ enum service_exit {
     EXIT_INTERRUPTED = 130,
 };
 
+/* A daemon's command line: -c FILE, --log-level, --version, --help. Opens the log under `name`
+ * (kept). doc is argp's: what it does, \v, what else there is to say. Returns the file of -c or
+ * NULL. Ends the process where there is nothing more to do (--help, --version) or the line is wrong
+ * (EXIT_USAGE). */
+const char *service_begin(const char *name, const char *doc, int argc, char **argv);
+
 /* Blocks SIGINT, SIGTERM and SIGHUP and returns a signalfd for them (close it yourself), or -errno.
  * SIGPIPE is ignored. Call it before any thread starts. */
 int service_signals(void);

@@ -10,7 +10,6 @@
 #include "worker/hv.h"
 #include "worker/task.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -257,75 +256,21 @@ static int run(const struct conf_worker *conf, int signals, struct rm_err *err)
     return r;
 }
 
-/* ---- command line */
-
-struct arguments {
-    const char *file;
-    const char *level;
-    bool version;
-};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *arguments = state->input;
-
-    switch (key) {
-    case 'c':
-        arguments->file = arg;
-        return 0;
-    case 'l':
-        arguments->level = arg;
-        return 0;
-    case 'v':
-        arguments->version = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        argp_error(state, "takes no arguments: '%s'", arg);
-        return EINVAL;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 int main(int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"config", 'c', "FILE", 0, "read the settings from FILE", 0},
-        {"log-level", 'l', "LEVEL", 0, "error, warning, info (the default) or debug", 0},
-        {"version", 'v', NULL, 0, "print the version", 0},
-        {0},
-    };
-    static const struct argp argp = {
-        options,
-        parse,
-        NULL,
+    static const char doc[] =
         "Migrates guests away from the hypervisors that it serves, as the broker's jobs say."
         "\v"
         "Settings: section `worker` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".\n"
         "SIGTERM: takes no more jobs and ends when those in hand have ended; a second one ends it "
         "at "
-        "once, and the migrations go on by themselves.",
-        NULL,
-        NULL,
-        NULL};
-    struct arguments arguments = {.level = "info"};
+        "once, and the migrations go on by themselves.";
     struct conf_worker conf = {0};
     struct rm_err err = {0};
-    enum log_level level;
+    const char *file = service_begin("rmigrate-worker", doc, argc, argv);
     int signals, r;
 
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    if (arguments.version) {
-        puts(service_version_line());
-        return EXIT_OK;
-    }
-    if (log_level_parse(arguments.level, &level) < 0) {
-        fprintf(stderr, "rmigrate-worker: unknown log level '%s'\n", arguments.level);
-        return EXIT_USAGE;
-    }
-    log_open("rmigrate-worker", level);
-    r = conf_worker_load(arguments.file, &conf, &err);
+    r = conf_worker_load(file, &conf, &err);
     if (r < 0) {
         log_error("%s", err.text);
         return EXIT_USAGE;
