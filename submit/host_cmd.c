@@ -60,17 +60,7 @@ int host_change(struct client *client, const struct args *args)
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = RM_REQUEST__ASK_HOST_CHANGE;
     request.host_change = &change;
-    struct arena *arena = arena_new(0);
-    RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
-    if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
-        int some = view_outcomes(reply, args->json);
-        code = code == EXIT_OK ? some : code;
-    }
-    arena_free(arena);
-    return code;
+    return view_question(client, &request, args->json, NULL);
 }
 
 /* ---- hosts and their queues */

@@ -299,19 +299,9 @@ static int change(struct client *client, const struct args *args, RmRequest__Ask
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = ask;
     request.cancel = what; /* one union: all these asks are a selection */
-    struct arena *arena = arena_new(0);
-    RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
-    if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
-        int some = view_outcomes(reply, args->json);
-        code = code == EXIT_OK ? some : code;
-        if (reply->n_outcomes == 0 && !args->json)
-            out_note("nothing to %s", args->command->name);
-    }
-    arena_free(arena);
-    return code;
+    char nothing[64];
+    snprintf(nothing, sizeof(nothing), "nothing to %s", args->command->name);
+    return view_question(client, &request, args->json, nothing);
 }
 
 int job_change(struct client *client, const struct args *args)

@@ -22,19 +22,7 @@ int table_reconcile(struct client *client, const struct args *args)
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = RM_REQUEST__ASK_RECONCILE;
     request.reconcile = &reconcile;
-    struct arena *arena = arena_new(0);
-    RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
-    if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
-        int some = view_outcomes(reply, args->json);
-        code = code == EXIT_OK ? some : code;
-        if (reply->n_outcomes == 0 && !args->json)
-            out_note("the table agrees with the hypervisors");
-    }
-    arena_free(arena);
-    return code;
+    return view_question(client, &request, args->json, "the table agrees with the hypervisors");
 }
 
 /* ---- keygen, version */

@@ -160,3 +160,20 @@ int view_outcomes(const RmReply *reply, bool json)
     }
     return code;
 }
+
+int view_question(struct client *client, RmRequest *request, bool json, const char *nothing)
+{
+    struct arena *arena = arena_new(0);
+    RmReply *reply;
+    if (!arena)
+        return out_no_memory();
+    int code = client_question(client, request, arena, &reply);
+    if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
+        int some = view_outcomes(reply, json);
+        code = code == EXIT_OK ? some : code;
+        if (reply->n_outcomes == 0 && !json && nothing)
+            out_note("%s", nothing);
+    }
+    arena_free(arena);
+    return code;
+}

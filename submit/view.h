@@ -2,6 +2,7 @@
 #ifndef SUBMIT_VIEW_H
 #define SUBMIT_VIEW_H
 
+#include "submit/client.h"
 #include "submit/json.h"
 #include "wire/msg.h"
 #include "wire/rmigrate.pb-c.h"
@@ -25,6 +26,10 @@ int view_percent(const RmStats *stats);
 /* What became of each guest or host of a request, as lines or as JSON. EXIT_SOME_FAILED when one is
  * not well. */
 int view_outcomes(const RmReply *reply, bool json);
+
+/* Asks for a change and prints what became of each guest, job or host. nothing: what to note when
+ * there was none; NULL: nothing. Returns the exit code. */
+int view_question(struct client *client, RmRequest *request, bool json, const char *nothing);
 
 /* The fields of a job, into an object that is open. */
 void view_json(struct json *json, const RmJobView *view);
