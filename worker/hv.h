@@ -1,13 +1,15 @@
 /* hv.h - the seam to a hypervisor: what a worker can ask of one and have it do
  *
- * hv_libvirt.c stands behind it for real; hv_sim.c for the simulation. Every function blocks, and
- * every one but migrate() returns within the deadlines of the settings (connect_timeout,
- * call_timeout), also when the hypervisor's daemon hangs: -ETIMEDOUT then. migrate() returns when
- * the migration has ended or was aborted. Functions of one struct hv may be called from several
- * threads at once. No logging.
+ * hv_libvirt.c and hv_zvm.c stand behind it for real; hv_sim.c for the simulation. Every function
+ * blocks, and every one but migrate() returns within the deadlines of the settings
+ * (connect_timeout, call_timeout), also when the hypervisor's daemon hangs: -ETIMEDOUT then.
+ * migrate() returns when the migration has ended or was aborted. Functions of one struct hv may be
+ * called from several threads at once. No logging.
  *
- * `peer` names the other side: NULL is the hypervisor that this struct hv stands for, otherwise the
- * connection URI of another one, reached from here. */
+ * `uuid` is what the hypervisor knows a guest by, whatever it is called: libvirt's uuid, and of
+ * z/VM USERID/CLUSTER. `peer` names the other side: NULL is the hypervisor that this struct hv
+ * stands for, otherwise the connection URI of another one (z/VM: the URL of its SMAPI server),
+ * reached from here. */
 #ifndef WORKER_HV_H
 #define WORKER_HV_H
 
@@ -57,6 +59,8 @@ struct hv_migration { /* all strings borrowed until migrate() returns */
     bool auto_converge;
     bool unsafe;
     enum fence_mode fence;
+    const RmRelocation *relocation; /* z/VM: operands of VMRELOCATE; NULL: none were given */
+    bool test; /* check(): the hypervisor itself is asked too, where that begins nothing */
     usec_t
         begin_by; /* by env_now(): a call that has not begun by then does not begin; 0 = whenever */
     void (*progress)(void *ctx,
@@ -81,6 +85,13 @@ enum hv_mend { HV_RESUME, HV_DESTROY, HV_UNDEFINE };
 
 struct hv;
 struct hv_ops {
+    RmKind kind;
+    /* The platform itself sees to it that a guest runs once, as an SSI cluster does: the fence is
+     * "SSI" then, and there is nothing to be mended. */
+    bool single;
+    /* After the death of whoever asked for it a migration may still begin for so long. */
+    usec_t late;
+
     /* Makes a hypervisor from its settings; does not connect yet. */
     struct hv *(*open)(const struct conf_hypervisor *conf, const struct conf_worker *worker,
                        const struct env *env);
@@ -110,6 +121,10 @@ struct hv_ops {
     /* Stops the migration of that guest that runs from here. 0 also when there is none. */
     int (*abort)(struct hv *hv, const char *uuid, struct rm_err *err);
 
+    /* Other limits for the migration of that guest that runs from here; NULL: it knows none. */
+    int (*modify)(struct hv *hv, const char *uuid, const RmRelocation *relocation,
+                  struct rm_err *err);
+
     /* Figures of the migration that runs; -ENOENT: none runs. */
     int (*progress)(struct hv *hv, const char *uuid, RmStats *ret_stats);
 
@@ -120,5 +135,6 @@ struct hv_ops {
 };
 
 extern const struct hv_ops hv_libvirt;
+extern const struct hv_ops hv_zvm;
 
 #endif
