@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 int args_number(const char *text, uint64_t most, uint64_t *ret_number)
 {
@@ -258,20 +257,9 @@ static error_t parse_text(int key, const char *text, struct argp_state *state, s
     return ARGP_ERR_UNKNOWN;
 }
 
-/* What is typed behind the noderange of a move: TARGET, or key=value as xCAT writes it for z/VM. */
-static error_t parse_target(char *word, struct argp_state *state, struct args *args)
+/* What is typed behind the noderange of a move: the destination. */
+static error_t parse_target(const char *target, struct argp_state *state, struct args *args)
 {
-    static const char *const zvm[] = {"action", "force", "immediate", "max_total", "max_quiesce"};
-    const char *equals = strchr(word, '=');
-    size_t length = equals ? (size_t)(equals - word) : 0;
-    const char *target = word;
-    if (equals && length == strlen("destination") && strncasecmp(word, "destination", length) == 0)
-        target = equals + 1;
-    for (size_t i = 0; equals && i < sizeof(zvm) / sizeof(zvm[0]); i++)
-        if (length == strlen(zvm[i]) && strncasecmp(word, zvm[i], length) == 0) {
-            argp_error(state, "'%s': z/VM is not supported by this version", word);
-            return EINVAL;
-        }
     if (args->to[0] != '\0' && strcmp(args->to, target) != 0) {
         argp_error(state, "two destinations: '%s' and '%s'", args->to, target);
         return EINVAL;
@@ -281,6 +269,37 @@ static error_t parse_target(char *word, struct argp_state *state, struct args *a
         return EINVAL;
     }
     args->to = target;
+    return 0;
+}
+
+/* Among the operands: KEY=VALUE. ARGP_ERR_UNKNOWN: it is none. */
+static error_t parse_pair(const char *word, struct argp_state *state, struct args *args)
+{
+    struct rm_err err = {0};
+    bool had = args->zvm.destination[0] != '\0';
+    int r = operands_take(&args->zvm, args->command->takes, word, &err);
+    if (r < 0) {
+        argp_error(state, "%s", err.text);
+        return EINVAL;
+    }
+    if (r > 0 && !had && args->zvm.destination[0] != '\0')
+        return parse_target(args->zvm.destination, state, args);
+    return r > 0 ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+/* action=TEST is a dry run; CANCEL is no move at all. */
+static error_t check_action(struct argp_state *state, struct args *args)
+{
+    const char *other = args->detach ? "--detach" : args->dry_run ? "--dry-run" : NULL;
+    if (args->zvm.action == ACTION_MOVE)
+        return 0;
+    if (args->zvm.action == ACTION_TEST)
+        other = args->detach ? "--detach" : NULL;
+    if (other) {
+        argp_error(state, "%s and action=%s exclude each other", other, args->zvm.action_text);
+        return EINVAL;
+    }
+    args->dry_run = args->zvm.action == ACTION_TEST;
     return 0;
 }
 
@@ -313,12 +332,21 @@ static error_t check(struct argp_state *state, struct args *args)
             argp_error(state, "an operand is empty");
             return EINVAL;
         }
-    return 0;
+    if (command->takes == OPERANDS_OF_LIMITS && args->zvm.given == 0) {
+        argp_error(state, "say max_total=, max_quiesce= or both");
+        return EINVAL;
+    }
+    return check_action(state, args);
 }
 
 static error_t parse_operand(char *word, struct argp_state *state, struct args *args)
 {
     const struct command *command = args->command;
+    if (command->takes && (args->n_operands > 0 || command->least == 0)) {
+        error_t r = parse_pair(word, state, args);
+        if (r != ARGP_ERR_UNKNOWN)
+            return r;
+    }
     if (command->has_target && args->n_operands == 1)
         return parse_target(word, state, args);
     if (args->n_operands == command->most) {
@@ -437,6 +465,7 @@ int args_parse(int argc, char **argv, unsigned flags, struct args *ret_args)
     struct args args = {
         .to = "", .reason = "", .guests = "", .host = "", .dir = ".", .role = ROLE_OPERATOR};
     rm_options__init(&args.options);
+    operands_init(&args.zvm);
     argp_err_exit_status = EXIT_USAGE;
     int word;
     args.command = which_command(argc, argv, &word);

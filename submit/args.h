@@ -7,6 +7,7 @@
 #define SUBMIT_ARGS_H
 
 #include "conf/conf.h"
+#include "submit/operand.h"
 #include "wire/rmigrate.pb-c.h"
 
 #include <argp.h>
@@ -79,6 +80,7 @@ struct args {
     /* moves */
     RmOptions options;
     const char *to; /* TARGET, --to or destination=; "" = none */
+    struct operands zvm;
     const char *reason;
     uint32_t priority; /* 0: not given */
     bool detach, dry_run, plan, cancel_on_interrupt;

@@ -34,6 +34,7 @@ struct client {
     uint64_t tag;         /* of the last request */
     bool brief;           /* whoever asks says himself that nothing answers */
     bool connected;       /* during the last ask the broker was there */
+    bool here;            /* it is there, as of the last look */
     enum net_state state; /* the last one that says more than "connecting" */
     int signals;          /* signalfd */
     int signal;           /* the last one that came */
@@ -131,6 +132,7 @@ static bool changes_something(RmRequest__AskCase ask)
     case RM_REQUEST__ASK_TABLES_RESTORE:
     case RM_REQUEST__ASK_TABLE_CHANGE:
     case RM_REQUEST__ASK_NODE_CHANGE:
+    case RM_REQUEST__ASK_MODIFY:
         return true;
     default:
         return false;
@@ -235,7 +237,8 @@ static int unreachable(const struct client *client, struct rm_err *err)
 static int look_at_state(struct client *client, struct rm_err *err)
 {
     enum net_state state = net_state(client->net);
-    client->connected = client->connected || state == NET_CONNECTED;
+    client->here = state == NET_CONNECTED;
+    client->connected = client->connected || client->here;
     if (state != NET_CONNECTING)
         client->state = state;
     if (state != NET_REFUSED_KEY && state != NET_DENIED)
@@ -249,6 +252,7 @@ struct talk {
     const uint8_t *frame;
     size_t length;
     usec_t hold_for;
+    usec_t away_at;  /* since when the broker is not there; of no meaning while it is */
     usec_t send_at;  /* (again) */
     usec_t patience; /* until it is sent again */
     bool sent;
@@ -262,31 +266,54 @@ static int talk_send(struct client *client, struct talk *talk, usec_t now, struc
         return r;
     if (talk->sent && talk->patience == 2 * RESEND_IN && !client->brief && isatty(STDERR_FILENO))
         out_note("the broker at %s: %s, waiting", client->endpoint, trouble(client));
+    if (client->here)
+        talk->away_at = now;
+    client->here = client->here && !talk->sent;
     talk->sent = net_send(client->net, NULL, talk->frame, talk->length) >= 0;
     talk->send_at = now + (talk->sent ? talk->hold_for + talk->patience : OFFER_IN);
     talk->patience *= talk->sent ? 2 : 1;
     return 0;
 }
 
+/* When to give up: a broker that holds its answer back must be there. */
+static usec_t talk_end(const struct client *client, const struct talk *talk, usec_t began_at)
+{
+    usec_t end = began_at + talk->hold_for + client->timeout;
+    usec_t missed = talk->away_at + client->timeout;
+    return !client->here && missed < end ? missed : end;
+}
+
+/* What was held back is lost with its connection, and is asked for again. */
+static void talk_notice(const struct client *client, struct talk *talk, bool was_here, usec_t now)
+{
+    if (!was_here || client->here)
+        return;
+    talk->away_at = now;
+    if (talk->send_at > now + RESEND_IN)
+        talk->send_at = now + RESEND_IN;
+}
+
 /* Sends the frame until an answer comes. */
 static int converse(struct client *client, struct talk *talk, struct arena *arena,
                     RmReply **ret_reply, struct rm_err *err)
 {
-    usec_t now = env_now(env_system());
-    usec_t give_up_at = now + talk->hold_for + client->timeout;
+    usec_t now = env_now(env_system()), began_at = now;
     int r = 0;
-    talk->send_at = now;
+    talk->send_at = talk->away_at = now;
     while (r == 0) {
         now = env_now(env_system());
+        usec_t give_up_at = talk_end(client, talk, began_at);
         if (now >= give_up_at)
             return unreachable(client, err);
         if (now >= talk->send_at && (r = talk_send(client, talk, now, err)) < 0)
             return r;
+        bool was_here = client->here;
         r = wait_for_answer(client, talk->send_at < give_up_at ? talk->send_at : give_up_at);
         if (r > 0)
             r = take_answer(client, arena, ret_reply, err);
         if (r == 0)
             r = look_at_state(client, err);
+        talk_notice(client, talk, was_here, now);
     }
     return r < 0 ? r : 0;
 }
@@ -330,11 +357,11 @@ static int reply_code(const RmReply *reply)
     }
 }
 
-int client_question(struct client *client, RmRequest *request, struct arena *arena,
-                    RmReply **ret_reply)
+int client_question(struct client *client, RmRequest *request, uint64_t hold_for,
+                    struct arena *arena, RmReply **ret_reply)
 {
     struct rm_err err = {0};
-    int r = client_ask(client, request, 0, arena, ret_reply, &err);
+    int r = client_ask(client, request, hold_for, arena, ret_reply, &err);
     if (r >= 0) {
         int code = reply_code(*ret_reply);
         if (code != EXIT_OK && (*ret_reply)->text[0])

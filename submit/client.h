@@ -18,17 +18,18 @@ int client_new(const struct conf_client *conf, const char *command, struct clien
 void client_free(struct client *client);
 
 /* Fills version, command and (when the ask changes something) token, sends, waits for at most the
- * settings' timeout beyond `hold_for` (how long the broker may hold the answer back). The reply
- * lives in the arena. Errors: -ETIMEDOUT (broker not reached; err says the endpoint and what is
- * known of why), -EACCES (key refused), -EINTR (a signal came; client_signal() says which). */
+ * settings' timeout beyond `hold_for` (how long the broker may hold the answer back; a broker that
+ * is not there is not waited for longer than the timeout). The reply lives in the arena. Errors:
+ * -ETIMEDOUT (broker not reached; err says the endpoint and what is known of why), -EACCES (key
+ * refused), -EINTR (a signal came; client_signal() says which). */
 int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
                RmReply **ret_reply, struct rm_err *err);
 
 /* The same for who has only one question: what went wrong, here or there, is printed as `Error:
  * TEXT`. Returns the exit code so far: EXIT_OK, or EXIT_SOME_FAILED with a reply to be looked at;
  * otherwise *ret_reply is NULL. */
-int client_question(struct client *client, RmRequest *request, struct arena *arena,
-                    RmReply **ret_reply);
+int client_question(struct client *client, RmRequest *request, uint64_t hold_for,
+                    struct arena *arena, RmReply **ret_reply);
 
 /* From now on one ask gives up after this long, or after the settings' timeout where that is
  * shorter, and says nothing meanwhile. */

@@ -156,6 +156,11 @@ static const struct argp_option keygen_options[] = {
 
 /* ---- commands */
 
+#define ZVM_MORE                                                                                   \
+    "Operands for guests on z/VM, in any order and case; others ignore them: destination=HOST, "   \
+    "action=MOVE|TEST|CANCEL, force=ARCHITECTURE|DOMAIN|STORAGE (several), immediate=YES|NO, "     \
+    "max_total=NOLIMIT|SECONDS, max_quiesce=NOLIMIT|SECONDS.\n\n"
+
 #define MOVE_MORE                                                                                  \
     "A noderange is a name, a list a,b, a range kvm[01-20], a group, and more: noderange(7).\n\n"  \
     "Exit status: 0 all is well, 1 some guest failed, 2 usage, 3 the broker was not reached, 5 "   \
@@ -164,23 +169,26 @@ static const struct argp_option keygen_options[] = {
 static const struct command commands[] = {
     {.name = "submit",
      .topic = "Moving guests",
-     .operands = "NODERANGE [TARGET]",
+     .operands = "NODERANGE [TARGET] [KEY=VALUE...]",
      .doc = "Move guests to another hypervisor and wait",
      .more = "Without TARGET or --to the destination is chosen: from vm.migrationdest, else from "
-             "all open hosts. `rmigrate NODERANGE TARGET' is short for this command.\n\n" MOVE_MORE,
+             "all open hosts. `rmigrate NODERANGE TARGET' is short for this "
+             "command.\n\n" ZVM_MORE MOVE_MORE,
      .options = submit_options,
      .least = 1,
      .most = 2,
      .has_target = true,
+     .takes = OPERANDS_OF_MOVE,
      .has_nodes = true,
      .run = job_submit},
     {.name = "evacuate",
-     .operands = "HOSTS",
+     .operands = "HOSTS [KEY=VALUE...]",
      .doc = "Empty hypervisors: close them, plan for all their guests, move, wait",
      .more = MOVE_MORE,
      .options = evacuate_options,
      .least = 1,
      .most = 1,
+     .takes = OPERANDS_OF_EVACUATION,
      .has_nodes = true,
      .run = job_evacuate},
     {.name = "watch",
@@ -281,6 +289,15 @@ static const struct command commands[] = {
      .most = COMMAND_ANY,
      .needs_select = true,
      .run = job_change},
+    {.name = "modify",
+     .operands = "[JOB...] max_total=TIME max_quiesce=TIME",
+     .doc = "Other limits for moves of z/VM guests that run",
+     .more = "One of both is enough. TIME is NOLIMIT or seconds.",
+     .options = select_options,
+     .most = COMMAND_ANY,
+     .needs_select = true,
+     .takes = OPERANDS_OF_LIMITS,
+     .run = job_modify},
     {.name = "release",
      .operands = "NODERANGE",
      .doc = "Unlock guests that were left in doubt, after you have looked yourself",
@@ -421,7 +438,7 @@ const struct command *command_find(const char *name)
 
 void command_help(FILE *file)
 {
-    fputs("Usage: rmigrate NODERANGE [TARGET]      move guests to another hypervisor\n"
+    fputs("Usage: rmigrate NODERANGE [TARGET] [KEY=VALUE...]   move guests to another hypervisor\n"
           "       rmigrate COMMAND [OPTION...] ...\n",
           file);
     for (size_t i = 0; i < COMMANDS; i++) {

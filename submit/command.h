@@ -19,7 +19,8 @@ struct command {
     const struct argp_option *options;
     size_t least, most; /* operands */
     bool has_nodes;     /* the first operand is a noderange */
-    bool has_target;    /* a second operand is the destination, or key=value */
+    bool has_target;    /* a second operand is the destination */
+    unsigned takes;     /* KEY=VALUE among its operands: enum operand_key */
     bool needs_select;  /* one of operands, --batch, --guests, --host, --all must be there */
     int (*run)(struct client *client, const struct args *args); /* the exit code */
     bool local;                                                 /* asks no broker: client is NULL */

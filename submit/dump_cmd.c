@@ -106,7 +106,7 @@ static int dump_page(struct client *client, struct dump *dump, struct arena *are
     RmReply *reply;
     request.ask_case = RM_REQUEST__ASK_TABLE_DUMP;
     request.table_dump = &dump->ask;
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     if (code == EXIT_OK && first)
         code = begin(dump, reply);
     if (code != EXIT_OK)
@@ -165,7 +165,7 @@ int table_names(struct client *client, struct arena *arena, char ***ret_names, s
     RmReply *reply;
     request.ask_case = RM_REQUEST__ASK_TABLE_DUMP;
     request.table_dump = &ask;
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     if (code != EXIT_OK)
         return code;
     *ret_names = reply->columns;

@@ -48,6 +48,7 @@ struct followed {
     uint32_t attempt;
     int percent;
     RmStats stats; /* figures only */
+    usec_t ran_at; /* since when the migration runs, by this clock; 0 = it does not */
     bool printed;
     uint64_t round; /* of the last full answer that named it */
     UT_hash_handle hh;
@@ -121,8 +122,14 @@ static int set_text(char **field, const char *text)
 static void set_stats(struct followed *job, const RmJobView *view)
 {
     int percent = view_percent(view->stats);
+    usec_t now = env_now(env_system()), took = view->stats ? view->stats->elapsed_for : 0;
+    bool runs = view->state == RM_STATE__RUNNING || view->state == RM_STATE__CANCELLING;
     if (job->attempt != view->attempt)
         job->percent = -1;
+    if (!runs)
+        job->ran_at = 0;
+    else if (job->ran_at == 0 || job->attempt != view->attempt || took != job->stats.elapsed_for)
+        job->ran_at = took < now ? now - took : now;
     if (percent > job->percent)
         job->percent = percent;
     job->attempt = view->attempt;
@@ -227,6 +234,7 @@ static void draw(struct follow *f, struct arena *arena)
     if (!f->progress)
         return;
     struct progress_job *jobs = arena_alloc(arena, (HASH_COUNT(f->jobs) + 1) * sizeof(*jobs));
+    usec_t now = env_now(env_system());
     size_t n = 0;
     for (struct followed *job = f->jobs; jobs && job; job = job->hh.next)
         if (!job_is_final(job->state))
@@ -238,6 +246,7 @@ static void draw(struct follow *f, struct arena *arena)
                                               .text = job->text,
                                               .state = job->state,
                                               .percent = job->percent,
+                                              .elapsed = job->ran_at ? now - job->ran_at : 0,
                                               .total = job->stats.total,
                                               .remaining = job->stats.remaining,
                                               .rate = job->stats.rate,

@@ -33,7 +33,7 @@ static int ask(struct listing *l, struct client *client, const struct args *args
     *l = (struct listing){.client = client, .args = args, .arena = arena_new(0)};
     if (!l->arena)
         return out_no_memory();
-    int code = client_question(client, &request, l->arena, &l->reply);
+    int code = client_question(client, &request, 0, l->arena, &l->reply);
     if (code != EXIT_OK)
         l->reply = NULL;
     return code;
@@ -60,7 +60,7 @@ int host_change(struct client *client, const struct args *args)
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = RM_REQUEST__ASK_HOST_CHANGE;
     request.host_change = &change;
-    return view_question(client, &request, args->json, NULL);
+    return view_question(client, &request, 0, args->json, NULL);
 }
 
 /* ---- hosts and their queues */
@@ -170,6 +170,8 @@ static const struct out_column host_columns[] = {
     {NULL, "connected", OUT_BOOL, OUT_LEFT},
     {NULL, "reachable", OUT_BOOL, OUT_LEFT},
     {NULL, "evacuating", OUT_BOOL, OUT_LEFT},
+    {NULL, "kind", OUT_TEXT, OUT_LEFT},
+    {NULL, "cluster", OUT_TEXT, OUT_LEFT},
     {"GUESTS", "guests", OUT_NUMBER, OUT_RIGHT},
     {"MEMORY", "memory", OUT_NUMBER, OUT_RIGHT},
     {"FREE", "memory_free", OUT_NUMBER, OUT_RIGHT},
@@ -202,6 +204,8 @@ static void host_row(struct out_table *table, struct arena *arena, const RmHostV
     out_bool(table, view->connected);
     out_bool(table, view->reachable);
     out_bool(table, view->evacuating);
+    out_text(table, view_kind(host->kind));
+    out_text(table, host->cluster);
     out_count(table, view->guests);
     out_size(table, host->memory);
     out_size(table, view->memory_free);
@@ -290,13 +294,13 @@ int host_workers(struct client *client, const struct args *args)
 /* ---- guests */
 
 static const struct out_column guest_columns[] = {
-    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},    {"HOST", "host", OUT_TEXT, OUT_LEFT},
-    {"STATE", "state", OUT_TEXT, OUT_LEFT},    {"MEMORY", "memory", OUT_NUMBER, OUT_RIGHT},
-    {"VCPUS", "vcpus", OUT_NUMBER, OUT_RIGHT}, {"JOB", "active_job", OUT_NUMBER, OUT_RIGHT},
-    {NULL, "last_job", OUT_NUMBER, OUT_RIGHT}, {NULL, "seen_at", OUT_NUMBER, OUT_RIGHT},
-    {NULL, "uuid", OUT_TEXT, OUT_LEFT},        {NULL, "domain", OUT_TEXT, OUT_LEFT},
-    {NULL, "locked", OUT_BOOL, OUT_LEFT},      {"LOCKED", "lock_text", OUT_TEXT, OUT_WRAP},
-    {NULL, NULL, OUT_TEXT, OUT_LEFT},
+    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},      {"HOST", "host", OUT_TEXT, OUT_LEFT},
+    {"STATE", "state", OUT_TEXT, OUT_LEFT},      {"MEMORY", "memory", OUT_NUMBER, OUT_RIGHT},
+    {"VCPUS", "vcpus", OUT_NUMBER, OUT_RIGHT},   {"JOB", "active_job", OUT_NUMBER, OUT_RIGHT},
+    {NULL, "last_job", OUT_NUMBER, OUT_RIGHT},   {NULL, "seen_at", OUT_NUMBER, OUT_RIGHT},
+    {NULL, "kind", OUT_TEXT, OUT_LEFT},          {NULL, "uuid", OUT_TEXT, OUT_LEFT},
+    {NULL, "domain", OUT_TEXT, OUT_LEFT},        {NULL, "locked", OUT_BOOL, OUT_LEFT},
+    {"LOCKED", "lock_text", OUT_TEXT, OUT_WRAP}, {NULL, NULL, OUT_TEXT, OUT_LEFT},
 };
 
 static void guest_row(struct out_table *table, const RmGuest *guest)
@@ -310,6 +314,7 @@ static void guest_row(struct out_table *table, const RmGuest *guest)
     out_count(table, guest->active_job);
     out_number(table, guest->last_job);
     out_time(table, guest->seen_at);
+    out_text(table, view_kind(guest->kind));
     out_text(table, guest->uuid);
     out_text(table, guest->domain[0] ? guest->domain : guest->name);
     out_bool(table, guest->locked);
@@ -327,7 +332,7 @@ int host_guests(struct client *client, const struct args *args)
     struct listing l = {.client = client, .args = args, .arena = arena_new(0)};
     if (!l.arena)
         return out_no_memory();
-    int code = client_question(client, &request, l.arena, &l.reply);
+    int code = client_question(client, &request, 0, l.arena, &l.reply);
     if (!l.reply || code != EXIT_OK) {
         arena_free(l.arena);
         return code;
@@ -393,7 +398,7 @@ int host_ping(struct client *client, const struct args *args)
     if (!arena)
         return out_no_memory();
     usec_t began_at = env_now(env_system());
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     usec_t took = env_now(env_system()) - began_at;
     if (reply && code == EXIT_OK && args->json) {
         struct json json = {.file = stdout};

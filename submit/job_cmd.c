@@ -14,7 +14,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long the broker may hold an answer back until hypervisors have answered it: for a dry run of
+ * many guests, and for a relocation that is stopped or given other limits. */
+#define DRY_RUN_MOST (10 * 60 * USEC_PER_SEC)
+#define CHANGE_MOST  (60 * USEC_PER_SEC)
+
 /* ---- submit and evacuate */
+
+/* What the jobs are asked for; relocation: room for the operands of z/VM. */
+static RmOptions options_of(const struct args *args, RmRelocation *relocation)
+{
+    RmOptions options = args->options;
+    bool some = operands_relocation(&args->zvm, relocation);
+    /* --dry-run is a test whatever the action that is not carried out */
+    if (args->dry_run && args->zvm.action == ACTION_MOVE)
+        relocation->action = (char *)"";
+    options.relocation = some ? relocation : NULL;
+    return options;
+}
+
+/* action=CANCEL: the relocations of these guests, whoever began them. */
+static int cancel_relocations(struct client *client, const struct args *args)
+{
+    if (args->verbose && args->to[0])
+        out_note("action=%s needs no destination, '%s' is ignored", args->zvm.action_text,
+                 args->to);
+    RmSelect what = RM_SELECT__INIT;
+    what.guests = args->operands[0];
+    what.reason = (char *)args->reason;
+    what.wait_for = CHANGE_MOST;
+    RmRequest request = RM_REQUEST__INIT;
+    request.ask_case = RM_REQUEST__ASK_CANCEL;
+    request.cancel = &what;
+    return view_question(client, &request, what.wait_for, args->json, "nothing to cancel");
+}
 
 /* Guests that did not become jobs, in the form of those that did. */
 static int print_refused(const RmReply *reply, bool json_lines)
@@ -77,13 +110,18 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
 
 int job_submit(struct client *client, const struct args *args)
 {
+    if (args->zvm.action == ACTION_CANCEL)
+        return cancel_relocations(client, args);
+    RmRelocation relocation;
+    RmOptions options = options_of(args, &relocation);
     RmSubmit submit = RM_SUBMIT__INIT;
     submit.guests = args->operands[0];
     submit.to = (char *)args->to;
-    submit.options = (RmOptions *)&args->options;
+    submit.options = &options;
     submit.priority = args->priority;
     submit.reason = (char *)args->reason;
     submit.dry_run = args->dry_run;
+    submit.wait_for = args->dry_run ? DRY_RUN_MOST : 0;
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = RM_REQUEST__ASK_SUBMIT;
     request.submit = &submit;
@@ -91,7 +129,7 @@ int job_submit(struct client *client, const struct args *args)
     RmReply *reply;
     if (!arena)
         return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, submit.wait_for, arena, &reply);
     if (reply && args->dry_run) {
         int refused = args->json || reply->n_outcomes ? view_outcomes(reply, args->json) : EXIT_OK;
         code = code == EXIT_OK ? refused : code;
@@ -134,10 +172,12 @@ static int print_plan(const struct args *args, const RmReply *reply)
 
 int job_evacuate(struct client *client, const struct args *args)
 {
+    RmRelocation relocation;
+    RmOptions options = options_of(args, &relocation);
     RmEvacuate evacuate = RM_EVACUATE__INIT;
     evacuate.hosts = args->operands[0];
     evacuate.to = (char *)args->to;
-    evacuate.options = (RmOptions *)&args->options;
+    evacuate.options = &options;
     evacuate.priority = args->priority;
     evacuate.reason = (char *)args->reason;
     evacuate.plan_only = args->plan;
@@ -148,7 +188,7 @@ int job_evacuate(struct client *client, const struct args *args)
     RmReply *reply;
     if (!arena)
         return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     if (reply && code == EXIT_OK && reply->n_outcomes == 0 && reply->batch == 0)
         out_note("no guest runs on %s", args->operands[0]);
     if (reply && args->plan && (code == EXIT_OK || reply->n_outcomes > 0)) {
@@ -293,6 +333,21 @@ static int select_jobs(const struct args *args, struct numbers *numbers)
     return code;
 }
 
+/* Which jobs; numbers: owned by who called, for as long as `what` is used. */
+static int selection(const struct args *args, struct numbers *numbers, RmSelect *what)
+{
+    int code = select_jobs(args, numbers);
+    rm_select__init(what);
+    what->reason = (char *)args->reason;
+    what->guests = (char *)args->guests;
+    what->host = (char *)args->host;
+    what->batch = args->batch;
+    what->all = args->all;
+    what->jobs = numbers->jobs;
+    what->n_jobs = numbers->n;
+    return code;
+}
+
 static int change(struct client *client, const struct args *args, RmRequest__AskCase ask,
                   RmSelect *what)
 {
@@ -301,7 +356,7 @@ static int change(struct client *client, const struct args *args, RmRequest__Ask
     request.cancel = what; /* one union: all these asks are a selection */
     char nothing[64];
     snprintf(nothing, sizeof(nothing), "nothing to %s", args->command->name);
-    return view_question(client, &request, args->json, nothing);
+    return view_question(client, &request, 0, args->json, nothing);
 }
 
 int job_change(struct client *client, const struct args *args)
@@ -320,19 +375,32 @@ int job_change(struct client *client, const struct args *args)
     RmSelect what = RM_SELECT__INIT;
     struct numbers numbers = {0};
     int code = EXIT_OK;
-    what.reason = (char *)args->reason;
-    what.guests = (char *)args->guests;
-    what.host = (char *)args->host;
-    what.batch = args->batch;
-    what.all = args->all;
-    if (asks[i].ask == RM_REQUEST__ASK_RELEASE)
+    if (asks[i].ask == RM_REQUEST__ASK_RELEASE) {
         what.guests = args->operands[0];
-    else
-        code = select_jobs(args, &numbers);
-    what.jobs = numbers.jobs;
-    what.n_jobs = numbers.n;
+        what.reason = (char *)args->reason;
+    } else
+        code = selection(args, &numbers, &what);
     if (code == EXIT_OK)
         code = change(client, args, asks[i].ask, &what);
+    free(numbers.jobs);
+    return code;
+}
+
+int job_modify(struct client *client, const struct args *args)
+{
+    RmSelect what;
+    struct numbers numbers = {0};
+    int code = selection(args, &numbers, &what);
+    RmModify modify = RM_MODIFY__INIT;
+    modify.what = &what;
+    modify.max_total = (char *)args->zvm.max_total;
+    modify.max_quiesce = (char *)args->zvm.max_quiesce;
+    modify.wait_for = CHANGE_MOST;
+    RmRequest request = RM_REQUEST__INIT;
+    request.ask_case = RM_REQUEST__ASK_MODIFY;
+    request.modify = &modify;
+    if (code == EXIT_OK)
+        code = view_question(client, &request, modify.wait_for, args->json, "nothing to modify");
     free(numbers.jobs);
     return code;
 }

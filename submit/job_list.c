@@ -11,6 +11,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 int job_pages_ask(struct client *client, RmListJobs *list, uint64_t want, struct arena *arena,
                   struct job_pages *ret_pages)
@@ -25,7 +26,7 @@ int job_pages_ask(struct client *client, RmListJobs *list, uint64_t want, struct
         if (want && want - pages.n < list->limit)
             list->limit = (uint32_t)(want - pages.n);
         RmReply *reply;
-        code = client_question(client, &request, arena, &reply);
+        code = client_question(client, &request, 0, arena, &reply);
         if (!reply || (code != EXIT_OK && reply->n_jobs == 0))
             return code == EXIT_OK ? EXIT_SOME_FAILED : code;
         for (size_t i = 0; i < reply->n_jobs; i++)
@@ -46,6 +47,7 @@ static const struct out_column job_columns[] = {
     {"JOB", "job", OUT_NUMBER, OUT_RIGHT},
     {"BATCH", "batch", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
     {"GUEST", "guest", OUT_TEXT, OUT_LEFT},
+    {NULL, "kind", OUT_TEXT, OUT_LEFT},
     {"STATE", "state", OUT_TEXT, OUT_LEFT},
     {NULL, "phase", OUT_TEXT, OUT_LEFT},
     {"FROM", "source", OUT_TEXT, OUT_LEFT},
@@ -98,6 +100,7 @@ static void job_row(struct out_table *table, struct arena *arena, const RmJobVie
     out_number(table, view->job->id);
     out_number(table, view->job->batch);
     out_text(table, view->job->guest);
+    out_text(table, view_kind(view->job->kind));
     out_tone(table, job_state_name(view->state), tone_of(view->state));
     out_text(table, view->phase);
     out_text(table, view->source);
@@ -223,7 +226,7 @@ int job_history(struct client *client, const struct args *args)
     RmReply *reply;
     if (!arena)
         return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     if (reply && code == EXIT_OK) {
         struct out_table *table =
             out_table_new("history", history_columns, args->json, args->noheadings);
@@ -287,6 +290,36 @@ static void print_stats(struct arena *arena, const RmJobView *view)
                                    view_percent(s)));
 }
 
+/* What the guest is to its hypervisor. */
+static const char *identity(struct arena *arena, const RmJob *job)
+{
+    const char *slash = strchr(job->uuid, '/');
+    const char *text = job->kind == RM_KIND__KIND_ZVM && slash
+                           ? arena_printf(arena, "z/VM user %.*s in SSI cluster %s",
+                                          (int)(slash - job->uuid), job->uuid, slash + 1)
+                           : arena_printf(arena, "uuid %s", job->uuid);
+    return text ? text : "?";
+}
+
+/* The operands of z/VM that were given. */
+static const char *operands_text(struct arena *arena, const RmRelocation *relocation)
+{
+    const char *text = "";
+    const struct {
+        const char *name, *value;
+    } operands[] = {
+        {"force", relocation->force},
+        {"immediate", relocation->immediate},
+        {"max_total", relocation->max_total},
+        {"max_quiesce", relocation->max_quiesce},
+    };
+    for (size_t i = 0; text && i < sizeof(operands) / sizeof(operands[0]); i++)
+        if (operands[i].value[0])
+            text = arena_printf(arena, "%s%s%s=%s", text, text[0] ? ", " : "", operands[i].name,
+                                operands[i].value);
+    return text;
+}
+
 static void print_job(struct arena *arena, const RmJobView *view)
 {
     const RmJob *job = view->job;
@@ -294,7 +327,7 @@ static void print_job(struct arena *arena, const RmJobView *view)
     const char *state = job_state_name(view->state);
     field("Job", arena_printf(arena, "%" PRIu64 " of batch %" PRIu64 "%s", job->id, job->batch,
                               job->evacuation ? ", an evacuation" : ""));
-    field("Guest", arena_printf(arena, "%s, uuid %s", job->guest, job->uuid));
+    field("Guest", arena_printf(arena, "%s, %s", job->guest, identity(arena, job)));
     if (view->phase[0])
         state = arena_printf(arena, "%s, %s", state, view->phase);
     if (view->already)
@@ -308,6 +341,8 @@ static void print_job(struct arena *arena, const RmJobView *view)
     field("Submitted",
           arena_printf(arena, "%s by %s", env_time_text(job->submitted_at, at), job->submitter));
     field("Reason", job->reason);
+    if (job->options && job->options->relocation)
+        field("Operands", operands_text(arena, job->options->relocation));
     field("Priority", arena_printf(arena, "%" PRIu32, job->priority));
     if (view->attempt)
         field("Tries", arena_printf(arena, "%" PRIu32, view->attempt));
@@ -370,7 +405,7 @@ int job_show(struct client *client, const struct args *args)
     RmReply *reply;
     if (!arena)
         return out_no_memory();
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     if (reply && code == EXIT_OK && (reply->n_jobs == 0 || !reply->jobs[0]->job)) {
         out_error("there is no job %" PRIu64, show.job);
         code = EXIT_SOME_FAILED;

@@ -136,7 +136,7 @@ int table_nodels(struct client *client, const struct args *args)
     bool more = code == EXIT_OK;
     while (more) {
         arena_reset(page);
-        int r = client_question(client, &request, page, &reply);
+        int r = client_question(client, &request, 0, page, &reply);
         more = false;
         if (reply && (r == EXIT_OK || reply->n_outcomes > 0)) {
             r = print_page(&l, reply);
@@ -175,7 +175,7 @@ int table_gettab(struct client *client, const struct args *args)
     ask.n_attrs = args->n_operands - 1;
     int code = EXIT_USAGE;
     if (term_keys(arena, args->operands[0], &ask.n_keys, &ask.keys) == 0)
-        code = client_question(client, &request, arena, &reply);
+        code = client_question(client, &request, 0, arena, &reply);
     const RmNodeView *row = reply && reply->n_nodes > 0 ? reply->nodes[0] : NULL;
     for (size_t i = 0; row && i < row->n_values; i++) {
         const RmNodeValue *value = row->values[i];
@@ -224,7 +224,7 @@ int table_chtab(struct client *client, const struct args *args)
             code = out_no_memory();
     }
     if (code == EXIT_OK)
-        code = client_question(client, &request, arena, &reply);
+        code = client_question(client, &request, 0, arena, &reply);
     arena_free(arena);
     return code;
 }
@@ -254,7 +254,7 @@ int table_nodech(struct client *client, const struct args *args)
             code = out_no_memory();
     }
     if (code == EXIT_OK)
-        code = client_question(client, &request, arena, &reply);
+        code = client_question(client, &request, 0, arena, &reply);
     arena_free(arena);
     return code;
 }

@@ -250,6 +250,16 @@ static void put_figures(struct line *line, const struct progress_job *job)
         put_whole(line, piece);
 }
 
+/* For how long it runs, in whole seconds. */
+static void put_elapsed(struct line *line, const struct progress_job *job)
+{
+    char span[UNIT_TEXT_MAX];
+    if (job->elapsed < USEC_PER_SEC)
+        return;
+    put_whole(line, unit_duration_text(job->elapsed - job->elapsed % USEC_PER_SEC, span));
+    put_pad(line, job->text[0] ? 2 : 0);
+}
+
 struct widths {
     unsigned guest, source, destination;
 };
@@ -281,10 +291,11 @@ static void put_job(struct line *line, const struct choice *choice, const struct
     }
     if (job->state == RM_STATE__DOUBT)
         colour_on(line, YELLOW);
-    put_text(line, label(job), job->text[0] ? bar + PERCENT : 2 * BAR);
+    put_text(line, label(job), job->text[0] || job->elapsed ? bar + PERCENT : 2 * BAR);
     if (job->state == RM_STATE__DOUBT)
         colour_off(line);
     put_pad(line, 2);
+    put_elapsed(line, job);
     colour_on(line, FAINT);
     put_cut(line, job->text, UINT32_MAX);
     colour_off(line);

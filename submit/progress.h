@@ -24,7 +24,8 @@ struct progress_job {
     uint64_t id;
     const char *guest, *source, *destination, *phase, *text; /* borrowed, never NULL */
     RmState state;
-    int percent; /* -1: not known */
+    int percent;    /* -1: not known */
+    usec_t elapsed; /* shown where percent is not known; 0 = not known either */
     uint64_t total, remaining, rate, dirty_rate;
     unsigned iterations;
 };

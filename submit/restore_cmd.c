@@ -200,7 +200,7 @@ static int send_tables(struct client *client, struct load *load, bool tell)
         return out_no_memory();
     request.ask_case = RM_REQUEST__ASK_TABLES_RESTORE;
     request.tables_restore = &load->ask;
-    int code = client_question(client, &request, arena, &reply);
+    int code = client_question(client, &request, 0, arena, &reply);
     for (size_t i = 0; code == EXIT_OK && tell && i < reply->n_outcomes; i++)
         out_note("table %s: %s", reply->outcomes[i]->name, reply->outcomes[i]->text);
     arena_free(arena);

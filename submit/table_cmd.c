@@ -22,7 +22,7 @@ int table_reconcile(struct client *client, const struct args *args)
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = RM_REQUEST__ASK_RECONCILE;
     request.reconcile = &reconcile;
-    return view_question(client, &request, args->json, "the table agrees with the hypervisors");
+    return view_question(client, &request, 0, args->json, "the table agrees with the hypervisors");
 }
 
 /* ---- keygen, version */

@@ -13,12 +13,32 @@ bool view_is_good(const RmJobView *view)
     return view->state == RM_STATE__DONE;
 }
 
+const char *view_kind(RmKind kind)
+{
+    return kind == RM_KIND__KIND_ZVM ? "zvm" : "kvm";
+}
+
+/* "Running VMRELOCATE action=MOVE against LNX3...", as xCAT's scripts know it. */
+static const char *relocation(struct arena *arena, const RmJob *job)
+{
+    const RmRelocation *asked = job->options ? job->options->relocation : NULL;
+    const char *action = asked && asked->action[0] ? asked->action : "MOVE";
+    char *user = arena_strdup(arena, job->domain[0] ? job->domain : job->guest);
+    for (char *p = user; p && *p; p++)
+        if (!job->domain[0] && *p >= 'a' && *p <= 'z')
+            *p = (char)(*p - 'a' + 'A');
+    return arena_printf(arena, "Running VMRELOCATE action=%s against %s...", action,
+                        user ? user : "?");
+}
+
 static const char *failure(struct arena *arena, const RmJobView *view)
 {
     const char *text = view->text[0] ? view->text : "no reason was given";
     const char *guest = view->job->guest;
     char *line;
-    if (view->destination[0] && strncmp(text, "Failed migration of ", 20) != 0)
+    if (view->job->kind == RM_KIND__KIND_ZVM && view->destination[0])
+        line = arena_printf(arena, "%s Failed: %s", relocation(arena, view->job), text);
+    else if (view->destination[0] && strncmp(text, "Failed migration of ", 20) != 0)
         line = arena_printf(arena, "Failed migration of %s from %s to %s: %s", guest, view->source,
                             view->destination, text);
     else
@@ -38,15 +58,17 @@ static const char *cancelled(struct arena *arena, const RmJobView *view)
     return arena_printf(arena, "%s%s, the guest stays on %s", mark, text, view->source);
 }
 
-/* " (4.2 s, downtime 38 ms, 118 MiB sent)" */
+/* " (4.2 s, downtime 38 ms, 118 MiB sent)"; z/VM tells only how long it took. */
 static const char *with_figures(struct arena *arena, const RmJobView *view, const char *text)
 {
     const RmStats *s = view->stats;
     char span[UNIT_TEXT_MAX], pause[UNIT_TEXT_MAX], size[UNIT_TEXT_MAX];
     if (!text || !s || s->elapsed_for == 0)
         return text;
-    return arena_printf(arena, "%s (%s, downtime %s, %s sent)", text,
-                        unit_duration_text(s->elapsed_for, span),
+    unit_duration_text(s->elapsed_for, span);
+    if (view->job->kind == RM_KIND__KIND_ZVM && s->total == 0)
+        return arena_printf(arena, "%s (%s)", text, span);
+    return arena_printf(arena, "%s (%s, downtime %s, %s sent)", text, span,
                         s->downtime_for ? unit_duration_text(s->downtime_for, pause) : "unknown",
                         unit_size_text(s->processed, size));
 }
@@ -59,7 +81,9 @@ const char *view_result(struct arena *arena, const RmJobView *view, bool figures
         return cancelled(arena, view);
     if (view->already)
         return arena_printf(arena, "Guest is already on host %s", view->destination);
-    const char *text = arena_printf(arena, "migrated to %s", view->destination);
+    const char *text = view->job->kind == RM_KIND__KIND_ZVM
+                           ? arena_printf(arena, "%s Done", relocation(arena, view->job))
+                           : arena_printf(arena, "migrated to %s", view->destination);
     return figures ? with_figures(arena, view, text) : text;
 }
 
@@ -89,6 +113,7 @@ void view_json(struct json *json, const RmJobView *view)
     json_number(json, "job", job->id);
     json_number(json, "batch", job->batch);
     json_text(json, "guest", job->guest);
+    json_text(json, "kind", view_kind(job->kind));
     json_text(json, "uuid", job->uuid);
     json_text(json, "state", job_state_name(view->state));
     json_text(json, "phase", view->phase);
@@ -161,13 +186,14 @@ int view_outcomes(const RmReply *reply, bool json)
     return code;
 }
 
-int view_question(struct client *client, RmRequest *request, bool json, const char *nothing)
+int view_question(struct client *client, RmRequest *request, uint64_t hold_for, bool json,
+                  const char *nothing)
 {
     struct arena *arena = arena_new(0);
     RmReply *reply;
     if (!arena)
         return out_no_memory();
-    int code = client_question(client, request, arena, &reply);
+    int code = client_question(client, request, hold_for, arena, &reply);
     if (reply && (code == EXIT_OK || reply->n_outcomes > 0)) {
         int some = view_outcomes(reply, json);
         code = code == EXIT_OK ? some : code;

@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-/* How a final job ended, for `NODE: text`: "migrated to hyp02". It names no duration, so that xcoll
+/* How a final job ended, for `NODE: text`: "migrated to hyp02", and on z/VM what xCAT prints there,
+ * "Running VMRELOCATE action=MOVE against LNX3... Done". It names no duration, so that xcoll
  * folds equal ones; figures: append them, for --verbose. In the arena; NULL: no memory. */
 const char *view_result(struct arena *arena, const RmJobView *view, bool figures);
 
@@ -27,9 +28,14 @@ int view_percent(const RmStats *stats);
  * not well. */
 int view_outcomes(const RmReply *reply, bool json);
 
-/* Asks for a change and prints what became of each guest, job or host. nothing: what to note when
- * there was none; NULL: nothing. Returns the exit code. */
-int view_question(struct client *client, RmRequest *request, bool json, const char *nothing);
+/* Asks for a change and prints what became of each guest, job or host; the broker may hold its
+ * answer back for hold_for. nothing: what to note when there was none; NULL: nothing. Returns the
+ * exit code. */
+int view_question(struct client *client, RmRequest *request, uint64_t hold_for, bool json,
+                  const char *nothing);
+
+/* "kvm" or "zvm", as the tables call them. */
+const char *view_kind(RmKind kind);
 
 /* The fields of a job, into an object that is open. */
 void view_json(struct json *json, const RmJobView *view);

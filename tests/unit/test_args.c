@@ -118,8 +118,93 @@ static void args_take_a_destination_in_the_form_of_xcat(void **state)
     assert_int_equal(parse("rmigrate kvm1 Destination=hyp02", &args), 0);
     assert_string_equal(args.to, "hyp02");
     args_done(&args);
-    is_wrong("rmigrate kvm1 destination=hyp02 action=MOVE");
+    assert_int_equal(parse("rmigrate kvm1 hyp02 destination=hyp02", &args), 0);
+    assert_string_equal(args.to, "hyp02");
+    args_done(&args);
+    assert_int_equal(parse("rmigrate kvm1 mgt==kvm", &args), 0);
+    assert_string_equal(args.to, "mgt==kvm");
+    args_done(&args);
+    is_wrong("rmigrate kvm1 hyp02 destination=hyp03");
+    is_wrong("rmigrate kvm1 destination=hyp02 destination=hyp02");
+    is_wrong("rmigrate kvm1 destination=hyp02 --to hyp03");
     is_wrong("rmigrate kvm1 destination=");
+}
+
+static void args_take_operands_of_zvm(void **state)
+{
+    (void)state;
+    struct args args;
+    RmRelocation relocation;
+    assert_int_equal(parse("rmigrate --detach gpok3 max_total=00600 FORCE=domain,storage "
+                           "pokdev62 action=move immediate=yes max_quiesce=nolimit",
+                           &args),
+                     0);
+    assert_string_equal(args.command->name, "submit");
+    assert_string_equal(args.operands[0], "gpok3");
+    assert_int_equal(args.n_operands, 1);
+    assert_string_equal(args.to, "pokdev62");
+    assert_true(args.detach && !args.dry_run);
+    assert_true(operands_relocation(&args.zvm, &relocation));
+    assert_string_equal(relocation.action, "move");
+    assert_string_equal(relocation.force, "domain storage");
+    assert_string_equal(relocation.immediate, "yes");
+    assert_string_equal(relocation.max_total, "600");
+    assert_string_equal(relocation.max_quiesce, "nolimit");
+    args_done(&args);
+    assert_int_equal(parse("rmigrate gpok3 destination=pokdev62", &args), 0);
+    assert_false(operands_relocation(&args.zvm, &relocation));
+    args_done(&args);
+    assert_int_equal(parse("rmigrate evacuate pokdev61 max_total=600 --to pokdev62", &args), 0);
+    assert_string_equal(args.zvm.max_total, "600");
+    args_done(&args);
+    is_wrong("rmigrate gpok3 destination=pokdev62 action=WALK");
+    is_wrong("rmigrate gpok3 destination=pokdev62 max_total=0");
+    is_wrong("rmigrate gpok3 dest=pokdev62");
+    is_wrong("rmigrate gpok3 pokdev62 pokdev63 action=MOVE");
+    is_wrong("rmigrate evacuate pokdev61 action=TEST");
+}
+
+static void args_know_what_goes_with_an_action(void **state)
+{
+    (void)state;
+    struct args args;
+    assert_int_equal(parse("rmigrate gpok3 pokdev62 action=Test", &args), 0);
+    assert_true(args.dry_run);
+    args_done(&args);
+    assert_int_equal(parse("rmigrate gpok3 pokdev62 action=TEST --dry-run", &args), 0);
+    assert_true(args.dry_run);
+    args_done(&args);
+    assert_int_equal(parse("rmigrate gpok3 pokdev62 action=MOVE --dry-run", &args), 0);
+    assert_true(args.dry_run);
+    args_done(&args);
+    assert_int_equal(parse("rmigrate gpok3 action=CANCEL force=DOMAIN max_total=5", &args), 0);
+    assert_int_equal(args.zvm.action, ACTION_CANCEL);
+    assert_false(args.dry_run);
+    args_done(&args);
+    is_wrong("rmigrate gpok3 action=CANCEL --dry-run");
+    is_wrong("rmigrate gpok3 action=CANCEL --detach");
+    is_wrong("rmigrate gpok3 pokdev62 action=TEST --detach");
+}
+
+static void args_of_modify_are_jobs_and_limits(void **state)
+{
+    (void)state;
+    struct args args;
+    assert_int_equal(parse("rmigrate modify 12 max_quiesce=30 13 MAX_TOTAL=NOLIMIT", &args), 0);
+    assert_int_equal(args.n_operands, 2);
+    assert_string_equal(args.operands[1], "13");
+    assert_string_equal(args.zvm.max_quiesce, "30");
+    assert_string_equal(args.zvm.max_total, "NOLIMIT");
+    args_done(&args);
+    is("rmigrate modify max_total=5 --guests gpok3", "modify", "");
+    is("rmigrate modify max_total=5 --all", "modify", "");
+    is("rmigrate modify max_total=5 --batch 7", "modify", "");
+    is_wrong("rmigrate modify 12");
+    is_wrong("rmigrate modify --all");
+    is_wrong("rmigrate modify max_total=5");
+    is_wrong("rmigrate modify 12 max_total=-5");
+    is_wrong("rmigrate modify 12 max_total=5 max_total=6");
+    is_wrong("rmigrate modify 12 force=DOMAIN");
 }
 
 static void args_refuse_what_does_not_fit(void **state)
@@ -214,6 +299,9 @@ int main(void)
         cmocka_unit_test(args_take_options_before_and_after),
         cmocka_unit_test(args_read_what_a_move_is_asked_for),
         cmocka_unit_test(args_take_a_destination_in_the_form_of_xcat),
+        cmocka_unit_test(args_take_operands_of_zvm),
+        cmocka_unit_test(args_know_what_goes_with_an_action),
+        cmocka_unit_test(args_of_modify_are_jobs_and_limits),
         cmocka_unit_test(args_refuse_what_does_not_fit),
         cmocka_unit_test(args_read_states_and_selections),
         cmocka_unit_test(number_is_decimal_and_not_0),

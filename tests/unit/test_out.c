@@ -158,6 +158,57 @@ static void view_result_is_what_scripts_look_for(void **state)
          "cancelled by alice, the guest stays on hyp01");
 }
 
+/* The line of a job on z/VM; options: NULL, or with the operands. */
+static void zvm_says(RmState state, const char *text, RmOptions *options, RmStats *stats,
+                     const char *wanted)
+{
+    struct sample s;
+    sample_init(&s, state, text);
+    s.job.guest = (char *)"gpok3";
+    s.job.domain = (char *)"LNX3";
+    s.job.kind = RM_KIND__KIND_ZVM;
+    s.job.options = options;
+    s.view.source = (char *)"pokdev61";
+    s.view.destination = (char *)"pokdev62";
+    s.view.stats = stats;
+    assert_string_equal(view_result(s.arena, &s.view, true), wanted);
+    arena_free(s.arena);
+}
+
+static void view_result_of_zvm_is_that_of_xcat(void **state)
+{
+    (void)state;
+    RmRelocation relocation = RM_RELOCATION__INIT;
+    RmOptions options = RM_OPTIONS__INIT;
+    RmStats stats = RM_STATS__INIT;
+    zvm_says(RM_STATE__DONE, "", NULL, NULL, "Running VMRELOCATE action=MOVE against LNX3... Done");
+    zvm_says(RM_STATE__DONE, "", &options, &stats,
+             "Running VMRELOCATE action=MOVE against LNX3... Done");
+    options.relocation = &relocation;
+    relocation.action = (char *)"move";
+    stats.elapsed_for = 4200000;
+    zvm_says(RM_STATE__DONE, "", &options, &stats,
+             "Running VMRELOCATE action=move against LNX3... Done (4.2 s)");
+    zvm_says(RM_STATE__FAILED, "SMAPI return code 8, reason code 3000: HCP1940", &options, &stats,
+             "Running VMRELOCATE action=move against LNX3... Failed: SMAPI return code 8, reason "
+             "code 3000: HCP1940");
+    zvm_says(RM_STATE__CANCELLED, "cancelled by alice", &options, &stats,
+             "cancelled by alice, the guest stays on pokdev61");
+    struct sample s;
+    sample_init(&s, RM_STATE__DONE, "");
+    s.job.kind = RM_KIND__KIND_ZVM;
+    assert_string_equal(view_result(s.arena, &s.view, false),
+                        "Running VMRELOCATE action=MOVE against KVM1... Done");
+    s.view.already = true;
+    assert_string_equal(view_result(s.arena, &s.view, false), "Guest is already on host hyp02");
+    s.view.already = false;
+    s.view.state = RM_STATE__FAILED;
+    s.view.text = (char *)"Unable to identify a suitable target host for guest kvm1";
+    s.view.destination = (char *)"";
+    assert_string_equal(view_result(s.arena, &s.view, false), s.view.text);
+    arena_free(s.arena);
+}
+
 static void view_result_says_how_to_release_a_locked_guest(void **state)
 {
     (void)state;
@@ -300,6 +351,40 @@ static void block_puts_what_runs_before_what_waits(void **state)
     free(text);
 }
 
+static void block_shows_the_time_where_there_is_no_size(void **state)
+{
+    (void)state;
+    struct progress_job jobs[2] = {
+        {.id = 1,
+         .guest = "gpok3",
+         .source = "pokdev61",
+         .destination = "pokdev62",
+         .phase = "moving",
+         .text = "",
+         .state = RM_STATE__RUNNING,
+         .percent = -1,
+         .elapsed = 65432100},
+        {.id = 2,
+         .guest = "gpok4",
+         .source = "pokdev61",
+         .destination = "pokdev62",
+         .phase = "",
+         .text = "cancelled by alice",
+         .state = RM_STATE__CANCELLING,
+         .percent = -1,
+         .elapsed = 2000000},
+    };
+    struct progress_style style = {.columns = 100, .rows = 24, .utf8 = true};
+    struct progress_sum sum = {.elapsed = 66000000};
+    sum.counts[RM_STATE__RUNNING] = 2;
+    char *text = block(&style, jobs, 2, &sum, NULL);
+    assert_string_equal(text, "gpok3  pokdev61 → pokdev62  moving              1 min 05 s\n"
+                              "gpok4  pokdev61 → pokdev62  cancelling          2 s  cancelled by "
+                              "alice\n"
+                              "2 guests: 2 running   elapsed 1 min 06 s\n");
+    free(text);
+}
+
 static int make_utf8(void **state)
 {
     (void)state;
@@ -313,11 +398,13 @@ int main(void)
         cmocka_unit_test(result_carries_no_terminal_commands),
         cmocka_unit_test(json_is_json_whatever_the_text),
         cmocka_unit_test(view_result_is_what_scripts_look_for),
+        cmocka_unit_test(view_result_of_zvm_is_that_of_xcat),
         cmocka_unit_test(view_result_says_how_to_release_a_locked_guest),
         cmocka_unit_test(percent_comes_from_what_remains),
         cmocka_unit_test(block_shows_a_line_for_each_migration),
         cmocka_unit_test(block_fits_any_terminal),
         cmocka_unit_test(block_puts_what_runs_before_what_waits),
+        cmocka_unit_test(block_shows_the_time_where_there_is_no_size),
     };
     return cmocka_run_group_tests(tests, make_utf8, NULL);
 }
