@@ -121,6 +121,7 @@ static const struct setting hypervisor_table[] = {
     COUNT("vcpus", struct conf_hypervisor, vcpus, 0, VCPUS_MAX, "0"),
     TEXT("smapi", struct conf_hypervisor, smapi, 0, word_check_smapi, NULL),
     TEXT("login", struct conf_hypervisor, login, 0, NULL, NULL),
+    TEXT("ca", struct conf_hypervisor, ca, 0, NULL, NULL),
     END,
 };
 
@@ -320,13 +321,22 @@ static int check_hypervisor(const struct conf_hypervisor *hypervisor, size_t i,
                             "worker.hypervisors[%zu] needs the setting 'connect' (or, for z/VM, "
                             "'smapi' and 'login')",
                             i);
-    if (!hypervisor->smapi != !hypervisor->login)
+    bool iucv = hypervisor->smapi && strncmp(hypervisor->smapi, "iucv:", 5) == 0;
+    if (hypervisor->smapi ? !hypervisor->login && !iucv : hypervisor->login != NULL)
         return setting_fail(rd, at, "worker.hypervisors[%zu]: smapi and login belong together", i);
-    if (hypervisor->smapi && (hypervisor->connect || hypervisor->peer || hypervisor->migration))
+    if (hypervisor->smapi ? hypervisor->connect || hypervisor->migration : hypervisor->ca != NULL)
         return setting_fail(rd, at,
-                            "worker.hypervisors[%zu]: connect, peer and migration are libvirt's, "
-                            "smapi and login are z/VM's",
+                            "worker.hypervisors[%zu]: connect and migration are libvirt's, smapi, "
+                            "login and ca are z/VM's",
                             i);
+    if (!hypervisor->smapi)
+        return 0;
+    struct rm_err err = {""};
+    if (word_check_member(hypervisor->name, &err) < 0)
+        return setting_fail(rd, at, "worker.hypervisors[%zu]: %s", i, err.text);
+    if (hypervisor->peer && word_check_smapi(hypervisor->peer, &err) < 0)
+        return setting_fail(rd, at, "worker.hypervisors[%zu].peer of a z/VM member: %s", i,
+                            err.text);
     return 0;
 }
 

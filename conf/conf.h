@@ -88,12 +88,14 @@ struct conf_broker {
 struct conf_hypervisor {
     char *name;      /* what the tables call it; z/VM: the member's system id, in any case */
     char *connect;   /* how this worker reaches its libvirt; NULL on z/VM */
-    char *peer;      /* how other hypervisors' daemons reach it; NULL: none can send guests here */
+    char *peer;      /* how other hypervisors' daemons reach it; NULL: none can send guests here.
+                      * z/VM: how workers of other members ask it; NULL: smapi, unless that is iucv */
     char *migration; /* its address for the data, tcp://...; NULL: the hypervisor's own choice */
     uint64_t memory; /* bytes that guests may take; 0: what the host has */
     unsigned vcpus;  /* CPUs that count; 0: what the host has */
     char *smapi;     /* z/VM: tcp://, tls:// or iucv:// of the SMAPI server; NULL otherwise */
-    char *login;     /* z/VM: file with userid and password on two lines; NULL otherwise */
+    char *login;     /* z/VM: file with userid and password on two lines; NULL: iucv needs none */
+    char *ca;        /* z/VM: file of certificates that tls:// trusts; NULL: the system's */
 };
 
 struct conf_worker {

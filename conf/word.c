@@ -4,6 +4,7 @@
 #include "conf/conf.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,22 @@ int word_check_smapi(const char *text, struct rm_err *err)
             return check_address(text, err);
     }
     return rm_fail(err, -EINVAL, "'%s' begins with none of tcp:// tls:// iucv://", text);
+}
+
+/* A system id, as every member of an SSI cluster has one. */
+int word_check_member(const char *text, struct rm_err *err)
+{
+    enum { MEMBER_BYTES = 8 };
+    static const char others[] = "@#$+-:";
+    size_t length = strlen(text);
+    for (const char *p = text; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr(others, *p))
+            length = 0;
+    if (length == 0 || length > MEMBER_BYTES)
+        return rm_fail(err, -EINVAL,
+                       "'%s' is no system id of a z/VM member: 1 to %d letters, digits and %s",
+                       text, MEMBER_BYTES, others);
+    return 0;
 }
 
 /* 40 characters of Z85: each five are a number to base 85 that fits into 32 bits. */

@@ -13,6 +13,7 @@ int word_check_broker(const char *text, struct rm_err *err); /* ipc:// or tcp://
 int word_check_uri(const char *text, struct rm_err *err);    /* of libvirt: SCHEME://... */
 int word_check_migration(const char *text, struct rm_err *err); /* tcp://ADDRESS */
 int word_check_smapi(const char *text, struct rm_err *err);     /* tcp://, tls:// or iucv:// */
+int word_check_member(const char *text, struct rm_err *err);    /* name of a z/VM member */
 int word_check_z85(const char *text, struct rm_err *err);       /* a CURVE key */
 
 /* These write what the text means. */

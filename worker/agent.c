@@ -41,12 +41,18 @@ struct action {
     enum agent_what what;
     uint64_t job;
     uint32_t attempt;
+    RmAsk *ask; /* owned; NULL: concerns a task */
     struct action *next;
 };
 
 struct report {       /* on its way out */
     RmReport *report; /* owned */
     struct report *next;
+};
+
+struct answer {       /* on its way out */
+    RmAnswer *answer; /* owned */
+    struct answer *next;
 };
 
 struct agent {
@@ -71,6 +77,7 @@ struct agent {
     struct action *actions;
     struct action *taken; /* the one handed out last */
     struct report *reports;
+    struct answer *answers;
 };
 
 /* ---- begin and end */
@@ -111,6 +118,29 @@ static void task_free(struct agent *agent, struct task *task)
     free(task);
 }
 
+static void action_free(struct action *action)
+{
+    if (action != NULL && action->ask != NULL)
+        rm_ask__free_unpacked(action->ask, NULL);
+    free(action);
+}
+
+static void answer_free(struct answer *answer)
+{
+    rm_answer__free_unpacked(answer->answer, NULL);
+    free(answer);
+}
+
+/* Whoever asked in a session that is over waits no more. */
+static void drop_answers(struct agent *agent)
+{
+    while (agent->answers != NULL) {
+        struct answer *answer = agent->answers;
+        LL_DELETE(agent->answers, answer);
+        answer_free(answer);
+    }
+}
+
 void agent_free(struct agent *agent)
 {
     struct task *task, *next;
@@ -122,9 +152,10 @@ void agent_free(struct agent *agent)
     while (agent->actions != NULL) {
         struct action *action = agent->actions;
         LL_DELETE(agent->actions, action);
-        free(action);
+        action_free(action);
     }
-    free(agent->taken);
+    action_free(agent->taken);
+    drop_answers(agent);
     while (agent->reports != NULL) {
         struct report *report = agent->reports;
         LL_DELETE(agent->reports, report);
@@ -230,6 +261,7 @@ static void on_welcome(struct agent *agent, const RmWelcome *welcome)
 {
     struct task *task;
 
+    drop_answers(agent);
     agent->session = welcome->session;
     if (welcome->heartbeat_for > 0)
         agent->heartbeat = welcome->heartbeat_for;
@@ -361,6 +393,26 @@ static void on_order(struct agent *agent, const RmOrder *order)
     }
 }
 
+/* Looks, and what a person asks for at once: needs no lease. */
+static void on_ask(struct agent *agent, const RmAsk *ask)
+{
+    struct action *action;
+
+    if (ask->session != agent->session || ask->about == NULL ||
+        find_host(agent, ask->about->host) == NULL)
+        return;
+    action = calloc(1, sizeof(*action));
+    if (action == NULL)
+        return; /* the client hears that nobody answered */
+    action->what = AGENT_ASK;
+    action->ask = (RmAsk *)msg_copy(NULL, &ask->base);
+    if (action->ask == NULL) {
+        free(action);
+        return;
+    }
+    LL_APPEND(agent->actions, action);
+}
+
 void agent_message(struct agent *agent, usec_t now, const RmMessage *message)
 {
     agent->now = now;
@@ -378,6 +430,9 @@ void agent_message(struct agent *agent, usec_t now, const RmMessage *message)
             agent->confirmed_at = agent->answered_at = message->orders->heard;
         for (size_t i = 0; i < message->orders->n_orders; i++)
             on_order(agent, message->orders->orders[i]);
+        break;
+    case RM_MESSAGE__BODY_ASK:
+        on_ask(agent, message->ask);
         break;
     default:
         break;
@@ -445,6 +500,24 @@ void agent_report(struct agent *agent, usec_t now, const RmReport *report)
     agent->pull_at = now;
 }
 
+void agent_answer(struct agent *agent, usec_t now, const RmAnswer *answer)
+{
+    struct answer *one;
+
+    agent->now = now;
+    if (agent->session == 0 || answer->session != agent->session)
+        return;
+    one = calloc(1, sizeof(*one));
+    if (one == NULL)
+        return;
+    one->answer = (RmAnswer *)msg_copy(NULL, &answer->base);
+    if (one->answer == NULL) {
+        free(one);
+        return;
+    }
+    LL_APPEND(agent->answers, one);
+}
+
 static void hello_due(struct agent *agent)
 {
     agent->session = 0;
@@ -493,14 +566,19 @@ bool agent_next_action(struct agent *agent, struct agent_action *ret_action)
 {
     struct task *task;
 
-    free(agent->taken);
+    action_free(agent->taken);
     agent->taken = NULL;
     while (agent->actions != NULL) {
         struct action *action = agent->actions;
         LL_DELETE(agent->actions, action);
+        if (action->ask != NULL) {
+            agent->taken = action;
+            *ret_action = (struct agent_action){.what = action->what, .ask = action->ask};
+            return true;
+        }
         task = find_task(agent, action->job);
         if (task == NULL) {
-            free(action);
+            action_free(action);
             continue;
         }
         agent->taken = action;
@@ -548,6 +626,7 @@ static RmMessage *make_hello(struct agent *agent, struct arena *arena)
         hyp->peer = (char *)agent->hosts[i].conf->peer;
         hyp->migration = (char *)agent->hosts[i].conf->migration;
         hyp->slots = agent->hosts[i].conf->slots;
+        hyp->kind = agent->hosts[i].conf->kind;
         ARENA_PUSH(arena, hello->n_hosts, hello->hosts, hyp);
     }
     for (struct task *task = agent->tasks; task != NULL; task = task->hh.next) {
@@ -619,6 +698,21 @@ static RmMessage *make_reports(struct agent *agent, struct arena *arena)
     return message;
 }
 
+static RmMessage *make_answer(struct agent *agent, struct arena *arena)
+{
+    struct answer *one = agent->answers;
+    RmMessage *message;
+
+    if (one == NULL)
+        return NULL;
+    message = new_message(arena, RM_MESSAGE__BODY_ANSWER);
+    if (message != NULL)
+        message->answer = (RmAnswer *)msg_copy(arena, &one->answer->base);
+    LL_DELETE(agent->answers, one);
+    answer_free(one);
+    return message != NULL && message->answer != NULL ? message : NULL;
+}
+
 RmMessage *agent_next_message(struct agent *agent, struct arena *arena)
 {
     RmMessage *message;
@@ -654,6 +748,9 @@ RmMessage *agent_next_message(struct agent *agent, struct arena *arena)
         return message;
     }
     message = make_reports(agent, arena);
+    if (message != NULL)
+        return message;
+    message = make_answer(agent, arena);
     if (message != NULL)
         return message;
     if (agent->pull_at <= agent->now) {

@@ -23,6 +23,7 @@ struct agent_host { /* borrowed from the settings for the agent's life */
     const char *peer;      /* "" = none */
     const char *migration; /* "" = the hypervisor's own choice */
     unsigned slots;
+    RmKind kind;
 };
 
 struct agent;
@@ -35,6 +36,8 @@ void agent_message(struct agent *agent, usec_t now, const RmMessage *message);
 void agent_inventory(struct agent *agent, usec_t now, const RmInventory *inventory);
 /* From a task: accepted, progress, refused or finished. */
 void agent_report(struct agent *agent, usec_t now, const RmReport *report);
+/* To a question. One of a session that is over goes nowhere. */
+void agent_answer(struct agent *agent, usec_t now, const RmAnswer *answer);
 void agent_tick(struct agent *agent, usec_t now);
 usec_t
 agent_deadline(const struct agent *agent); /* when agent_tick() wants to be called at the latest */
@@ -48,6 +51,7 @@ enum agent_what {
     AGENT_MIGRATE, /* begin the task of `assignment` */
     AGENT_SETTLE,  /* find out, adopt or mend */
     AGENT_ABORT,   /* stop the task of job */
+    AGENT_ASK,     /* carry out `ask`, and tell agent_answer() */
 };
 struct agent_action {
     enum agent_what what;
@@ -56,7 +60,8 @@ struct agent_action {
     usec_t begin_by; /* MIGRATE: the lease. What has not begun by then must not begin any more:
                       * others may have settled it. USEC_NEVER for the rest */
     const RmAssignment
-        *assignment; /* borrowed until the next call of agent_x() other than agent_next_x() */
+        *assignment;  /* borrowed until the next call of agent_x() other than agent_next_x() */
+    const RmAsk *ask; /* the same */
 };
 bool agent_next_action(struct agent *agent, struct agent_action *ret_action);
 

@@ -92,9 +92,9 @@ struct hv_ops {
     /* After the death of whoever asked for it a migration may still begin for so long. */
     usec_t late;
 
-    /* Makes a hypervisor from its settings; does not connect yet. */
+    /* Makes a hypervisor from its settings; does not connect yet. NULL with err. */
     struct hv *(*open)(const struct conf_hypervisor *conf, const struct conf_worker *worker,
-                       const struct env *env);
+                       const struct env *env, struct rm_err *err);
     void (*close)(struct hv *hv);
 
     /* All guests and figures; filled in the arena. Returns 0 with reachable false and the text when

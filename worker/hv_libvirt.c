@@ -41,13 +41,17 @@ static bool uri_is_local(const char *uri)
 }
 
 static struct hv *hv_open(const struct conf_hypervisor *conf, const struct conf_worker *worker,
-                          const struct env *env)
+                          const struct env *env, struct rm_err *err)
 {
-    if (lv_library_init() < 0)
+    if (lv_library_init() < 0) {
+        rm_fail(err, -EIO, "libvirt's library cannot be used");
         return NULL;
+    }
     struct hv *hv = calloc(1, sizeof(*hv));
-    if (!hv)
+    if (!hv) {
+        rm_fail(err, -ENOMEM, "no memory");
         return NULL;
+    }
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -63,6 +67,7 @@ static struct hv *hv_open(const struct conf_hypervisor *conf, const struct conf_
     hv->env = env;
     hv->local = uri_is_local(conf->connect);
     if (lv_slot_init(&hv->control, conf->connect, hv) < 0 || !hv->name) {
+        rm_fail(err, -ENOMEM, "no memory");
         lv_slot_done(&hv->control);
         lv_hv_unref(hv);
         return NULL;

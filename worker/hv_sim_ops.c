@@ -31,8 +31,9 @@ static int find_peer(const struct hv *hv, const char *peer)
 }
 
 static struct hv *open_host(const struct conf_hypervisor *conf, const struct conf_worker *worker,
-                            const struct env *env)
+                            const struct env *env, struct rm_err *err)
 {
+    (void)err;
     struct hv *hv = calloc(1, sizeof(*hv));
     int host = sim_find_host(env->ctx, conf->name);
 

@@ -75,6 +75,8 @@ static void on_news(struct worker *worker, usec_t now)
     while (tasks_next(worker->tasks, worker->arena, &news)) {
         if (news.inventory != NULL)
             agent_inventory(worker->agent, now, news.inventory);
+        if (news.answer != NULL)
+            agent_answer(worker->agent, now, news.answer);
         if (news.report != NULL) {
             log_report(news.report);
             agent_report(worker->agent, now, news.report);
@@ -105,6 +107,10 @@ static void act(struct worker *worker, usec_t now)
 
     while (agent_next_action(worker->agent, &action)) {
         int r = 0;
+        if (action.what == AGENT_ASK) {
+            tasks_ask(worker->tasks, action.ask);
+            continue;
+        }
         if (action.what == AGENT_ABORT) {
             tasks_abort(worker->tasks, action.job);
             continue;
@@ -205,6 +211,22 @@ static int serve(struct worker *worker, struct rm_err *err)
     }
 }
 
+static const struct hv_ops *choose(const struct conf_hypervisor *hypervisor)
+{
+    (void)hypervisor;
+    return &hv_libvirt;
+}
+
+/* Where others ask for guests that may be there. */
+static const char *peer_of(const struct conf_hypervisor *hypervisor)
+{
+    const char *smapi = hypervisor->smapi;
+
+    if (hypervisor->peer != NULL)
+        return hypervisor->peer;
+    return smapi != NULL && strncmp(smapi, "iucv:", 5) != 0 ? smapi : "";
+}
+
 static int worker_open(struct worker *worker, const char *machine, struct rm_err *err)
 {
     const struct conf_worker *conf = worker->conf;
@@ -218,10 +240,12 @@ static int worker_open(struct worker *worker, const char *machine, struct rm_err
         const struct conf_hypervisor *hv = &conf->hypervisors[i];
         worker->hosts[i] =
             (struct agent_host){.name = hv->name,
-                                .peer = hv->peer != NULL ? hv->peer : "",
+                                .peer = peer_of(hv),
                                 .migration = hv->migration != NULL ? hv->migration : "",
-                                .slots = conf->slots};
-        log_info("host=%s connect=%s peer=%s", hv->name, hv->connect, worker->hosts[i].peer);
+                                .slots = conf->slots,
+                                .kind = choose(hv)->kind};
+        log_info("host=%s %s=%s peer=%s", hv->name, hv->smapi != NULL ? "smapi" : "connect",
+                 hv->smapi != NULL ? hv->smapi : hv->connect, worker->hosts[i].peer);
     }
     worker->agent = agent_new(worker->hosts, conf->n_hypervisors, machine, (uint32_t)getpid(),
                               service_version(), env_random(worker->env));
@@ -229,7 +253,7 @@ static int worker_open(struct worker *worker, const char *machine, struct rm_err
         return rm_fail(err, -ENOMEM, "no memory");
     r = net_connect(conf->broker, conf->key_file, conf->server_key, &worker->net, err);
     if (r >= 0)
-        r = tasks_new(conf, &hv_libvirt, worker->env, &worker->tasks, err);
+        r = tasks_new(conf, choose, worker->env, &worker->tasks, err);
     return r;
 }
 

@@ -7,6 +7,7 @@
 
 #include "conf/log.h"
 #include "worker/pace.h"
+#include "worker/question.h"
 #include "worker/settle.h"
 
 #include <assert.h>
@@ -31,28 +32,33 @@
 #define ARENA_LIMIT       ((size_t)64 * 1024 * 1024)
 #define NOTES_MAX         1024
 
+enum { ASKERS_MAX = 64 }; /* questions at once */
+
 struct served { /* a hypervisor */
     struct tasks *tasks;
+    const struct hv_ops *ops;
     struct hv *hv;
     char *name;
 };
 
 struct tasks {
     atomic_uint refs; /* the owner, and each thread */
-    const struct hv_ops *ops;
     const struct env *env;
     int pipe[2]; /* pointers to struct parcel */
     struct served *served;
     size_t n_served;
     struct parcel *held; /* read, but there was no room in the arena */
     atomic_bool leaving;
+    atomic_uint askers;            /* questions under way */
     atomic_uint_fast64_t sequence; /* of inventories */
     pthread_mutex_t lock;          /* of the list */
     struct task *list;
 };
 
+enum parcel_kind { PARCEL_REPORT, PARCEL_INVENTORY, PARCEL_ANSWER };
+
 struct parcel {
-    bool is_inventory;
+    enum parcel_kind kind;
     size_t length;
     uint8_t data[]; /* packed */
 };
@@ -104,7 +110,7 @@ static void tasks_unref(struct tasks *tasks)
     if (atomic_fetch_sub(&tasks->refs, 1) != 1)
         return;
     for (size_t i = 0; i < tasks->n_served; i++) {
-        tasks->ops->close(tasks->served[i].hv);
+        tasks->served[i].ops->close(tasks->served[i].hv);
         free(tasks->served[i].name);
     }
     free(tasks->served);
@@ -140,7 +146,7 @@ static int start_thread(void *(*run)(void *), void *arg)
 /* ---- messages to the main thread */
 
 /* Hands a message over; the pipe carries its address, so it goes whole or not at all. */
-static void post(struct tasks *tasks, bool is_inventory, const ProtobufCMessage *message)
+static void post(struct tasks *tasks, enum parcel_kind kind, const ProtobufCMessage *message)
 {
     size_t length = protobuf_c_message_get_packed_size(message);
     struct parcel *parcel = malloc(sizeof(*parcel) + length);
@@ -148,7 +154,7 @@ static void post(struct tasks *tasks, bool is_inventory, const ProtobufCMessage 
         log_error("no memory for a message of %zu bytes, ignoring", length);
         return;
     }
-    parcel->is_inventory = is_inventory;
+    parcel->kind = kind;
     parcel->length = length;
     protobuf_c_message_pack(message, parcel->data);
     ssize_t n;
@@ -171,11 +177,18 @@ bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_
     if (!parcel)
         return false;
     ProtobufCAllocator *allocator = arena_allocator(arena);
-    if (parcel->is_inventory)
-        ret_news->inventory = rm_inventory__unpack(allocator, parcel->length, parcel->data);
-    else
+    switch (parcel->kind) {
+    case PARCEL_REPORT:
         ret_news->report = rm_report__unpack(allocator, parcel->length, parcel->data);
-    if (!ret_news->inventory && !ret_news->report) {
+        break;
+    case PARCEL_INVENTORY:
+        ret_news->inventory = rm_inventory__unpack(allocator, parcel->length, parcel->data);
+        break;
+    case PARCEL_ANSWER:
+        ret_news->answer = rm_answer__unpack(allocator, parcel->length, parcel->data);
+        break;
+    }
+    if (!ret_news->inventory && !ret_news->report && !ret_news->answer) {
         tasks->held = parcel; /* the arena is full: again after its reset */
         return false;
     }
@@ -196,7 +209,7 @@ static RmReport report_of(const struct task *task, RmReportKind kind)
     report.guest_paused = task->guest_paused;
     report.had_definition = task->had_definition;
     report.notes = (char *)task->notes;
-    if (task->stats.total)
+    if (task->stats.total || task->stats.elapsed_for)
         report.stats = (RmStats *)&task->stats;
     return report;
 }
@@ -205,7 +218,7 @@ static void report_progress(struct task *task, const char *phase)
 {
     RmReport report = report_of(task, RM_REPORT_KIND__REPORT_PROGRESS);
     report.phase = (char *)phase;
-    post(task->tasks, /* is_inventory = */ false, &report.base);
+    post(task->tasks, PARCEL_REPORT, &report.base);
 }
 
 static void report_accepted(struct task *task)
@@ -214,7 +227,7 @@ static void report_accepted(struct task *task)
         return;
     task->accepted = true;
     RmReport report = report_of(task, RM_REPORT_KIND__REPORT_ACCEPTED);
-    post(task->tasks, /* is_inventory = */ false, &report.base);
+    post(task->tasks, PARCEL_REPORT, &report.base);
 }
 
 static void report_refused(struct task *task, RmClass class_, int code, const char *text)
@@ -226,7 +239,7 @@ static void report_refused(struct task *task, RmClass class_, int code, const ch
     report.class_ = class_;
     report.code = code;
     report.text = (char *)text;
-    post(task->tasks, /* is_inventory = */ false, &report.base);
+    post(task->tasks, PARCEL_REPORT, &report.base);
 }
 
 /* How a task ended. */
@@ -261,7 +274,7 @@ static void report_finished(struct task *task, const struct ending *ending)
     report.code = ending->code;
     report.text = (char *)ending->text;
     report.already = ending->already;
-    post(task->tasks, /* is_inventory = */ false, &report.base);
+    post(task->tasks, PARCEL_REPORT, &report.base);
 }
 
 static void add_note(struct task *task, const char *text)
@@ -278,7 +291,7 @@ static void add_note(struct task *task, const char *text)
  * stopped. */
 static void follow(struct task *task, struct pace *pace, struct ending *ending)
 {
-    const struct hv_ops *ops = task->tasks->ops;
+    const struct hv_ops *ops = task->served->ops;
     const struct env *env = task->tasks->env;
     const char *uuid = task->assignment->uuid;
     usec_t abort_at = 0;
@@ -310,9 +323,10 @@ static void follow(struct task *task, struct pace *pace, struct ending *ending)
 
 /* ---- settling */
 
-/* True when one more look may bring more. */
+/* True when one more look may bring more. late_at: until then a migration may begin that its dead
+ * worker asked for. */
 static bool look_again(const struct settle_round *round, bool tried, unsigned times, usec_t now,
-                       usec_t until_at)
+                       usec_t until_at, usec_t late_at)
 {
     switch (round->decision.verdict) {
     case RM_VERDICT__VERDICT_BOTH: /* an alarm: not on one look */
@@ -321,6 +335,8 @@ static bool look_again(const struct settle_round *round, bool tried, unsigned ti
     case RM_VERDICT__VERDICT_UNKNOWN:
         return now < until_at;
     case RM_VERDICT__VERDICT_SOURCE:
+        if (now < late_at)
+            return true;
         /* Known already, but a copy may be left where nobody answers. */
         return tried && !round->facts.destination.answered && now < until_at;
     default:
@@ -340,8 +356,9 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
     unsigned times = 0;
     bool following = false;
     usec_t until_at = env_now(tasks->env) + SETTLE_FOR;
+    usec_t late_at = task->settle ? env_now(tasks->env) + task->served->ops->late : 0;
     for (;;) {
-        RmVerdict verdict = settle_step(tasks->ops, task->served->hv, one, task->notes,
+        RmVerdict verdict = settle_step(task->served->ops, task->served->hv, one, task->notes,
                                         sizeof(task->notes), &err, &round);
         times = verdict == last ? times + 1 : 1;
         last = verdict;
@@ -353,7 +370,8 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
             report_accepted(task);
             follow(task, &pace, ending);
             until_at = env_now(tasks->env) + SETTLE_FOR;
-        } else if (!look_again(&round, tried, times, env_now(tasks->env), until_at)) {
+            late_at = 0; /* it did */
+        } else if (!look_again(&round, tried, times, env_now(tasks->env), until_at, late_at)) {
             break;
         }
         sleep_for(SETTLE_EVERY);
@@ -370,7 +388,7 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
         return;
     }
     if (ending->verdict == RM_VERDICT__VERDICT_SOURCE) {
-        if (!round.facts.destination.answered && tried)
+        if (!round.facts.destination.answered && tried && !task->served->ops->single)
             add_note(task, "the destination did not answer: a paused copy or a definition may be "
                            "left there");
         else
@@ -392,27 +410,29 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
              before);
 }
 
-static struct settle_case case_of(const struct task *task)
+static struct settle_case case_of(const struct task *task, const char *fence)
 {
     const RmAssignment *a = task->assignment;
-    return (struct settle_case){.uuid = a->uuid,
-                                .source_peer = task->at_source ? NULL : a->source_peer,
-                                .destination_peer = task->at_source ? a->peer : NULL,
-                                .source = a->host,
-                                .destination = a->destination};
+    return (struct settle_case){
+        .uuid = a->uuid,
+        .source_peer = task->at_source ? NULL : a->source_peer,
+        .destination_peer = task->at_source ? a->peer : NULL,
+        .source = a->host,
+        .destination = a->destination,
+        .fenced = strcmp(fence, "paused") == 0 || task->served->ops->single,
+        .locked = strcmp(fence, "image lock") == 0,
+        .fence_unknown = fence[0] == '\0' && !task->served->ops->single,
+    };
 }
 
 static void run_settle(struct task *task)
 {
     const RmAssignment *a = task->assignment;
     struct ending ending = {.verdict = RM_VERDICT__NO_VERDICT};
-    struct settle_case one = case_of(task);
+    struct settle_case one = case_of(task, a->fence);
     snprintf(task->fence, sizeof(task->fence), "%s", a->fence);
     task->guest_paused = a->guest_paused;
     task->had_definition = a->had_definition;
-    one.fenced = strcmp(a->fence, "paused") == 0;
-    one.locked = strcmp(a->fence, "image lock") == 0;
-    one.fence_unknown = a->fence[0] == '\0';
     one.guest_paused = a->guest_paused;
     /* Without the word of who tried, a definition over there may be somebody's own: it stays. */
     one.had_definition = a->had_definition || one.fence_unknown;
@@ -433,34 +453,12 @@ static void on_progress(void *ctx, const RmStats *stats)
     report_progress(task, "copying");
 }
 
-static enum fence_mode fence_of(const RmOptions *options)
-{
-    /* 0 is what nobody has said anything about. */
-    return options && options->fence >= 1 && options->fence <= 1 + FENCE_NEVER
-               ? (enum fence_mode)(options->fence - 1)
-               : FENCE_AUTO;
-}
-
 static struct hv_migration migration_of(struct task *task)
 {
-    const RmAssignment *a = task->assignment;
-    const RmOptions *o = a->options;
-    struct hv_migration migration = {.uuid = a->uuid,
-                                     .destination = a->destination,
-                                     .peer = a->peer,
-                                     .address = a->migration,
-                                     .fence = fence_of(o),
-                                     .begin_by = task->begin_by,
-                                     .progress = on_progress,
-                                     .ctx = task};
-    if (o) {
-        migration.bandwidth = o->bandwidth;
-        migration.downtime = o->downtime_for;
-        migration.timeout = o->timeout_for;
-        migration.stall = o->stall_for;
-        migration.auto_converge = o->auto_converge;
-        migration.unsafe = o->unsafe;
-    }
+    struct hv_migration migration = question_migration(task->assignment);
+    migration.begin_by = task->begin_by;
+    migration.progress = on_progress;
+    migration.ctx = task;
     return migration;
 }
 
@@ -468,7 +466,7 @@ static struct hv_migration migration_of(struct task *task)
 static int is_there(struct task *task, struct rm_err *err)
 {
     const RmAssignment *a = task->assignment;
-    const struct hv_ops *ops = task->tasks->ops;
+    const struct hv_ops *ops = task->served->ops;
     struct hv_look source, destination;
     ops->look(task->served->hv, NULL, a->uuid, &source, err);
     if (!source.answered)
@@ -484,7 +482,7 @@ static void take_outcome(struct task *task, const struct hv_outcome *outcome, st
 {
     if (outcome->fence[0])
         snprintf(task->fence, sizeof(task->fence), "%s", outcome->fence);
-    if (outcome->stats.total)
+    if (outcome->stats.total || outcome->stats.elapsed_for)
         task->stats = outcome->stats;
     if (outcome->resumed) {
         char note[128];
@@ -501,7 +499,7 @@ static void take_outcome(struct task *task, const struct hv_outcome *outcome, st
 static void run_migration(struct task *task)
 {
     const RmAssignment *a = task->assignment;
-    const struct hv_ops *ops = task->tasks->ops;
+    const struct hv_ops *ops = task->served->ops;
     struct ending ending = {.verdict = RM_VERDICT__NO_VERDICT};
     struct hv_migration migration = migration_of(task);
     struct hv_outcome outcome;
@@ -545,9 +543,7 @@ static void run_migration(struct task *task)
     atomic_store(&task->moving, false);
     take_outcome(task, &outcome, &ending);
     report_progress(task, "settling");
-    struct settle_case one = case_of(task);
-    one.fenced = strcmp(outcome.fence, "paused") == 0;
-    one.locked = strcmp(outcome.fence, "image lock") == 0;
+    struct settle_case one = case_of(task, outcome.fence[0] ? outcome.fence : "none");
     one.handed_over = outcome.ok;
     one.guest_paused = outcome.guest_paused;
     one.had_definition = outcome.had_definition;
@@ -584,12 +580,14 @@ static void *abort_thread(void *arg)
     struct task *task = arg;
     while (!atomic_load(&task->ended)) {
         if (atomic_load(&task->moving) && task->at_source)
-            task->tasks->ops->abort(task->served->hv, task->assignment->uuid, NULL);
+            task->served->ops->abort(task->served->hv, task->assignment->uuid, NULL);
         sleep_for(ABORT_EVERY);
     }
     task_unref(task);
     return NULL;
 }
+
+/* ---- questions */
 
 static struct served *find_served(struct tasks *tasks, const char *name)
 {
@@ -598,6 +596,65 @@ static struct served *find_served(struct tasks *tasks, const char *name)
             return &tasks->served[i];
     return NULL;
 }
+
+struct asker {
+    struct tasks *tasks;
+    struct served *served;
+    RmAsk *ask; /* owned */
+};
+
+static void answer(struct tasks *tasks, const RmAsk *ask, bool ok, const char *text)
+{
+    RmAnswer message = RM_ANSWER__INIT;
+    message.session = ask->session;
+    message.id = ask->id;
+    message.ok = ok;
+    message.text = (char *)text;
+    post(tasks, PARCEL_ANSWER, &message.base);
+}
+
+static void *ask_thread(void *arg)
+{
+    struct asker *asker = arg;
+    struct tasks *tasks = asker->tasks;
+    const RmAsk *ask = asker->ask;
+    struct rm_err err = {""};
+    int r = question_put(asker->served->ops, asker->served->hv, tasks->env, ask, &err);
+    answer(tasks, ask, r >= 0, err.text);
+    atomic_fetch_sub(&tasks->askers, 1);
+    rm_ask__free_unpacked(asker->ask, NULL);
+    free(asker);
+    tasks_unref(tasks);
+    return NULL;
+}
+
+void tasks_ask(struct tasks *tasks, const RmAsk *ask)
+{
+    struct served *served = find_served(tasks, ask->about->host);
+    struct asker *asker;
+    if (!served || atomic_load(&tasks->askers) >= ASKERS_MAX) {
+        answer(tasks, ask, false,
+               served ? "its worker is busy with other questions, ask again later"
+                      : "its worker does not serve that hypervisor");
+        return;
+    }
+    asker = calloc(1, sizeof(*asker));
+    if (asker)
+        *asker = (struct asker){
+            .tasks = tasks, .served = served, .ask = (RmAsk *)msg_copy(NULL, &ask->base)};
+    atomic_fetch_add(&tasks->refs, 1);
+    atomic_fetch_add(&tasks->askers, 1);
+    if (asker && asker->ask && start_thread(ask_thread, asker) == 0)
+        return;
+    answer(tasks, ask, false, "its worker has no memory for questions");
+    if (asker && asker->ask)
+        rm_ask__free_unpacked(asker->ask, NULL);
+    free(asker);
+    atomic_fetch_sub(&tasks->askers, 1);
+    atomic_fetch_sub(&tasks->refs, 1); /* the owner holds one: not the last */
+}
+
+/* ---- beginning and stopping */
 
 /* From which side the task is done. Settling can be done from either; the source is the better one,
  * since a migration that runs is followed there. */
@@ -678,7 +735,7 @@ static void *inventory_thread(void *arg)
         RmInventory *inventory = NULL;
         arena_reset(arena);
         usec_t taken_at = env_now(tasks->env);
-        int r = tasks->ops->inventory(served->hv, arena, &inventory);
+        int r = served->ops->inventory(served->hv, arena, &inventory);
         if (r < 0) {
             log_error("host=%s: no inventory: %s, will retry", served->name, strerror(-r));
         } else {
@@ -689,10 +746,10 @@ static void *inventory_thread(void *arg)
             reachable = inventory->reachable;
             inventory->sequence = atomic_fetch_add(&tasks->sequence, 1) + 1;
             inventory->taken_at = taken_at;
-            post(tasks, /* is_inventory = */ true, &inventory->base);
+            post(tasks, PARCEL_INVENTORY, &inventory->base);
         }
         bool well = r >= 0 && reachable;
-        if (tasks->ops->wait_change(served->hv, well ? INVENTORY_EVERY : UNREACHABLE_EVERY) > 0)
+        if (served->ops->wait_change(served->hv, well ? INVENTORY_EVERY : UNREACHABLE_EVERY) > 0)
             sleep_for(COALESCE_FOR); /* changes come in groups */
     }
     arena_free(arena);
@@ -702,7 +759,9 @@ static void *inventory_thread(void *arg)
 
 /* ---- all together */
 
-static int open_all(struct tasks *tasks, const struct conf_worker *conf, struct rm_err *err)
+static int open_all(struct tasks *tasks, const struct conf_worker *conf,
+                    const struct hv_ops *(*choose)(const struct conf_hypervisor *hypervisor),
+                    struct rm_err *err)
 {
     tasks->served = calloc(conf->n_hypervisors ? conf->n_hypervisors : 1, sizeof(*tasks->served));
     if (!tasks->served)
@@ -710,10 +769,10 @@ static int open_all(struct tasks *tasks, const struct conf_worker *conf, struct 
     for (size_t i = 0; i < conf->n_hypervisors; i++) {
         struct served *one = &tasks->served[i];
         one->tasks = tasks;
-        one->hv = tasks->ops->open(&conf->hypervisors[i], conf, tasks->env);
+        one->ops = choose(&conf->hypervisors[i]);
+        one->hv = one->ops->open(&conf->hypervisors[i], conf, tasks->env, err);
         if (!one->hv)
-            return rm_fail(err, -EIO, "%s: cannot begin with this hypervisor",
-                           conf->hypervisors[i].name);
+            return rm_prefix(err, -EIO, "hypervisor %s", conf->hypervisors[i].name);
         tasks->n_served++;
         one->name = strdup(conf->hypervisors[i].name);
         if (!one->name)
@@ -722,14 +781,14 @@ static int open_all(struct tasks *tasks, const struct conf_worker *conf, struct 
     return 0;
 }
 
-int tasks_new(const struct conf_worker *conf, const struct hv_ops *ops, const struct env *env,
-              struct tasks **ret_tasks, struct rm_err *err)
+int tasks_new(const struct conf_worker *conf,
+              const struct hv_ops *(*choose)(const struct conf_hypervisor *hypervisor),
+              const struct env *env, struct tasks **ret_tasks, struct rm_err *err)
 {
     struct tasks *tasks = calloc(1, sizeof(*tasks));
     if (!tasks)
         return rm_fail(err, -ENOMEM, "no memory");
     atomic_init(&tasks->refs, 1);
-    tasks->ops = ops;
     tasks->env = env;
     pthread_mutex_init(&tasks->lock, NULL);
     int r = pipe2(tasks->pipe, O_CLOEXEC);
@@ -737,7 +796,8 @@ int tasks_new(const struct conf_worker *conf, const struct hv_ops *ops, const st
         tasks->pipe[0] = tasks->pipe[1] = -1;
         r = rm_fail(err, -errno, "no pipe");
     } else {
-        r = fcntl(tasks->pipe[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : open_all(tasks, conf, err);
+        r = fcntl(tasks->pipe[0], F_SETFL, O_NONBLOCK) < 0 ? -errno
+                                                           : open_all(tasks, conf, choose, err);
     }
     for (size_t i = 0; i < tasks->n_served && r >= 0; i++) {
         atomic_fetch_add(&tasks->refs, 1);

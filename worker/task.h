@@ -11,19 +11,21 @@
 
 struct tasks;
 
-/* Starts an inventory thread for each hypervisor. */
-int tasks_new(const struct conf_worker *conf, const struct hv_ops *ops, const struct env *env,
-              struct tasks **ret_tasks, struct rm_err *err);
+/* Starts an inventory thread for each hypervisor. choose: the seam to each. */
+int tasks_new(const struct conf_worker *conf,
+              const struct hv_ops *(*choose)(const struct conf_hypervisor *hypervisor),
+              const struct env *env, struct tasks **ret_tasks, struct rm_err *err);
 /* Waits for nothing: threads that hang in a call are left behind; the process is about to end. */
 void tasks_free(struct tasks *tasks);
 
 /* Readable when tasks_next() has something. */
 int tasks_fd(const struct tasks *tasks);
 
-/* One message: an inventory, or a report; NULL: none now. In the arena. */
+/* One message: an inventory, a report, or an answer; NULL: none now. In the arena. */
 struct task_news {
     RmInventory *inventory;
     RmReport *report;
+    RmAnswer *answer;
 };
 bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_news);
 
@@ -31,6 +33,10 @@ bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_
  * mend, report. begin_by: a migration does not begin later (agent.h, the lease); USEC_NEVER:
  * whenever. */
 int tasks_start(struct tasks *tasks, const RmAssignment *assignment, bool settle, usec_t begin_by);
+
+/* Asks the hypervisor in a thread of its own; takes a copy. What came of it is always told by
+ * tasks_next(). */
+void tasks_ask(struct tasks *tasks, const RmAsk *ask);
 
 /* Stops the task of that job: its migration is aborted, or it is told not to begin. 0, -ENOENT. */
 int tasks_abort(struct tasks *tasks, uint64_t job);

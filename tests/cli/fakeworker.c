@@ -282,8 +282,9 @@ static bool is_running(const char *uuid)
 }
 
 static struct hv *fake_open(const struct conf_hypervisor *conf, const struct conf_worker *worker,
-                            const struct env *env)
+                            const struct env *env, struct rm_err *err)
 {
+    (void)err;
     struct hv *hv = calloc(1, sizeof(*hv));
 
     (void)worker;

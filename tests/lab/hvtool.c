@@ -152,12 +152,18 @@ static struct hv_migration migration_of(const char *uuid, const char *peer)
                                  .progress = on_progress};
 }
 
+static const struct hv_ops *choose(const struct conf_hypervisor *hypervisor)
+{
+    (void)hypervisor;
+    return &hv_libvirt;
+}
+
 /* The worker's own way: threads, messages, one assignment. */
 static int run_task(const struct conf_worker *conf, const char *uuid, const char *peer, bool settle)
 {
     struct tasks *tasks;
     struct rm_err err = {""};
-    if (tasks_new(conf, &hv_libvirt, env_system(), &tasks, &err) < 0) {
+    if (tasks_new(conf, choose, env_system(), &tasks, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }
@@ -394,7 +400,10 @@ int main(int argc, char **argv)
     if (settling || strcmp(command, "task") == 0) {
         status = uuid && (peer || opt.source_peer[0]) ? run_task(&conf, uuid, peer, settling) : 2;
     } else {
-        struct hv *hv = hv_libvirt.open(&hypervisor, &conf, env_system());
+        struct rm_err err = {""};
+        struct hv *hv = hv_libvirt.open(&hypervisor, &conf, env_system(), &err);
+        if (!hv)
+            fprintf(stderr, "%s\n", err.text);
         status = hv ? run_one(hv, command, uuid, peer) : 2;
     }
     if (status == 2)

@@ -224,7 +224,7 @@ void yard_init(struct yard *yard, struct world *world, unsigned index, const uns
                                              .peer = conf->peer,
                                              .migration = "",
                                              .slots = world->conf_worker.slots};
-        yard->hv[i] = hv_sim.open(conf, &world->conf_worker, &world->sim->env);
+        yard->hv[i] = hv_sim.open(conf, &world->conf_worker, &world->sim->env, NULL);
         yard->eyes[i] = (struct eye){.yard = yard, .i = i};
         alarm_init(&yard->inventory[i], inventory_ring, &yard->eyes[i]);
     }

@@ -34,8 +34,9 @@ struct hv {
 };
 
 static struct hv *fake_open(const struct conf_hypervisor *conf, const struct conf_worker *worker,
-                            const struct env *env)
+                            const struct env *env, struct rm_err *err)
 {
+    (void)err;
     (void)conf;
     (void)worker;
     (void)env;
@@ -179,6 +180,12 @@ static const struct hv_ops fake_ops = {
     .mend = fake_mend,
 };
 
+static const struct hv_ops *choose_fake(const struct conf_hypervisor *hypervisor)
+{
+    (void)hypervisor;
+    return &fake_ops;
+}
+
 /* ---- a worker's shell */
 
 static struct tasks *tasks;
@@ -200,7 +207,7 @@ static int set_up(void **state)
     static struct conf_worker conf = {.hypervisors = &hypervisor, .n_hypervisors = 1};
     struct rm_err err = {""};
     arena = arena_new(0);
-    return tasks_new(&conf, &fake_ops, env_system(), &tasks, &err);
+    return tasks_new(&conf, choose_fake, env_system(), &tasks, &err);
 }
 
 static int tear_down(void **state)
