@@ -29,6 +29,42 @@ _rmigrate_reply() { # WORD...
     mapfile -t COMPREPLY < <(compgen -P "$head" -W "$*" -- "${cur##*,}")
 }
 
+# Operands of guests on z/VM.
+_rmigrate_keys='destination= action= force= immediate= max_total= max_quiesce='
+
+# Completes KEY=VALUE and --OPTION=VALUE.
+_rmigrate_pair() {
+    local key=${_rmigrate_cur%%=*} words i
+    _rmigrate_cur=${_rmigrate_cur#*=}
+    case ${key,,} in
+    destination) _rmigrate_reply "$(_rmigrate_hosts)" ;;
+    action) words='MOVE TEST CANCEL' ;;
+    force) words='ARCHITECTURE DOMAIN STORAGE' ;;
+    immediate) words='YES NO' ;;
+    max_total | max_quiesce) words=NOLIMIT ;;
+    --*) _rmigrate_value "$key" || : ;;
+    esac
+    [[ $_rmigrate_cur != [[:lower:]]* ]] || words=${words,,}
+    [[ -z $words ]] || _rmigrate_reply "$words"
+    [[ -z $_rmigrate_split ]] || return 0
+    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=$key=${COMPREPLY[i]}; done
+}
+
+# Where readline takes KEY=VALUE for three words, they are one again; then only VALUE is to be answered.
+_rmigrate_join() {
+    local i words=()
+    for i in "${!COMP_WORDS[@]}"; do
+        if ((i > 2)) && [[ ${COMP_WORDS[i]} = = || ${COMP_WORDS[i - 1]} = = ]]; then
+            words[-1]+=${COMP_WORDS[i]}
+            ((i != COMP_CWORD)) || _rmigrate_split=1
+        else
+            words+=("${COMP_WORDS[i]}")
+        fi
+        ((i != COMP_CWORD)) || _rmigrate_last=$((${#words[@]} - 1))
+    done
+    _rmigrate_words=("${words[@]}")
+}
+
 # The option's value is completed here, or it takes none.
 _rmigrate_value() { # OPTION
     case $1 in
@@ -47,8 +83,12 @@ _rmigrate_value() { # OPTION
 _rmigrate_operand() { # COMMAND NUMBER
     case $1:$2 in
     submit:1) _rmigrate_reply "$(_rmigrate_guests)" ;;
-    submit:2 | evacuate:1 | open:1 | close:1 | queue:1 | hosts:1) _rmigrate_reply "$(_rmigrate_hosts)" ;;
+    submit:2) _rmigrate_reply "$(_rmigrate_hosts) ${_rmigrate_cur:+$_rmigrate_keys}" ;;
+    submit:*) _rmigrate_reply "$_rmigrate_keys" ;;
+    evacuate:1 | open:1 | close:1 | queue:1 | hosts:1) _rmigrate_reply "$(_rmigrate_hosts)" ;;
+    modify:*) _rmigrate_reply "$(_rmigrate_jobs) max_total= max_quiesce=" ;;
     jobs:1 | history:1 | guests:1 | release:1 | reconcile:1) _rmigrate_reply "$(_rmigrate_guests)" ;;
+    evacuate:*) _rmigrate_reply "${_rmigrate_keys/action= /}" ;;
     show:* | watch:* | wait:* | cancel:* | retry:* | pause:* | resume:*) _rmigrate_reply "$(_rmigrate_jobs)" ;;
     nodels:1 | nodech:1) _rmigrate_reply "$(_rmigrate_nodes)" ;;
     nodels:* | nodech:* | gettab:* | chtab:*)
@@ -60,14 +100,16 @@ _rmigrate_operand() { # COMMAND NUMBER
 }
 
 _rmigrate_complete() {
-    local _rmigrate=("${COMP_WORDS[0]}") _rmigrate_cur=${COMP_WORDS[COMP_CWORD]} command= first= number=0 i word
+    local _rmigrate=("${COMP_WORDS[0]}") _rmigrate_words=() _rmigrate_last=0 _rmigrate_split= command= first= number=0 i word
     COMPREPLY=()
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        word=${COMP_WORDS[i]}
+    _rmigrate_join
+    local _rmigrate_cur=${_rmigrate_words[_rmigrate_last]}
+    for ((i = 1; i < _rmigrate_last; i++)); do
+        word=${_rmigrate_words[i]}
         case $word in
         -c | --config)
             ((i++))
-            ((i >= COMP_CWORD)) || _rmigrate+=(-c "${COMP_WORDS[i]}")
+            ((i >= _rmigrate_last)) || _rmigrate+=(-c "${_rmigrate_words[i]}")
             ;;
         --to | --host | --guests | --fence | --role | --state | --dir | --file | -f | --batch | --reason | --priority | --attempts | \
             --bandwidth | --downtime | --timeout | --stall | --limit | -w | --where) ((i++)) ;;
@@ -86,15 +128,18 @@ _rmigrate_complete() {
             ;;
         esac
     done
-    word=${COMP_WORDS[COMP_CWORD - 1]}
-    [[ $COMP_CWORD -le 1 || $word != -* ]] || ! _rmigrate_value "$word" || return 0
-    if [[ $_rmigrate_cur = -* ]]; then
+    word=${_rmigrate_words[_rmigrate_last - 1]}
+    [[ $_rmigrate_last -le 1 || $word != -* ]] || ! _rmigrate_value "$word" || return 0
+    if [[ $_rmigrate_cur = *=* ]]; then
+        _rmigrate_pair
+    elif [[ $_rmigrate_cur = -* ]]; then
         _rmigrate_reply "$(_rmigrate_options $command)"
     elif [[ -z $command ]]; then
         _rmigrate_reply "$(_rmigrate_commands) $(_rmigrate_guests)"
     else
         _rmigrate_operand "$command" $((number + 1))
     fi
+    [[ ${COMPREPLY[*]} != *= ]] || compopt -o nospace 2>/dev/null || :
 }
 
 complete -F _rmigrate_complete rmigrate

@@ -150,7 +150,9 @@ usage() { # TEXT ARGUMENT...
     usage "the destination is empty" kvm1 ''
     usage "an operand is empty" jobs ''
     usage "--detach and --dry-run exclude each other" submit kvm1 hyp02 --detach --dry-run
-    usage "z/VM is not supported by this version" kvm1 hyp02 action=test
+    usage "action='WALK': must be MOVE, TEST or CANCEL" kvm1 hyp02 action=WALK
+    usage "'speed=9': unknown operand; there are destination, action, force" kvm1 hyp02 speed=9
+    usage "--detach and action=test exclude each other" kvm1 hyp02 --detach action=test
     local command need="history release open close nodech gettab chtab tabrestore tabedit keygen wait"
     for command in show ${FEW:-$need}; do usage "rmigrate $command" "$command"; done
     for command in workers ping version; do usage "one operand too many" "$command" extra; done

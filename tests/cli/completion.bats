@@ -19,10 +19,10 @@ setup() {
     until_true 5 guest_is_seen web1
 }
 
-# What is offered for the last word.
+# What is offered for the last word; the word eq is readline's =.
 offers() { # WORD... = WANTED...
     COMP_WORDS=("$BIN/rmigrate")
-    while [ "$1" != = ]; do COMP_WORDS+=("$1") && shift; done
+    while [ "$1" != = ]; do COMP_WORDS+=("${1/#eq/=}") && shift; done
     shift
     COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
     _rmigrate_complete
@@ -65,6 +65,24 @@ offers() { # WORD... = WANTED...
     ask cancel $((batch + 1)) >/dev/null
     until_true 5 nothing_live
     offers cancel '' =
+}
+
+@test "operands of z/VM, also where readline divides them" {
+    offers submit kvm1 m = max_quiesce= max_total=
+    offers submit kvm1 hyp02 '' = action= destination= force= immediate= max_quiesce= max_total=
+    offers evacuate hyp01 im = immediate=
+    offers evacuate hyp01 ac =
+    offers kvm1 action= = action=CANCEL action=MOVE action=TEST
+    offers kvm1 action eq T = TEST
+    offers kvm1 action eq = CANCEL MOVE TEST
+    offers kvm1 action=t = action=test
+    offers kvm1 force=DOMAIN,S = force=DOMAIN,STORAGE
+    offers kvm1 destination=hyp0 = destination=hyp01 destination=hyp02
+    offers kvm1 destination eq hyp02 immediate eq Y = YES
+    offers kvm1 --to=hyp0 = --to=hyp01 --to=hyp02
+    offers kvm1 --fence eq a = always auto
+    offers modify ma = max_quiesce= max_total=
+    offers modify max_total=N = max_total=NOLIMIT
 }
 
 @test "tables, columns, words, files" {
