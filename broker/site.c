@@ -2,7 +2,7 @@
  * means */
 #include "broker/site.h"
 
-#include "store/csv.h"
+#include "store/items.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -14,11 +14,6 @@ enum {
 };
 
 /* ---- what several share */
-
-bool site_is_secret(const struct table *table, int column)
-{
-    return strcmp(table->columns[column], "vidpassword") == 0;
-}
 
 bool site_may_see(struct core *core, struct request *request, bool secrets)
 {
@@ -33,6 +28,14 @@ bool site_may_see(struct core *core, struct request *request, bool secrets)
         site_event(core, RM_EVENT_KIND__DENIED, peer->user, NULL, NULL, "denied: %s",
                    request->message->command);
     return false;
+}
+
+bool site_is_bounded(struct core *core, struct request *request, size_t n, size_t most,
+                     const char *what)
+{
+    if (n > most)
+        request_refuse(core, request, RM_CODE__CODE_USAGE, "more than %zu %s at once", most, what);
+    return n <= most;
 }
 
 bool site_bad_column(struct core *core, struct request *request, const char *name, const char *why)
@@ -87,7 +90,7 @@ static bool read_term(struct core *core, struct request *request, const RmTerm *
     ret->term = term;
     if (!site_find_attr(core, request, term->attr, &ret->attr))
         return false;
-    if (site_is_secret(ret->attr.table, ret->attr.column) && !secrets) {
+    if (table_is_secret(ret->attr.table, ret->attr.column) && !secrets) {
         request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
                        "%s: a password cannot select nodes", term->attr);
         return false;
@@ -194,6 +197,8 @@ void site_effect_note(struct site_effect *effect, const struct table *table, int
 
     if (strcmp(table->name, "nodelist") == 0 || strcmp(table->name, "nodegroup") == 0)
         effect->groups = effect->names = true;
+    if (strcmp(table->name, "zvm") == 0)
+        effect->names = true; /* user ids and members of guests */
     if (is_vm && (column < 0 || strcmp(table->columns[column], "othersettings") == 0 ||
                   strcmp(table->columns[column], "disable") == 0))
         effect->names = true;
@@ -216,9 +221,9 @@ bool site_check_value(struct core *core, struct request *request, const struct a
     const char *column = attr->table->columns[attr->column];
     struct rm_err err = {0};
 
-    if (site_is_secret(attr->table, attr->column) && strcmp(value, SITE_MASK) == 0)
+    if (table_is_secret(attr->table, attr->column) && strcmp(value, SITE_MASK) == 0)
         rm_fail(&err, -EINVAL, "%s is what is shown instead of a password", SITE_MASK);
-    else if (!csv_is_text(value))
+    else if (!msg_text_is_clean(value))
         rm_fail(&err, -EINVAL, "not UTF-8, or a control character");
     else
         table_check_value(attr->table, attr->column, value, &err);
@@ -231,65 +236,81 @@ bool site_check_value(struct core *core, struct request *request, const struct a
 
 /* ---- lists a,b,c */
 
-/* Is the item in the list? */
-static bool has_item(const char *list, const char *item, size_t length)
+/* A list that is made: its items, each once. */
+struct list {
+    char *text, *end;
+    struct items seen; /* also those that must not come into it */
+};
+
+static const char *next_item(const char *at, size_t *ret_length)
 {
-    for (const char *at = list;; at++) {
-        size_t n = strcspn(at, ",");
-        if (n == length && memcmp(at, item, n) == 0)
+    at += strspn(at, ",");
+    *ret_length = strcspn(at, ",");
+    return at;
+}
+
+/* Takes in the items; add: and puts them behind the list. */
+static int take_items(struct list *list, const char *from, bool add)
+{
+    size_t n;
+
+    for (from = next_item(from, &n); n > 0; from = next_item(from + n, &n)) {
+        int r = items_add(&list->seen, from, n);
+        if (r < 0)
+            return r;
+        if (r == 0 || !add)
+            continue;
+        if (list->end != list->text)
+            *list->end++ = ',';
+        list->end = mempcpy(list->end, from, n);
+    }
+    *list->end = '\0';
+    return 0;
+}
+
+static bool has_item(const char *list, const char *item)
+{
+    size_t n, length = strlen(item);
+
+    for (list = next_item(list, &n); n > 0; list = next_item(list + n, &n))
+        if (n == length && memcmp(list, item, n) == 0)
             return true;
-        at += n;
-        if (*at == '\0')
-            return false;
-    }
+    return false;
 }
 
-static char *add_item(char *end, const char *list, const char *item, size_t length)
+static int change_list(struct list *to, const char *list, RmOperator op, const char *items)
 {
-    if (length == 0 || (end != list && has_item(list, item, length)))
-        return end;
-    if (end != list)
-        *end++ = ',';
-    end = mempcpy(end, item, length);
-    *end = '\0';
-    return end;
-}
+    int r = 0;
 
-/* Adds the items of `from` but `without` (NULL: all of them), each once. */
-static char *add_items(char *end, const char *list, const char *from, const char *without)
-{
-    while (*from != '\0') {
-        size_t n = strcspn(from, ",");
-        if (without == NULL || strlen(without) != n || memcmp(from, without, n) != 0)
-            end = add_item(end, list, from, n);
-        from += n + (from[n] == ',' ? 1 : 0);
-    }
-    return end;
+    if (op == RM_OPERATOR__REMOVE || (op == RM_OPERATOR__PREPEND && !has_item(list, items)))
+        r = take_items(to, items, /* add = */ op == RM_OPERATOR__PREPEND);
+    if (r >= 0)
+        r = take_items(to, list, true);
+    if (r >= 0 && op == RM_OPERATOR__APPEND)
+        r = take_items(to, items, true);
+    return r;
 }
 
 const char *site_change_list(struct core *core, struct request *request, const char *list,
                              RmOperator op, const char *items)
 {
     size_t length = strlen(list), more = strlen(items);
-    char *changed, *end;
+    struct list to = {0};
+    int r = -ENOMEM;
 
     if (length > SITE_LIST_MAX || more > SITE_LIST_MAX) {
         request_refuse(core, request, RM_CODE__CODE_TABLE, "a list of more than %d bytes",
                        SITE_LIST_MAX);
         return NULL;
     }
-    changed = arena_alloc(core->arena, length + more + 2);
-    if (changed == NULL) {
-        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "no memory");
-        return NULL;
-    }
-    end = changed;
-    if (op == RM_OPERATOR__PREPEND && !has_item(list, items, more))
-        end = add_item(end, changed, items, more);
-    end = add_items(end, changed, list, op == RM_OPERATOR__REMOVE ? items : NULL);
-    if (op == RM_OPERATOR__APPEND)
-        add_items(end, changed, items, NULL);
-    return changed;
+    to.text = to.end = arena_alloc(core->arena, length + more + 2);
+    if (to.text != NULL)
+        r = change_list(&to, list, op, items);
+    items_done(&to.seen);
+    if (r >= 0)
+        return to.text;
+    request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "no memory");
+    return NULL;
 }
 
 /* ---- cells */

@@ -15,10 +15,12 @@ enum {
     SITE_LIST_MAX = 16 * 1024, /* bytes of a list that is changed item by item */
 };
 
-bool site_is_secret(const struct table *table, int column);
-
 /* May he see passwords? False: he asked to and may not, and the request is refused. */
 bool site_may_see(struct core *core, struct request *request, bool secrets);
+
+/* False: there are more of these than `most`, and the request is refused. */
+bool site_is_bounded(struct core *core, struct request *request, size_t n, size_t most,
+                     const char *what);
 
 /* "NAME not a valid table.column description: WHY"; returns false. */
 bool site_bad_column(struct core *core, struct request *request, const char *name, const char *why);
@@ -85,8 +87,8 @@ bool site_check_value(struct core *core, struct request *request, const struct a
 bool site_store_cell(struct core *core, const struct attr *attr, const char *key,
                      const char *value);
 
-/* The list a,b,c with items put behind it (APPEND), in front (PREPEND, one item) or taken out
- * (REMOVE, one item); each item stands in it once. In core->arena. NULL: the request is refused. */
+/* The list a,b,c with items put behind it (APPEND), in front (PREPEND) or taken out (REMOVE); each
+ * item stands in it once. In core->arena. NULL: the request is refused. */
 const char *site_change_list(struct core *core, struct request *request, const char *list,
                              RmOperator op, const char *items);
 

@@ -75,7 +75,7 @@ static void push_value(struct node_list *list, RmNodeView *view, size_t column,
     struct core *core = list->core;
     const struct attr *attr = &list->columns[column];
     RmNodeValue *one = arena_alloc(core->arena, sizeof(*one));
-    bool hide = site_is_secret(attr->table, attr->column) && !list->ask->secrets;
+    bool hide = table_is_secret(attr->table, attr->column) && !list->ask->secrets;
 
     if (one == NULL)
         return;
@@ -424,7 +424,9 @@ void site_node_change(struct core *core, struct request *request)
 
     if (ask->n_sets == 0 && ask->n_remove == 0)
         request_refuse(core, request, RM_CODE__CODE_USAGE, "nothing to be changed");
-    else if (check_remove(core, request) &&
+    else if (site_is_bounded(core, request, ask->n_sets, SITE_COLUMNS_MAX, "changes") &&
+             site_is_bounded(core, request, ask->n_remove, TABLE_COUNT, "tables") &&
+             check_remove(core, request) &&
              site_filter_read(core, request, ask->where, ask->n_where, false, &filter) &&
              request_guests(core, request, ask->nodes, &nodes) &&
              keep_wanted(core, request, &filter, &nodes)) {

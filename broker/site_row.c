@@ -4,12 +4,20 @@
  * all. */
 #include "broker/site.h"
 
-#include "store/csv.h"
-
 #include <errno.h>
 #include <string.h>
 
 /* ---- gettab: rows by their values */
+
+static bool is_secret_name(const char *column)
+{
+    for (size_t i = 0; table_at(i) != NULL; i++) {
+        int found = table_column(table_at(i), column);
+        if (found >= 0 && table_is_secret(table_at(i), found))
+            return true;
+    }
+    return false;
+}
 
 const char *site_keys_text(struct core *core, RmTerm *const *keys, size_t n_keys)
 {
@@ -17,7 +25,7 @@ const char *site_keys_text(struct core *core, RmTerm *const *keys, size_t n_keys
 
     for (size_t i = 0; i < n_keys && text != NULL; i++)
         text = arena_printf(core->arena, "%s%s%s=%s", text, i > 0 ? "," : "", keys[i]->attr,
-                            strcmp(keys[i]->attr, "vidpassword") == 0 ? SITE_MASK : keys[i]->value);
+                            is_secret_name(keys[i]->attr) ? SITE_MASK : keys[i]->value);
     return text != NULL ? text : "?";
 }
 
@@ -95,33 +103,57 @@ bool site_find_rows(struct core *core, struct request *request, const struct tab
     return true;
 }
 
-static bool get_value(struct core *core, struct request *request, RmNodeView *view, size_t column,
-                      const struct attr *attr)
+/* May he ask for rows with these values? */
+static bool may_select(struct core *core, struct request *request, const struct table *table)
 {
     const RmTableGet *ask = request->message->table_get;
-    struct site_rows rows;
-    RmNodeValue *one = arena_alloc(core->arena, sizeof(*one));
-    const char *text;
-    RmRow *row;
 
     for (size_t i = 0; i < ask->n_keys; i++) {
-        int key = table_column(attr->table, ask->keys[i]->attr);
-        if (key >= 0 && site_is_secret(attr->table, key) && !ask->secrets) {
+        int key = table_column(table, ask->keys[i]->attr);
+        if (key >= 0 && table_is_secret(table, key) && !ask->secrets) {
             request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
                            "%s: a password cannot select rows", ask->keys[i]->attr);
             return false;
         }
     }
-    if (one == NULL || !site_find_rows(core, request, attr->table, ask->keys, ask->n_keys, &rows))
+    return true;
+}
+
+/* The rows of each table that is asked for. */
+struct found {
+    bool is_known[TABLE_COUNT];
+    RmRow *row[TABLE_COUNT]; /* the first of them; NULL: there is none */
+};
+
+static bool find_row(struct core *core, struct request *request, const struct table *table,
+                     struct found *found)
+{
+    const RmTableGet *ask = request->message->table_get;
+    size_t index = table_index(table);
+    struct site_rows rows;
+
+    if (found->is_known[index])
+        return true;
+    found->is_known[index] = true;
+    if (!may_select(core, request, table) ||
+        !site_find_rows(core, request, table, ask->keys, ask->n_keys, &rows))
         return false;
     if (rows.n == 0 ||
-        table_row_get(core->store, attr->table, rows.keys[0], core->arena, &row) < 0) {
+        table_row_get(core->store, table, rows.keys[0], core->arena, &found->row[index]) < 0)
         request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no row of the table %s has %s",
-                       attr->table->name, site_keys_text(core, ask->keys, ask->n_keys));
-        return true; /* the other tables may have one */
-    }
-    text = table_cell(row, attr->column);
-    if (text != NULL && site_is_secret(attr->table, attr->column) && !ask->secrets)
+                       table->name, site_keys_text(core, ask->keys, ask->n_keys));
+    return true; /* the other tables may have one */
+}
+
+static bool get_value(struct core *core, RmNodeView *view, size_t column, const struct attr *attr,
+                      const RmRow *row, bool secrets)
+{
+    RmNodeValue *one = arena_alloc(core->arena, sizeof(*one));
+    const char *text = table_cell(row, attr->column);
+
+    if (one == NULL)
+        return false;
+    if (text != NULL && table_is_secret(attr->table, attr->column) && !secrets)
         text = SITE_MASK;
     rm_node_value__init(one);
     one->column = (uint32_t)column;
@@ -133,14 +165,20 @@ void site_get(struct core *core, struct request *request)
 {
     const RmTableGet *ask = request->message->table_get;
     RmNodeView *view = arena_alloc(core->arena, sizeof(*view));
+    struct found found = {0};
 
-    if (view == NULL || !site_may_see(core, request, ask->secrets))
+    if (view == NULL || !site_may_see(core, request, ask->secrets) ||
+        !site_is_bounded(core, request, ask->n_attrs, SITE_COLUMNS_MAX, "columns"))
         return;
     rm_node_view__init(view);
     for (size_t i = 0; i < ask->n_attrs; i++) {
         struct attr attr;
+        const RmRow *row;
         if (!site_find_column(core, request, ask->attrs[i], &attr) ||
-            !get_value(core, request, view, i, &attr))
+            !find_row(core, request, attr.table, &found))
+            return;
+        row = found.row[table_index(attr.table)];
+        if (row != NULL && !get_value(core, view, i, &attr, row, ask->secrets))
             return;
         ARENA_PUSH(core->arena, request->reply->n_columns, request->reply->columns, ask->attrs[i]);
     }
@@ -159,10 +197,10 @@ static bool delete_rows(struct core *core, struct request *request, const char *
 
     if (table == NULL || !site_find_rows(core, request, table, ask->keys, ask->n_keys, &rows))
         return false;
-    if (rows.n == 0) {
-        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no row of the table %s has %s",
-                       table->name, site_keys_text(core, ask->keys, ask->n_keys));
-        return true; /* the other tables may have one */
+    if (rows.n == 0) { /* it is as it should be, but perhaps not what was meant */
+        site_warn(core, request, "no row of the table %s has %s", table->name,
+                  site_keys_text(core, ask->keys, ask->n_keys));
+        return true;
     }
     for (size_t i = 0; i < rows.n; i++) {
         int r = table_row_delete(core->store, table, rows.keys[i]);
@@ -186,22 +224,48 @@ struct change {
     const char **values; /* for each row; NULL: undefined */
 };
 
-/* The value that the row has now, with what earlier changes of this request make of it. */
+/* The value that a row has now, with what earlier changes of this request make of it: those of one
+ * table have the same rows in the same order. */
 static const char *current(struct core *core, const struct change *all, size_t before,
-                           const struct attr *attr, const char *key)
+                           const struct attr *attr, size_t row_index, const char *key)
 {
     const char *text;
     RmRow *row;
 
     for (size_t i = before; i-- > 0;)
         if (all[i].attr.table == attr->table && all[i].attr.column == attr->column)
-            for (size_t k = 0; k < all[i].rows.n; k++)
-                if (strcmp(all[i].rows.keys[k], key) == 0)
-                    return all[i].values[k] != NULL ? all[i].values[k] : "";
+            return all[i].values[row_index] != NULL ? all[i].values[row_index] : "";
     if (table_row_get(core->store, attr->table, key, core->arena, &row) < 0)
         return "";
     text = table_cell(row, attr->column);
     return text != NULL ? text : "";
+}
+
+/* The rows that a change is about: as an earlier one of the same table found them, or now. */
+static bool find_change_rows(struct core *core, struct request *request, const struct change *all,
+                             size_t before, const struct table *table, struct site_rows *ret_rows)
+{
+    const RmTableChange *ask = request->message->table_change;
+
+    for (size_t i = 0; i < before; i++)
+        if (all[i].attr.table == table) {
+            *ret_rows = all[i].rows;
+            return true;
+        }
+    if (!site_find_rows(core, request, table, ask->keys, ask->n_keys, ret_rows))
+        return false;
+    if (ret_rows->n > 0)
+        return true;
+    if (ret_rows->key == NULL || ret_rows->clash) {
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
+                       ret_rows->clash ? "the table %s has a row '%s', but not with %s"
+                                       : "no row of the table %s has %s%s",
+                       table->name, ret_rows->clash ? ret_rows->key : "",
+                       site_keys_text(core, ask->keys, ask->n_keys));
+        return false;
+    }
+    char *key = arena_strdup(core->arena, ret_rows->key);
+    return key != NULL && ARENA_PUSH(core->arena, ret_rows->n, ret_rows->keys, key) == 0;
 }
 
 static bool plan_change(struct core *core, struct request *request, struct change *all, size_t i)
@@ -219,26 +283,13 @@ static bool plan_change(struct core *core, struct request *request, struct chang
                        "%s is the key of its row: it cannot be changed", one->term->attr);
         return false;
     }
-    if (!site_find_rows(core, request, table, ask->keys, ask->n_keys, &one->rows))
+    if (!find_change_rows(core, request, all, i, table, &one->rows))
         return false;
-    if (one->rows.n == 0 && (one->rows.key == NULL || one->rows.clash)) {
-        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
-                       one->rows.clash ? "the table %s has a row '%s', but not with %s"
-                                       : "no row of the table %s has %s%s",
-                       table->name, one->rows.clash ? one->rows.key : "",
-                       site_keys_text(core, ask->keys, ask->n_keys));
-        return false;
-    }
-    if (one->rows.n == 0) {
-        char *key = arena_strdup(core->arena, one->rows.key);
-        if (key == NULL || ARENA_PUSH(core->arena, one->rows.n, one->rows.keys, key) < 0)
-            return false;
-    }
     one->values = arena_alloc(core->arena, one->rows.n * sizeof(*one->values));
     for (size_t k = 0; one->values != NULL && k < one->rows.n; k++) {
         const char *key = one->rows.keys[k], *value = one->term->value;
         if (one->term->op == RM_OPERATOR__APPEND)
-            value = site_change_list(core, request, current(core, all, i, &one->attr, key),
+            value = site_change_list(core, request, current(core, all, i, &one->attr, k, key),
                                      RM_OPERATOR__APPEND, value);
         if (value == NULL || !site_check_value(core, request, &one->attr, key, value))
             return false;
@@ -253,7 +304,7 @@ static bool check_new_row(struct core *core, struct request *request, const stru
 {
     const RmTableChange *ask = request->message->table_change;
 
-    if (*key == '\0' || strlen(key) > TABLE_KEY_MAX || !csv_is_text(key)) {
+    if (*key == '\0' || strlen(key) > TABLE_KEY_MAX || !msg_text_is_clean(key)) {
         request_refuse(core, request, RM_CODE__CODE_TABLE,
                        "'%s' cannot be the key of a row of %s: up to %d bytes of UTF-8", key,
                        table->name, TABLE_KEY_MAX);
@@ -304,6 +355,8 @@ static void change_rows(struct core *core, struct request *request)
     struct change *all = arena_alloc(core->arena, (ask->n_sets + 1) * sizeof(*all));
     struct site_effect effect = {0};
 
+    if (!site_is_bounded(core, request, ask->n_sets, SITE_COLUMNS_MAX, "changes"))
+        return;
     if (!plan_all(core, request, all)) {
         if (request->reply->code == RM_CODE__CODE_OK)
             request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "no memory");
@@ -332,6 +385,8 @@ void site_table_change(struct core *core, struct request *request)
 {
     const RmTableChange *ask = request->message->table_change;
 
+    if (!site_is_bounded(core, request, ask->n_remove, TABLE_COUNT, "tables"))
+        return;
     for (size_t i = 0; i < ask->n_remove; i++) {
         const struct table *table =
             site_find_table(core, request, ask->remove[i], RM_CODE__CODE_SOME_FAILED);

@@ -117,7 +117,7 @@ static int push_row(void *ctx, uint64_t number, const RmRow *row)
         if (copy == NULL)
             return -ENOMEM;
         for (size_t i = 0; i < copy->n_cells && i < list->table->n_columns; i++)
-            if (site_is_secret(list->table, (int)i) && !list->ask->secrets &&
+            if (table_is_secret(list->table, (int)i) && !list->ask->secrets &&
                 copy->cells[i]->value[0] != '\0')
                 copy->cells[i]->value = (char *)SITE_MASK;
         if (ARENA_PUSH(core->arena, reply->n_rows, reply->rows, copy) < 0)
@@ -144,7 +144,7 @@ static bool read_where(struct row_list *list, struct request *request)
         list->columns[i] = table_column(list->table, term->attr);
         if (list->columns[i] < 0)
             return site_bad_column(list->core, request, term->attr, "the table has no such column");
-        if (site_is_secret(list->table, list->columns[i]) && !ask->secrets) {
+        if (table_is_secret(list->table, list->columns[i]) && !ask->secrets) {
             request_refuse(list->core, request, RM_CODE__CODE_SOME_FAILED,
                            "%s: a password cannot select rows", term->attr);
             return false;
@@ -204,7 +204,7 @@ static bool holds_mask(const struct table *table, const char *text, size_t lengt
     if (csv_header(csv, &fields, &n, NULL) >= 0) {
         for (secret = 0; secret < n; secret++) {
             int column = table_column(table, fields[secret].text);
-            if (column >= 0 && site_is_secret(table, column))
+            if (column >= 0 && table_is_secret(table, column))
                 break;
         }
         bool has = secret < n;
@@ -222,96 +222,29 @@ static bool holds_mask(const struct table *table, const char *text, size_t lengt
     return found;
 }
 
-/* A table on its way: how it was, to be put back when a later one is refused. */
+/* Reads and checks one table; NULL: it is refused. */
+static struct table_import *import_new(struct core *core, struct request *request,
+                                       const struct table *table, const RmTableRestore *ask,
+                                       bool alone)
+{
+    const char *csv = ask->csv.len > 0 ? (const char *)ask->csv.data : "";
+    struct table_import *import = NULL;
+    struct rm_err err = {0};
+
+    if (!holds_mask(table, csv, ask->csv.len, &err) &&
+        table_import_new(core->store, table, csv, ask->csv.len, ask->add, &import, &err) >= 0)
+        return import;
+    request_refuse(core, request, RM_CODE__CODE_TABLE, "%s%s%s", alone ? "" : table->name,
+                   alone ? "" : ": ", err.text);
+    return NULL;
+}
+
+/* A table that is restored. */
 struct restore {
     const struct table *table;
-    const RmTableRestore *ask;
-    char *before; /* CSV; owned; NULL: not kept */
-    size_t length;
+    bool add;
     int rows;
 };
-
-static int keep(struct core *core, struct restore *restore)
-{
-    FILE *file = open_memstream(&restore->before, &restore->length);
-    int r;
-
-    if (file == NULL)
-        return -ENOMEM;
-    r = table_export(core->store, restore->table, file);
-    if (fclose(file) != 0 && r >= 0)
-        r = -ENOMEM;
-    return r;
-}
-
-/* The most that the rows of a CSV may take in the store, roughly. */
-static uint64_t most_bytes(const struct table *table, const char *csv, size_t length)
-{
-    enum { OF_ROW = 128, OF_CELL = 8, PAGES = 8 }; /* of the largest rows: they begin pages */
-    uint64_t rows = 1;
-
-    for (const char *at = csv; at != NULL && (at = memchr(at, '\n', length - (size_t)(at - csv)));
-         at++)
-        rows++;
-    return PAGES * (length + rows * (OF_ROW + table->n_columns * OF_CELL));
-}
-
-/* Several tables: what they were must find room again when the last one is refused, in the same
- * commit. */
-static bool keep_all(struct core *core, struct request *request, struct restore *list, size_t n)
-{
-    uint64_t used, size, needed = 0;
-    int r = store_usage(core->store, &used, &size);
-
-    for (size_t i = 0; r >= 0 && i < n; i++) {
-        r = keep(core, &list[i]);
-        if (r >= 0)
-            needed += most_bytes(list[i].table, list[i].before, list[i].length) +
-                      most_bytes(list[i].table, (const char *)list[i].ask->csv.data,
-                                 list[i].ask->csv.len);
-    }
-    if (r < 0) {
-        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "cannot read the tables: %s",
-                       strerror(-r));
-        return false;
-    }
-    if (used + needed <= size / 100 * STORE_FULL_PERCENT)
-        return true;
-    request_refuse(core, request, RM_CODE__CODE_TABLE,
-                   "the store may have no room for all of these tables at once: restore them one "
-                   "by one, or raise store_size and start the broker anew");
-    return false;
-}
-
-static int restore_one(struct core *core, struct request *request, struct restore *restore,
-                       bool alone)
-{
-    const RmTableRestore *ask = restore->ask;
-    const char *csv = ask->csv.len > 0 ? (const char *)ask->csv.data : "";
-    struct rm_err err = {0};
-    int r = holds_mask(restore->table, csv, ask->csv.len, &err) ? -EINVAL : 0;
-
-    if (r >= 0)
-        r = table_restore(core->store, restore->table, csv, ask->csv.len, ask->add, &err);
-    if (r >= 0) {
-        restore->rows = r;
-        return 0;
-    }
-    if (r == -ENOSPC || r == -EIO)
-        core_fail(core, r, "table");
-    request_refuse(core, request, RM_CODE__CODE_TABLE, "%s%s%s", alone ? "" : restore->table->name,
-                   alone ? "" : ": ", err.text);
-    return r;
-}
-
-static void put_back(struct core *core, const struct restore *restore)
-{
-    int r =
-        table_restore(core->store, restore->table, restore->before, restore->length, false, NULL);
-
-    if (r < 0)
-        core_fail(core, r, "table");
-}
 
 static void restored(struct core *core, struct request *request, const struct restore *list,
                      size_t n)
@@ -319,7 +252,7 @@ static void restored(struct core *core, struct request *request, const struct re
     struct site_effect effect = {0};
 
     for (size_t i = 0; i < n; i++) {
-        const char *word = list[i].ask->add ? "added" : "restored";
+        const char *word = list[i].add ? "added" : "restored";
         request->reply->count += (uint32_t)list[i].rows;
         site_effect_note(&effect, list[i].table, -1);
         request_outcome(core, request, list[i].table->name, true, "%d row%s %s", list[i].rows,
@@ -331,38 +264,66 @@ static void restored(struct core *core, struct request *request, const struct re
     site_changed(core, request, &effect);
 }
 
-static void restore_all(struct core *core, struct request *request, RmTableRestore *const *asks,
-                        size_t n)
+/* Which tables, each once. */
+static bool find_tables(struct core *core, struct request *request, RmTableRestore *const *asks,
+                        size_t n, struct restore *list)
 {
-    struct restore list[TABLE_COUNT] = {{0}};
-    size_t done = 0;
-
     if (n == 0 || n > TABLE_COUNT) {
         request_refuse(core, request, RM_CODE__CODE_USAGE, "from one to %d tables", TABLE_COUNT);
-        return;
+        return false;
     }
     for (size_t i = 0; i < n; i++) {
-        list[i].ask = asks[i];
         list[i].table = site_find_table(core, request, asks[i]->table, RM_CODE__CODE_TABLE);
+        list[i].add = asks[i]->add;
         if (list[i].table == NULL)
-            return;
+            return false;
         for (size_t k = 0; k < i; k++)
             if (list[k].table == list[i].table) {
                 request_refuse(core, request, RM_CODE__CODE_USAGE, "the table %s is there twice",
                                list[i].table->name);
-                return;
+                return false;
             }
     }
-    if (n == 1 || keep_all(core, request, list, n)) {
-        while (done < n && restore_one(core, request, &list[done], n == 1) >= 0)
-            done++;
-        if (done == n)
-            restored(core, request, list, n);
-        for (size_t i = 0; i < done && done < n; i++)
-            put_back(core, &list[i]);
+    return true;
+}
+
+/* All are right, and there is room for all: what fails now is the store, and the turn with it. */
+static bool write_all(struct core *core, struct request *request,
+                      struct table_import *const *imports, size_t n, struct restore *list)
+{
+    struct rm_err err = {0};
+
+    if (table_import_has_room(core->store, imports, n, &err) < 0) {
+        request_refuse(core, request, RM_CODE__CODE_TABLE, "%s", err.text);
+        return false;
     }
-    for (size_t i = 0; i < n; i++)
-        free(list[i].before);
+    for (size_t i = 0; i < n; i++) {
+        list[i].rows = table_import_write(core->store, imports[i], &err);
+        if (list[i].rows < 0) {
+            core_fail(core, list[i].rows, "table");
+            request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "%s", err.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void restore_all(struct core *core, struct request *request, RmTableRestore *const *asks,
+                        size_t n)
+{
+    struct table_import *imports[TABLE_COUNT] = {NULL};
+    struct restore list[TABLE_COUNT] = {{0}};
+    size_t read = 0;
+
+    if (!find_tables(core, request, asks, n, list))
+        return;
+    while (read < n && (imports[read] = import_new(core, request, list[read].table, asks[read],
+                                                   n == 1)) != NULL)
+        read++;
+    if (read == n && write_all(core, request, imports, n, list))
+        restored(core, request, list, n);
+    for (size_t i = 0; i < read; i++)
+        table_import_free(imports[i]);
 }
 
 void site_restore(struct core *core, struct request *request)

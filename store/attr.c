@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store/attr_site.h"
+#include "store/items.h"
 
 /* ---- values */
 
@@ -56,6 +57,7 @@ struct join {
     size_t length;         /* of site->joined */
     size_t from;           /* of site->from */
     bool groups;           /* a group gave something */
+    struct items items;    /* of a list; they stand in site->joined */
 };
 
 static int join_text(struct join *join, const char *text, size_t length, struct rm_err *err)
@@ -70,19 +72,20 @@ static int join_text(struct join *join, const char *text, size_t length, struct 
     return 0;
 }
 
-/* Is that item in the list already? */
-static bool has_item(const struct join *join, const char *item, size_t length)
+/* Puts one item behind the list, unless it is there already. */
+static int join_item(struct join *join, const char *text, size_t length, struct rm_err *err)
 {
-    size_t gap = strlen(join->delimiter);
-    const char *at = join->site->joined, *end = at + join->length;
-    while (at < end) {
-        const char *next = memmem(at, (size_t)(end - at), join->delimiter, gap);
-        size_t n = (size_t)((next ? next : end) - at);
-        if (n == length && memcmp(at, item, n) == 0)
-            return true;
-        at = next ? next + gap : end;
-    }
-    return false;
+    size_t before = join->length;
+    int r = before > 0 ? join_text(join, join->delimiter, strlen(join->delimiter), err) : 0;
+    size_t start = join->length;
+    if (r == 0)
+        r = join_text(join, text, length, err);
+    if (r < 0)
+        return r;
+    r = items_add(&join->items, join->site->joined + start, length);
+    if (r == 0)
+        join->length = before;
+    return r < 0 ? rm_fail(err, r, "out of memory") : 0;
 }
 
 static int join_items(struct join *join, const char *text, struct rm_err *err)
@@ -92,12 +95,8 @@ static int join_items(struct join *join, const char *text, struct rm_err *err)
     while (r == 0 && *text) {
         const char *next = strstr(text, join->delimiter);
         size_t length = next ? (size_t)(next - text) : strlen(text);
-        if (length > 0 && !has_item(join, text, length)) {
-            if (join->length > 0)
-                r = join_text(join, join->delimiter, gap, err);
-            if (r == 0)
-                r = join_text(join, text, length, err);
-        }
+        if (length > 0)
+            r = join_item(join, text, length, err);
         text += length + (next ? gap : 0);
     }
     return r;
@@ -194,6 +193,7 @@ static int find_value(struct attr_site *site, const struct attr_node *node, cons
         joining = true;
         r = join_row(&join, node, from, value, is_pattern, err);
     }
+    items_done(&join.items);
     if (r < 0 || join.length == 0)
         return r < 0 ? r : 0;
     site->joined[join.length] = '\0';
@@ -206,6 +206,8 @@ int attr_value(struct attr_site *site, const struct attr_node *node, const struc
 {
     *ret_value = (struct attr_value){0};
     int r = find_value(site, node, attr, ret_value, err);
+    if (r < 0 && table_is_secret(attr->table, attr->column))
+        rm_fail(err, r, "it cannot be evaluated");
     return r < 0 ? rm_prefix(err, r, "%s.%s of %s", attr->table->name,
                              attr->table->columns[attr->column], node->name)
                  : 0;

@@ -258,14 +258,6 @@ static int count_groups(struct attr_site *site, size_t *ret_n)
     return 0;
 }
 
-static bool is_in(const struct attr_node *node, const struct attr_node *group)
-{
-    for (size_t i = 0; i < node->n_groups; i++)
-        if (node->groups[i] == group)
-            return true;
-    return false;
-}
-
 /* Makes the links between nodes and groups from nodelist.groups: one block of memory, first the
  * groups of each node, then the members of each group. */
 static int relate(struct attr_site *site)
@@ -288,6 +280,7 @@ static int relate(struct attr_site *site)
         node->members = (const struct attr_node **)members;
         members += node->n_members;
         node->n_members = 0;
+        node->last_member = NULL;
     }
     for (size_t i = 0; i < rows->n; i++) {
         const char *at = groups_of(rows->list[i]), *name;
@@ -298,8 +291,9 @@ static int relate(struct attr_site *site)
             struct attr_node *group = make_node(site, name, length);
             if (!group)
                 return -ENOMEM;
-            if (is_in(node, group))
+            if (group->last_member == node) /* named twice */
                 continue;
+            group->last_member = node;
             node->groups[node->n_groups++] = group;
             group->members[group->n_members++] = node;
             to++;

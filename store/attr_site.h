@@ -35,6 +35,7 @@ struct attr_node {
     size_t n_groups;
     const struct attr_node **members; /* in site->links too */
     size_t n_members;
+    const struct attr_node *last_member; /* while members are counted and collected */
     UT_hash_handle hh;
 };
 

@@ -4,9 +4,10 @@
 #include "store/csv.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "wire/msg.h"
 
 enum { EXCERPT_MAX = 80 }; /* bytes of a line that an error shows */
 
@@ -157,36 +158,10 @@ static int measure_plain(const struct csv *csv, struct place *place, struct span
     return 0;
 }
 
-/* Bytes of the character at s: UTF-8 in its shortest form, no surrogate, no control character but
- * newline and tab, and CR where a newline follows. 0: none of these. A NUL ends what may be read.
- */
+/* Bytes of the character at s; CR may stand before a newline. 0: it cannot be stored. */
 static size_t character(const char *s)
 {
-    const unsigned char *c = (const unsigned char *)s;
-    if (c[0] < 0x80)
-        return (c[0] >= 0x20 && c[0] != 0x7f) || c[0] == '\n' || c[0] == '\t' ||
-               (c[0] == '\r' && c[1] == '\n');
-    size_t n = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : 2;
-    uint32_t code = c[0] & (0x7fU >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (c[i] & 0x3f);
-    }
-    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000}; /* U+0080..U+009F are controls */
-    bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
-    return c[0] < 0xc0 || c[0] > 0xf4 || code < least[n] || code > 0x10ffff || is_surrogate ? 0 : n;
-}
-
-bool csv_is_text(const char *value)
-{
-    while (*value) {
-        size_t n = *value == '\r' ? 0 : character(value);
-        if (n == 0)
-            return false;
-        value += n;
-    }
-    return true;
+    return s[0] == '\r' && s[1] == '\n' ? 1 : msg_character(s);
 }
 
 static int check_span(const struct csv *csv, const struct span *span, struct place begin,

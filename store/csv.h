@@ -48,9 +48,6 @@ int csv_header(struct csv *csv, const struct csv_field **ret_fields, size_t *ret
 int csv_next(struct csv *csv, const struct csv_field **ret_fields, size_t *ret_n,
              unsigned *ret_line, struct rm_err *err);
 
-/* May a value be stored? As above. */
-bool csv_is_text(const char *value);
-
 /* Writes one value as tabdump does: value NULL = undefined; first: no comma before it. The caller
  * ends the line. */
 void csv_write(FILE *file, const char *value, bool first);

@@ -263,7 +263,6 @@ static void put_row(FILE *file, const RmRow *row)
         put_message(file, &row->base, 1);
         return;
     }
-    int secret = table_column(table, "vidpassword");
     for (size_t i = 0; i < row->n_cells; i++) {
         if (!row->cells[i]->set)
             continue;
@@ -273,7 +272,8 @@ static void put_row(FILE *file, const RmRow *row)
         else
             fprintf(file, "column %zu", i + 1);
         fputs(": ", file);
-        if ((int)i == secret && row->cells[i]->value[0] != '\0')
+        if (i < table->n_columns && table_is_secret(table, (int)i) &&
+            row->cells[i]->value[0] != '\0')
             fputs("(not shown)", file);
         else
             put_text(file, row->cells[i]->value);

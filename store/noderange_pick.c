@@ -104,7 +104,7 @@ static int read_criterion(struct expand *x, struct span s, bool is_object, struc
                       : attr_find(name.text, name.length, &c->attr, x->err);
     if (r < 0)
         return rm_prefix(x->err, r, "'%.*s'", shown, s.text);
-    if (strcmp(c->attr.table->columns[c->attr.column], "vidpassword") == 0)
+    if (table_is_secret(c->attr.table, c->attr.column))
         return rm_fail(x->err, -EINVAL, "'%.*s': a password cannot select nodes", shown, s.text);
     if (c->operator== IS || c->operator== IS_NOT)
         return 0;

@@ -91,6 +91,11 @@ bool table_may_be_pattern(const struct table *table, int column)
            strcmp(table->columns[column], "disable") != 0;
 }
 
+bool table_is_secret(const struct table *table, int column)
+{
+    return strcmp(table->columns[column], "vidpassword") == 0;
+}
+
 bool table_goes_on(const char *value, size_t *ret_length)
 {
     static const char end[] = "+=NEXTRECORD";
@@ -105,11 +110,13 @@ int table_check_value(const struct table *table, int column, const char *value, 
     size_t length;
     if (!table_may_be_pattern(table, column))
         return 0;
-    if (!table_goes_on(value, &length))
-        return pattern_check(value, err);
-    char *first = strndup(value, length);
-    int r = first ? pattern_check(first, err) : rm_fail(err, -ENOMEM, "out of memory");
+    char *first = table_goes_on(value, &length) ? strndup(value, length) : NULL;
+    if (!first && value[length] != '\0')
+        return rm_fail(err, -ENOMEM, "out of memory");
+    int r = pattern_check(first ? first : value, err);
     free(first);
+    if (r == -EINVAL && table_is_secret(table, column))
+        rm_fail(err, r, "its shape makes it a pattern, and that cannot be evaluated");
     return r;
 }
 
@@ -346,7 +353,7 @@ int table_row_set(struct store *store, const struct table *table, const char *ke
 {
     if (key_length(key) == 0 || column < 0 || (size_t)column >= table->n_columns)
         return -EINVAL;
-    if (!csv_is_text(key) || (value && !csv_is_text(value)))
+    if (!msg_text_is_clean(key) || (value && !msg_text_is_clean(value)))
         return -EINVAL;
     if (column == 0 && (!value || strcmp(value, key) != 0))
         return -EINVAL;
@@ -432,11 +439,14 @@ int table_export(struct store *store, const struct table *table, FILE *file)
 
 struct seen {
     const char *key; /* in the reader's buffer */
-    unsigned line;
+    unsigned line, column;
 };
 
-struct import {
+struct table_import {
     const struct table *table;
+    const char *text; /* borrowed */
+    size_t length;
+    bool add;
     struct csv *csv;
     int columns[CSV_FIELDS_MAX]; /* the table's column of each field */
     size_t n_columns;
@@ -446,7 +456,7 @@ struct import {
     uint64_t bytes; /* that the rows may take in the store */
 };
 
-static int read_header(struct import *import, struct rm_err *err)
+static int read_header(struct table_import *import, struct rm_err *err)
 {
     const struct table *table = import->table;
     const struct csv_field *fields;
@@ -478,7 +488,7 @@ static int read_header(struct import *import, struct rm_err *err)
 }
 
 /* Names the row and the column of a value that cannot be stored. */
-static int check_values(const struct import *import, const struct csv_field *fields, size_t n,
+static int check_values(const struct table_import *import, const struct csv_field *fields, size_t n,
                         const char *key, struct rm_err *err)
 {
     const struct table *table = import->table;
@@ -492,10 +502,10 @@ static int check_values(const struct import *import, const struct csv_field *fie
     return 0;
 }
 
-static int see(struct import *import, const char *key, unsigned line, struct rm_err *err)
+static int see(struct table_import *import, const struct csv_field *key, struct rm_err *err)
 {
     if (import->n_seen == TABLE_ROWS_MAX)
-        return rm_fail(err, -E2BIG, "more than %d rows, line %u", TABLE_ROWS_MAX, line);
+        return rm_fail(err, -E2BIG, "more than %d rows, line %u", TABLE_ROWS_MAX, key->line);
     if (import->n_seen == import->seen_room) {
         size_t room = import->seen_room ? import->seen_room * 2 : 1024;
         struct seen *seen = reallocarray(import->seen, room, sizeof(*seen));
@@ -504,7 +514,7 @@ static int see(struct import *import, const char *key, unsigned line, struct rm_
         import->seen = seen;
         import->seen_room = room;
     }
-    import->seen[import->n_seen++] = (struct seen){key, line};
+    import->seen[import->n_seen++] = (struct seen){key->text, key->line, key->column};
     return 0;
 }
 
@@ -525,63 +535,69 @@ static uint64_t bytes_of(const struct table *table, const struct csv_field *fiel
     return record > INLINE_MAX ? record + 2 * PAGE : 2 * record;
 }
 
-/* Results must find room when a table has been restored, and a full store would end the broker. */
-static int check_room(const struct import *import, struct store *store, struct rm_err *err)
-{
-    uint64_t used, size;
-    char needs[UNIT_TEXT_MAX], has[UNIT_TEXT_MAX];
-    int r = store_usage(store, &used, &size);
-    if (r < 0)
-        return rm_fail(err, r, "cannot read the store: %s", strerror(-r));
-    uint64_t most = size / 100 * STORE_FULL_PERCENT, left = most > used ? most - used : 0;
-    if (import->bytes <= left)
-        return 0;
-    return rm_fail(err, -EFBIG,
-                   "table '%s' may take %s and the store has room for %s; raise store_size and "
-                   "start the broker anew",
-                   import->table->name, unit_size_text(import->bytes, needs),
-                   unit_size_text(left, has));
-}
-
-/* Reads all records and refuses what cannot be stored, before anything is touched. */
-static int check_all(struct import *import, struct store *store, bool add, struct rm_err *err)
+/* The field that is the key of a record's row, and whether there may be such a row. */
+static int find_key(const struct table_import *import, struct store *store,
+                    const struct csv_field *fields, size_t n, unsigned line,
+                    const struct csv_field **ret_key, struct rm_err *err)
 {
     const struct table *table = import->table;
+    uint64_t number;
+    if (import->key_field >= n)
+        return rm_fail(err, -EINVAL, "the key column '%s' has no value, line %u", table->columns[0],
+                       line);
+    const struct csv_field *key = &fields[import->key_field];
+    if (key_length(key->text) == 0)
+        return rm_fail(err, -EINVAL, "the key column '%s' %s, line %u, character %u",
+                       table->columns[0],
+                       key->text[0] ? "has a value of more than 255 bytes" : "has no value",
+                       key->line, key->column);
+    int r = import->add ? table_row_number(store, table, key->text, &number) : -ENOENT;
+    if (r == 0)
+        return rm_fail(err, -EEXIST, "table '%s' has a row '%s' already, line %u, character %u",
+                       table->name, key->text, key->line, key->column);
+    if (r != -ENOENT)
+        return rm_fail(err, r, "cannot read table '%s': %s", table->name, strerror(-r));
+    *ret_key = key;
+    return 0;
+}
+
+/* Does a key stand there twice? */
+static int check_twice(const struct table_import *import, struct rm_err *err)
+{
+    if (import->n_seen > 1)
+        qsort(import->seen, import->n_seen, sizeof(*import->seen), compare_seen);
+    for (size_t i = 1; i < import->n_seen; i++) {
+        const struct seen *one = &import->seen[i - 1], *again = one + 1;
+        if (strcmp(one->key, again->key) == 0)
+            return rm_fail(err, -EEXIST,
+                           "the row '%s' stands on line %u and again on line %u, character %u",
+                           again->key, one->line, again->line, again->column);
+    }
+    return 0;
+}
+
+/* Reads all records and refuses what cannot be stored. */
+static int check_all(struct table_import *import, struct store *store, struct rm_err *err)
+{
     const struct csv_field *fields;
     size_t n;
     unsigned line;
     int r;
     while ((r = csv_next(import->csv, &fields, &n, &line, err)) > 0) {
-        const char *key = import->key_field < n ? fields[import->key_field].text : "";
-        uint64_t number;
-        if (key_length(key) == 0)
-            return rm_fail(err, -EINVAL, "the key column '%s' %s, line %u", table->columns[0],
-                           key[0] ? "has a value of more than 255 bytes" : "has no value", line);
-        r = add ? table_row_number(store, table, key, &number) : -ENOENT;
+        const struct csv_field *key;
+        r = find_key(import, store, fields, n, line, &key, err);
         if (r == 0)
-            return rm_fail(err, -EEXIST, "table '%s' has a row '%s' already, line %u", table->name,
-                           key, line);
-        if (r != -ENOENT)
-            return rm_fail(err, r, "cannot read table '%s': %s", table->name, strerror(-r));
-        r = check_values(import, fields, n, key, err);
+            r = check_values(import, fields, n, key->text, err);
         if (r == 0)
-            r = see(import, key, line, err);
+            r = see(import, key, err);
         if (r < 0)
             return r;
-        import->bytes += bytes_of(table, fields, n);
+        import->bytes += bytes_of(import->table, fields, n);
     }
-    if (r < 0)
-        return r;
-    if (import->n_seen > 1)
-        qsort(import->seen, import->n_seen, sizeof(*import->seen), compare_seen);
-    for (size_t i = 1; i < import->n_seen; i++)
-        if (strcmp(import->seen[i - 1].key, import->seen[i].key) == 0)
-            return rm_fail(err, -EEXIST, "the row '%s' stands on line %u and again on line %u",
-                           import->seen[i].key, import->seen[i - 1].line, import->seen[i].line);
-    return check_room(import, store, err);
+    return r < 0 ? r : check_twice(import, err);
 }
 
-static int write_all(struct import *import, struct store *store, bool add)
+static int write_all(struct table_import *import, struct store *store)
 {
     const struct table *table = import->table;
     const struct csv_field *fields;
@@ -592,7 +608,7 @@ static int write_all(struct import *import, struct store *store, bool add)
     unsigned line;
     struct key prefix = key_prefix(table);
     int r;
-    if (add) {
+    if (import->add) {
         r = last_number(store, table, &number);
     } else {
         r = store_delete_prefix(store, STORE_ROW, prefix.bytes, prefix.length);
@@ -617,34 +633,98 @@ static int write_all(struct import *import, struct store *store, bool add)
     return r;
 }
 
-/* Begins to read the text (again). */
-static int start(struct import *import, const char *csv, size_t length, struct rm_err *err)
+/* Begins to read the text (again): what is read is cut up. */
+static int start(struct table_import *import, struct rm_err *err)
 {
-    import->csv = csv_new(csv, length);
+    csv_free(import->csv);
+    import->csv = csv_new(import->text, import->length);
     if (!import->csv)
         return rm_fail(err, -ENOMEM, "out of memory");
     return read_header(import, err);
 }
 
+/* What only the reading needs. */
+static void stop(struct table_import *import)
+{
+    csv_free(import->csv);
+    free(import->seen);
+    import->csv = NULL;
+    import->seen = NULL;
+}
+
+int table_import_new(struct store *store, const struct table *table, const char *csv, size_t length,
+                     bool add, struct table_import **ret_import, struct rm_err *err)
+{
+    struct table_import *import = malloc(sizeof(*import));
+    if (!import)
+        return rm_fail(err, -ENOMEM, "out of memory");
+    *import = (struct table_import){.table = table, .text = csv, .length = length, .add = add};
+    int r = start(import, err);
+    if (r == 0)
+        r = check_all(import, store, err);
+    stop(import);
+    if (r < 0)
+        table_import_free(import);
+    else
+        *ret_import = import;
+    return r;
+}
+
+void table_import_free(struct table_import *import)
+{
+    if (!import)
+        return;
+    stop(import);
+    free(import);
+}
+
+/* Results must find room when tables have been restored, and a full store would end the broker. */
+int table_import_has_room(struct store *store, struct table_import *const *imports, size_t n,
+                          struct rm_err *err)
+{
+    uint64_t used, size, bytes = 0;
+    char needs[UNIT_TEXT_MAX], has[UNIT_TEXT_MAX];
+    int r = store_usage(store, &used, &size);
+    if (r < 0)
+        return rm_fail(err, r, "cannot read the store: %s", strerror(-r));
+    for (size_t i = 0; i < n; i++)
+        bytes += imports[i]->bytes;
+    uint64_t most = size / 100 * STORE_FULL_PERCENT, left = most > used ? most - used : 0;
+    if (bytes <= left)
+        return 0;
+    unit_size_text(bytes, needs);
+    unit_size_text(left, has);
+    if (n == 1)
+        return rm_fail(err, -EFBIG,
+                       "table '%s' may take %s and the store has room for %s; raise store_size and "
+                       "start the broker anew",
+                       imports[0]->table->name, needs, has);
+    return rm_fail(
+        err, -EFBIG,
+        "the tables may take %s together and the store has room for %s; restore them one "
+        "by one, or raise store_size and start the broker anew",
+        needs, has);
+}
+
+int table_import_write(struct store *store, struct table_import *import, struct rm_err *err)
+{
+    int r = start(import, err);
+    if (r == 0 && (r = write_all(import, store)) < 0)
+        rm_fail(err, r, "cannot write table '%s': %s", import->table->name, strerror(-r));
+    stop(import);
+    return r < 0 ? r : (int)import->n_seen;
+}
+
 int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
                   bool add, struct rm_err *err)
 {
-    struct import import = {.table = table};
-    int r = start(&import, csv, length, err);
-    if (r == 0)
-        r = check_all(&import, store, add, err);
-    int rows = (int)import.n_seen;
-    csv_free(import.csv);
-    free(import.seen);
+    struct table_import *import;
+    int r = table_import_new(store, table, csv, length, add, &import, err);
     if (r < 0)
         return r;
-
-    r = start(&import, csv, length, err); /* what was read was cut up: once more from the text */
-    if (r == 0) {
-        r = write_all(&import, store, add);
-        if (r < 0)
-            rm_fail(err, r, "cannot write table '%s': %s", table->name, strerror(-r));
-    }
-    csv_free(import.csv);
-    return r < 0 ? r : rows;
+    r = table_import_has_room(store, &import, 1, err);
+    if (r == 0)
+        r = table_import_write(store, import, err);
+    table_import_free(import);
+    return r;
 }

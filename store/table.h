@@ -38,6 +38,9 @@ bool table_is_of_nodes(const struct table *table); /* its key is a node or a gro
  * not of nodes, a key, a comment, or what switches a row off. */
 bool table_may_be_pattern(const struct table *table, int column);
 
+/* Is it for those alone who may see passwords? Errors do not show such a value either. */
+bool table_is_secret(const struct table *table, int column);
+
 /* Does a value end with xCAT's +=NEXTRECORD, which means: and what the next group says? Then true,
  * and *ret_length is what stands before it; otherwise the length of all. */
 bool table_goes_on(const char *value, size_t *ret_length);
@@ -59,7 +62,7 @@ bool table_row_of_key(const void *key, size_t length, const struct table **ret_t
                       uint64_t *ret_number);
 /* Sets one column of the row of that key; the row is made behind the others when there is none.
  * value NULL: undefined. -EINVAL: an impossible key, another
- * value for the key column, or what is no text (csv_is_text). */
+ * value for the key column, or what is no text (msg_text_is_clean). */
 int table_row_set(struct store *store, const struct table *table, const char *key, int column,
                   const char *value);
 int table_row_delete(struct store *store, const struct table *table, const char *key); /* -ENOENT */
@@ -71,12 +74,24 @@ typedef int table_walk_f(void *ctx, uint64_t number, const RmRow *row);
 int table_walk(struct store *store, const struct table *table, uint64_t after, table_walk_f *f,
                void *ctx);
 
-/* CSV in. All or nothing: the text is read and checked whole before the first row is touched. add:
- * rows are added to those that are there (a key that is there already is an error); otherwise the
- * table is emptied first. Any subset of the columns in any order. A pattern that
- * cannot be evaluated on any node is refused (table_check_value). Returns the number of rows, or
- * -EINVAL with line and column, -EEXIST with the line, -EFBIG when the store has no room for it
- * below STORE_FULL_PERCENT, -ENOSPC (abort the transaction). */
+/* CSV in, of several tables together or of none: each text is read and checked whole, then it is
+ * seen whether the store has room for all, and only then the first row is touched. */
+struct table_import;
+
+/* add: rows are added to those that are there (a key that is there already is an error); otherwise
+ * the table is emptied first. Any subset of the columns in any order. A pattern that cannot be
+ * evaluated on any node is refused (table_check_value). The text is borrowed until the import is
+ * freed. -EINVAL or -EEXIST with line and column, -E2BIG: too many rows. */
+int table_import_new(struct store *store, const struct table *table, const char *csv, size_t length,
+                     bool add, struct table_import **ret_import, struct rm_err *err);
+void table_import_free(struct table_import *import); /* NULL is fine */
+/* -EFBIG: together they do not fit below STORE_FULL_PERCENT. */
+int table_import_has_room(struct store *store, struct table_import *const *imports, size_t n,
+                          struct rm_err *err);
+/* Returns the number of rows. -ENOSPC and so on: abort the transaction. */
+int table_import_write(struct store *store, struct table_import *import, struct rm_err *err);
+
+/* One table: the four of them. */
 int table_restore(struct store *store, const struct table *table, const char *csv, size_t length,
                   bool add, struct rm_err *err);
 

@@ -69,13 +69,14 @@ RmTerm *term_of_node(struct arena *arena, const char *text)
     if (op == RM_OPERATOR__NO_OPERATOR && equals) {
         char before = equals > text ? equals[-1] : '\0';
         op = before == ','   ? RM_OPERATOR__PREPEND
+             : before == '+' ? RM_OPERATOR__APPEND
              : before == '^' ? RM_OPERATOR__REMOVE
                              : RM_OPERATOR__SET;
         attr = (size_t)(equals - text) - (op == RM_OPERATOR__SET ? 0 : 1);
         value = equals + 1 + (equals[1] == '@' ? 1 : 0);
     }
     if (op == RM_OPERATOR__NO_OPERATOR || attr == 0)
-        return malformed(text, "TABLE.COLUMN=VALUE, or ,= ^= =@ == != =~ !~ instead of =");
+        return malformed(text, "TABLE.COLUMN=VALUE, or ,= += ^= =@ == != =~ !~ instead of =");
     return make(arena, text, attr, op, value);
 }
 

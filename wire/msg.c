@@ -207,8 +207,9 @@ int arena_push(struct arena *arena, size_t *n, void ***list, void *item)
 /* Bytes of the character that begins here: UTF-8 in its shortest form, no surrogate, no control
  * character but newline and tab. 0: not one of these. The text ends with a NUL, so that looking one
  * byte ahead is safe after each byte that was right. */
-static size_t character(const unsigned char *s)
+size_t msg_character(const char *text)
 {
+    const unsigned char *s = (const unsigned char *)text;
     if (s[0] < 0x80)
         return (s[0] >= 0x20 && s[0] != 0x7f) || s[0] == '\n' || s[0] == '\t' ? 1 : 0;
     size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
@@ -227,24 +228,22 @@ static size_t character(const unsigned char *s)
 
 bool msg_text_is_clean(const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    while (*s != '\0') {
-        size_t length = character(s);
+    while (*text != '\0') {
+        size_t length = msg_character(text);
         if (length == 0)
             return false;
-        s += length;
+        text += length;
     }
     return true;
 }
 
 static void text_clean(char *text)
 {
-    unsigned char *s = (unsigned char *)text;
-    while (*s != '\0') {
-        size_t length = character(s);
+    while (*text != '\0') {
+        size_t length = msg_character(text);
         if (length == 0)
-            *s = '?';
-        s += length != 0 ? length : 1;
+            *text = '?';
+        text += length != 0 ? length : 1;
     }
 }
 

@@ -54,6 +54,8 @@ int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessa
 
 /* Does that text arrive as it is? False: not UTF-8, or a control character. */
 bool msg_text_is_clean(const char *text);
+/* Bytes of the character that the text begins with; 0: none that would arrive, or the end. */
+size_t msg_character(const char *text);
 
 /* A message or a record with all that belongs to it, through its packed form: in the arena, or with
  * arena NULL from malloc, to be freed with its x__free_unpacked(). NULL: no memory. */

@@ -153,7 +153,7 @@ refused() { # TABLE CODE TEXT ARGUMENT...
     refused vm 4 "vm.node is the key of its row: it cannot be changed" nodech kvm3 vm.cpus=1 vm.node=x
     refused vm 1 "vm.colour not a valid table.column description: the table 'vm' has no column 'colour'" \
         nodech kvm3 vm.cpus=1 vm.colour=x
-    refused vm 2 "Malformed argument 'vm.cpus': it must be TABLE.COLUMN=VALUE, or ,= ^= =@ == != =~ !~ instead of =" \
+    refused vm 2 "Malformed argument 'vm.cpus': it must be TABLE.COLUMN=VALUE, or ,= += ^= =@ == != =~ !~ instead of =" \
         nodech kvm3 vm.cpus
     refused vm 1 "Invalid nodes and/or groups in noderange: nosuch" nodech kvm3,nosuch vm.cpus=1
     refused vm 4 "vm.vidpassword of 'kvm3': ******** is what is shown instead of a password" \
@@ -226,7 +226,6 @@ refused() { # TABLE CODE TEXT ARGUMENT...
     refused vm 2 "Malformed argument 'vm.cpus': it must be TABLE.COLUMN=VALUE or TABLE.COLUMN+=VALUE" chtab node=kvm1 vm.cpus
     refused vm 2 "Malformed argument 'kvm1': it must be COLUMN=VALUE[,COLUMN=VALUE...], which says which row" \
         chtab kvm1 vm.cpus=1
-    refused vm 1 "no row of the table vm has node=kvm99" chtab -d node=kvm99 vm
     refused vm 1 "No such table: nosuch" chtab -d node=kvm1 vm nosuch
     ends 2 chtab node=kvm1
 }

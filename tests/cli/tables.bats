@@ -100,7 +100,7 @@ lines\",
     keep nodehm
     csv nodehm '#node,mgt' 'n2,kvm' 'n1,kvm'
     ends 4 tabrestore -a "$CSV/nodehm.csv"
-    err_is "Error: table 'nodehm' has a row 'n1' already, line 3"
+    err_is "Error: table 'nodehm' has a row 'n1' already, line 3, character 1"
     is_kept nodehm
 }
 
@@ -159,11 +159,11 @@ lines\",
 @test "a key that is missing, or there twice" {
     good
     csv hypervisor '#node,type' 'hyp01,kvm' ',kvm'
-    refused "the key column 'node' has no value, line 3"
+    refused "the key column 'node' has no value, line 3, character 1"
     csv hypervisor '#node,type' 'hyp01,kvm' 'hyp02,kvm' 'hyp01,kvm'
-    refused "the row 'hyp01' stands on line 2 and again on line 4"
+    refused "the row 'hyp01' stands on line 2 and again on line 4, character 1"
     csv hypervisor '#node,type' "$(printf 'x%.0s' {1..256}),kvm"
-    refused "the key column 'node' has a value of more than 255 bytes, line 2"
+    refused "the key column 'node' has a value of more than 255 bytes, line 2, character 1"
 }
 
 @test "what no message can carry: bytes that are not UTF-8, control characters" {

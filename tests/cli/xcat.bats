@@ -462,6 +462,9 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ok nodech kvm1 vm.storage,=d vm.storage,=e vm.storage^=nosuch
     ok gettab node=kvm1 vm.storage
     is e,b,c,d
+    ok nodech kvm1 vm.storage+=b,f vm.storage^=c,e
+    ok gettab node=kvm1 vm.storage
+    is b,d,f
     ends 4 chtab node=kvm1 vm.storage+="$long"
     err_is "Error: a list of more than 16384 bytes"
     ok chtab node=kvm1 vm.storage="$long"
@@ -478,8 +481,14 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ok chtab --delete host=hyp01 vm
     ok tabdump vm -w host==hyp01 --noheadings
     is ''
-    ends 1 chtab -d node=kvm1 vm
-    err_is "Error: no row of the table vm has node=kvm1"
+}
+
+@test "chtab -d of a row that is not there: it is as it should be, and said" {
+    fresh
+    ok chtab -d node=kvm9 vm nodehm
+    is ''
+    err_is $'Warning: no row of the table vm has node=kvm9\nWarning: no row of the table nodehm has node=kvm9'
+    ends 1 chtab -d colour=red vm
 }
 
 @test "chtab: all of it, or nothing" {
@@ -653,4 +662,49 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ok events --json
     has_not geheim
     ! grep -r geheim "$SITE/log" >&2
+}
+
+@test "a password that is a pattern is not shown either, when it cannot be evaluated" {
+    fresh
+    ok chtab node=kvm 'vm.vidpassword=|kvm(\d+)|geheim(6/($1-1))|'
+    ends 1 nodels kvm vm.vidpassword
+    is $'kvm2: ********\nkvm3: ********'
+    err_is 'kvm1: Error: vm.vidpassword of kvm1: it cannot be evaluated'
+    ok nodels kvm2 vm.vidpassword --secrets
+    is 'kvm2: geheim6'
+    ends 4 nodech kvm1 'vm.vidpassword=|geheim(|'
+    err_is "Error: vm.vidpassword of 'kvm1': its shape makes it a pattern, and that cannot be evaluated"
+}
+
+@test "what a request asks for has a bound" {
+    fresh
+    local many
+    mapfile -t many < <(for _ in {1..257}; do echo vm.comments=a; done)
+    ends 2 gettab node=kvm1 "${many[@]%=a}"
+    err_is "Error: more than 256 columns at once"
+    ends 2 chtab node=kvm1 "${many[@]}"
+    err_is "Error: more than 256 changes at once"
+    ends 2 nodech kvm1 "${many[@]}"
+    err_is "Error: more than 256 changes at once"
+    ends 2 nodech -d kvm1 vm vm vm vm vm vm vm
+    err_is "Error: more than 6 tables at once"
+    ends 2 chtab -d node=kvm1 vm vm vm vm vm vm vm
+    err_is "Error: more than 6 tables at once"
+    ok gettab node=kvm1 vm.host vm.host nodehm.mgt
+    is $'vm.host: hyp01\nvm.host: hyp01\nnodehm.mgt: kvm'
+}
+
+# The broker has to answer within the client's time, 10 s.
+@test "a node in very many groups, lists of very many rows" {
+    fresh
+    local n=100000
+    printf '#node,groups\nmany,"%s"\n' "$(seq -f g%.0f -s, $n)" >"$BATS_TEST_TMPDIR/nodelist.csv"
+    ok tabrestore "$BATS_TEST_TMPDIR/nodelist.csv"
+    ok nodels "g$n@g1"
+    is many
+    { echo '#node,memory'; seq -f row%.0f,1 $n; } >"$BATS_TEST_TMPDIR/vm.csv"
+    ok tabrestore "$BATS_TEST_TMPDIR/vm.csv"
+    ok chtab memory=1 vm.comments+=a vm.comments+=b,a
+    ok gettab node=row$n vm.comments
+    is a,b
 }

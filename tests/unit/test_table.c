@@ -170,11 +170,14 @@ static void a_wrong_import_says_where_and_changes_nothing(void **state)
          "CSV unmatched \" in record on line 3, character 5: \"z\",\"h1"},
         {"#node,host\nx,y,z\n", false, -EINVAL, "Too many fields on line 2, character 5: x,y,z"},
         {"#host,node\nh1,x\nh2\n", false, -EINVAL, "the key column 'node' has no value, line 3"},
-        {"#node,host\nx,y\n\"\",y\n", false, -EINVAL, "the key column 'node' has no value, line 3"},
+        {"#node,host\nx,y\n\"\",y\n", false, -EINVAL,
+         "the key column 'node' has no value, line 3, character 1"},
         {longest, false, -EINVAL,
-         "the key column 'node' has a value of more than 255 bytes, line 3"},
-        {"#node\nx\ny\n\nx\n", false, -EEXIST, "the row 'x' stands on line 2 and again on line 5"},
-        {"#node\nx\nold\n", true, -EEXIST, "table 'vm' has a row 'old' already, line 3"},
+         "the key column 'node' has a value of more than 255 bytes, line 3, character 1"},
+        {"#node\nx\ny\n\nx\n", false, -EEXIST,
+         "the row 'x' stands on line 2 and again on line 5, character 1"},
+        {"#node\nx\nold\n", true, -EEXIST,
+         "table 'vm' has a row 'old' already, line 3, character 1"},
     };
     assert_int_equal(restore(scratch->store, "vm", "#node,host\nold,h\n", false, &err), 1);
     assert_int_equal(store_commit(scratch->store, NULL), 0);
