@@ -235,7 +235,7 @@ reads() { # RECORD(S) JSON
 
 @test "several tables for which the store may have no room are refused, one of them is not" {
     mkdir "$CSV/big"
-    { echo '#node,comments'; seq 5000 | sed 's/.*/row&,"number & of many"/'; } >"$CSV/big/nodehm.csv"
+    { echo '#node,comments'; seq 6500 | sed 's/.*/row&,"number & of many"/'; } >"$CSV/big/nodehm.csv"
     { echo '#node,host'; seq 3000 | sed 's/.*/row&,h1/'; } >"$CSV/big/vm.csv"
     (
         SITE_AT=$CSV/small site_new
