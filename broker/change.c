@@ -106,9 +106,115 @@ static void cancel(struct core *core, struct request *request, struct job *job)
                     job->ask->guest);
 }
 
+/* A relocation that is none of ours. */
+static void cancel_foreign(struct core *core, struct request *request, struct guest *guest)
+{
+    const char *lead = arena_printf(core->arena, "Running VMRELOCATE action=CANCEL against %s...",
+                                    zvm_name(guest->rec));
+    RmAssignment *about = arena_alloc(core->arena, sizeof(*about));
+    char why[600] = "";
+    struct host *place = sight_place(core, guest, why, sizeof(why));
+
+    if (place == NULL || place->session == NULL) {
+        request_outcome(core, request, guest->rec->name, false, "%s",
+                        place != NULL ? "its host has no worker" : why);
+        return;
+    }
+    if (lead == NULL || about == NULL)
+        return;
+    rm_assignment__init(about);
+    about->guest = guest->rec->name;
+    about->uuid = guest->rec->uuid;
+    about->domain = guest->rec->domain;
+    about->host = place->rec->name;
+    request_outcome(core, request, guest->rec->name, true, "%s Done", lead);
+    request_ask(core, request, place, RM_ASK_KIND__ASK_CANCEL, about, lead);
+}
+
+/* Each guest on its own: what moves it, whoever began that, is stopped. */
+static void cancel_guests(struct core *core, struct request *request, const RmSelect *what)
+{
+    struct noderange guests = {0};
+
+    if (!request_guests(core, request, what->guests, &guests))
+        return;
+    request->wait_for = what->wait_for;
+    for (size_t i = 0; i < guests.n; i++) {
+        struct guest *guest = guest_find(core, guests.names[i]);
+        if (guest != NULL && guest->job != NULL)
+            cancel(core, request, guest->job);
+        else if (guest != NULL && guest->rec->kind == RM_KIND__KIND_ZVM)
+            cancel_foreign(core, request, guest);
+        else
+            request_outcome(core, request, guests.names[i], false, "no job moves it%s",
+                            guest == NULL ? names_remark(core, guests.names[i]) : "");
+    }
+    noderange_done(&guests);
+}
+
 void change_cancel(struct core *core, struct request *request)
 {
-    for_selected(core, request, request->message->cancel, cancel);
+    const RmSelect *what = request->message->cancel;
+
+    if (what->wait_for > 0 && *what->guests != '\0' && what->n_jobs == 0 && what->batch == 0 &&
+        *what->host == '\0')
+        cancel_guests(core, request, what);
+    else
+        for_selected(core, request, what, cancel);
+}
+
+static void modify_one(struct core *core, struct request *request, struct job *job)
+{
+    const RmModify *modify = request->message->modify;
+    RmRelocation *limits = arena_alloc(core->arena, sizeof(*limits));
+    RmOptions *options = arena_alloc(core->arena, sizeof(*options));
+    RmAssignment *about = queue_assignment(core, job);
+    struct host *source = job->source;
+    const char *lead;
+
+    if (job->ask->kind != RM_KIND__KIND_ZVM) {
+        request_outcome(core, request, job_name(core, job->id), false,
+                        "moves %s, which is no guest of z/VM: only a relocation there has "
+                        "max_total and max_quiesce",
+                        job->ask->guest);
+        return;
+    }
+    if (job->live.state != RM_STATE__RUNNING || source->session == NULL) {
+        request_outcome(core, request, job_name(core, job->id), false,
+                        "is %s: only the limits of a relocation that runs can be changed",
+                        job_state_name(job->live.state));
+        return;
+    }
+    lead = arena_printf(core->arena, "Running VMRELOCATE_Modify against %s...",
+                        zvm_name(job->guest->rec));
+    if (limits == NULL || options == NULL || about == NULL || lead == NULL)
+        return;
+    rm_relocation__init(limits);
+    limits->max_total = modify->max_total;
+    limits->max_quiesce = modify->max_quiesce;
+    rm_options__init(options);
+    options->relocation = limits;
+    about->options = options;
+    request->wait_for = modify->wait_for;
+    request_outcome(core, request, job->ask->guest, true, "%s Done", lead);
+    request_ask(core, request, source, RM_ASK_KIND__ASK_MODIFY, about, lead);
+    job_note(core, job, request->peer->user,
+             arena_printf(core->arena, "to be limited anew:%s%s%s%s",
+                          *modify->max_total != '\0' ? " max_total=" : "", modify->max_total,
+                          *modify->max_quiesce != '\0' ? " max_quiesce=" : "",
+                          modify->max_quiesce));
+}
+
+void change_modify(struct core *core, struct request *request)
+{
+    const RmModify *modify = request->message->modify;
+    static const RmSelect none = RM_SELECT__INIT;
+
+    if (*modify->max_total == '\0' && *modify->max_quiesce == '\0')
+        request_refuse(core, request, RM_CODE__CODE_USAGE,
+                       "say what is to be changed: max_total or max_quiesce");
+    else
+        for_selected(core, request, modify->what != NULL ? modify->what : &none, modify_one);
 }
 
 static void pause_one(struct core *core, struct request *request, struct job *job)
@@ -282,6 +388,7 @@ static void reconcile_guest(struct core *core, struct request *request, struct g
 {
     const char *name = guest->rec->name;
     const char *table = host_told(core, request, name);
+    const char *wrong = NULL, *says = mend ? "said" : "says";
     char why[600] = "";
     struct host *place;
 
@@ -289,22 +396,27 @@ static void reconcile_guest(struct core *core, struct request *request, struct g
         request_outcome(core, request, name, false, "is locked: %s", guest->rec->lock_text);
     if (guest->job != NULL)
         return; /* on its way: the job's end writes the table */
-    if (table == NULL)
-        return; /* the table does not say where it is, so it says nothing wrong */
     place = sight_place(core, guest, why, sizeof(why));
     if (place == NULL) {
-        struct host *host = host_find(core, table);
-        /* A guest that is shut off where the table says is in order. */
-        if (host == NULL || sight_at(guest, host) == NULL)
+        struct host *host = table != NULL ? host_called(core, table) : NULL;
+        /* A table that does not say where it is says nothing wrong, and a guest that is shut off
+         * where the table says is in order. */
+        if (table != NULL && (host == NULL || sight_at(guest, host) == NULL))
             request_outcome(core, request, name, false, "vm.host says %s, but it %s", table, why);
         return;
     }
-    if (strcmp(table, place->rec->name) == 0)
+    if (guest->rec->kind == RM_KIND__KIND_ZVM)
+        wrong = zvm_wrong(core, name, place, says);
+    if (table != NULL && strcmp(table, place->rec->name) != 0) {
+        const char *host = arena_printf(core->arena, "vm.host %s %s", says, table);
+        wrong = wrong == NULL ? host : arena_printf(core->arena, "%s, %s", host, wrong);
+    }
+    if (wrong == NULL)
         return;
     if (mend)
         sight_mend_table(core, guest, place, request->peer->user);
-    request_outcome(core, request, name, mend, "vm.host %s %s, it runs on %s%s",
-                    mend ? "said" : "says", table, place->rec->name, mend ? ": mended" : "");
+    request_outcome(core, request, name, mend, "%s, it runs on %s%s", wrong, place->rec->name,
+                    mend ? ": mended" : "");
 }
 
 /* A name that no hypervisor has told of. asked: somebody wants to know of it in particular. */

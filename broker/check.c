@@ -195,7 +195,7 @@ static void check_orders(struct check *check)
 struct figures {
     unsigned queued, waiting, doubt, out, in, sent, active;
     uint64_t used, promised, arriving;
-    unsigned used_vcpus, promised_vcpus, arriving_vcpus;
+    unsigned used_vcpus, promised_vcpus, arriving_vcpus, promised_guests;
 };
 
 static struct figures count_host(const struct core *core, const struct host *host)
@@ -216,6 +216,7 @@ static struct figures count_host(const struct core *core, const struct host *hos
             f.in += job_is_active(state) ? 1 : 0;
             f.promised += job->guest->rec->memory;
             f.promised_vcpus += job->guest->rec->vcpus;
+            f.promised_guests++;
             f.arriving += job_is_active(state) ? job->guest->rec->memory : 0;
             f.arriving_vcpus += job_is_active(state) ? job->guest->rec->vcpus : 0;
         }
@@ -266,6 +267,7 @@ static void check_host(struct check *check, struct host *host)
     same_number(check, "used_vcpus", name, host->used_vcpus, f.used_vcpus);
     same_number(check, "promised", name, host->promised, f.promised);
     same_number(check, "promised_vcpus", name, host->promised_vcpus, f.promised_vcpus);
+    same_number(check, "promised_guests", name, host->promised_guests, f.promised_guests);
     same_number(check, "arriving", name, host->arriving, f.arriving);
     same_number(check, "arriving_vcpus", name, host->arriving_vcpus, f.arriving_vcpus);
     DL_FOREACH (core->sessions, session)
@@ -344,6 +346,24 @@ static void check_followers(struct check *check)
     same_number(check, "number", "followers", check->core->n_followers, n);
 }
 
+static void check_questions(struct check *check)
+{
+    const struct question *question;
+
+    for (const struct host *host = check->core->hosts; host != NULL; host = host->hh.next) {
+        unsigned n = 0;
+        for (const struct ask *ask = check->core->asks; ask != NULL; ask = ask->hh.next)
+            n += ask->host == host && ask->session != 0 ? 1 : 0;
+        same_number(check, "n_asked", host->rec->name, host->n_asked, n);
+    }
+    DL_FOREACH (check->core->questions, question) {
+        unsigned n = 0;
+        for (const struct ask *ask = check->core->asks; ask != NULL; ask = ask->hh.next)
+            n += ask->question == question ? 1 : 0;
+        same_number(check, "open", "a question", question->open, n);
+    }
+}
+
 int core_check(struct core *core, FILE *complaints)
 {
     struct check check = {.core = core, .file = complaints};
@@ -367,6 +387,7 @@ int core_check(struct core *core, FILE *complaints)
     for (const struct batch *batch = core->batches; batch != NULL; batch = batch->hh.next)
         check_batch(&check, batch);
     check_followers(&check);
+    check_questions(&check);
     arena_reset(core->arena);
     store_rest(core->store);
     return check.n;

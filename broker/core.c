@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     TOKEN_KEEP_HOURS = 24, /* a client that repeats a request later than this is told twice */
@@ -104,6 +105,16 @@ bool core_next_out(struct core *core, struct core_out *ret_out)
 }
 
 /* ---- hosts, guests, jobs, batches by name */
+
+struct host *host_called(struct core *core, const char *name)
+{
+    struct host *found = host_find(core, name);
+
+    for (struct host *host = core->hosts; host != NULL && found == NULL; host = host->hh.next)
+        if (host->rec->kind == RM_KIND__KIND_ZVM && strcasecmp(host->rec->name, name) == 0)
+            found = host;
+    return found;
+}
 
 struct host *host_find(struct core *core, const char *name)
 {
@@ -387,6 +398,7 @@ void core_free(struct core *core)
 
     if (core == NULL)
         return;
+    question_gone(core, NULL);
     HASH_ITER (hh, core->hosts, host, next_host)
         sight_clear(core, host);
     HASH_ITER (hh, core->jobs, job, next_job)
@@ -406,6 +418,8 @@ void core_free(struct core *core)
     HASH_ITER (hh, core->hosts, host, next_host) {
         HASH_DEL(core->hosts, host);
         rm_host__free_unpacked(host->rec, NULL);
+        if (host->last != NULL)
+            rm_inventory__free_unpacked(host->last, NULL);
         free(host->text);
         free(host);
     }
@@ -424,6 +438,7 @@ void core_free(struct core *core)
     notes_drop(core);
     noderange_done(&core->exclude);
     names_free(core->names);
+    zvm_free(core->zvm);
     attr_free(core->attr);
     free(core->finished);
     arena_free(core->arena);
@@ -460,6 +475,7 @@ void core_tick(struct core *core)
     queue_tick(core);
     arena_reset(core->arena);
     follow_tick(core);
+    question_tick(core);
     if (core->trim_at <= core->now) {
         usec_t keep = (usec_t)TOKEN_KEEP_HOURS * 3600 * USEC_PER_SEC;
         int r = core->wall > keep
@@ -482,8 +498,8 @@ void core_tick(struct core *core)
 
 usec_t core_deadline(const struct core *core)
 {
-    usec_t deadlines[] = {session_deadline(core), recover_deadline(core), queue_deadline(core),
-                          follow_deadline(core), core->trim_at};
+    usec_t deadlines[] = {session_deadline(core), recover_deadline(core),  queue_deadline(core),
+                          follow_deadline(core),  question_deadline(core), core->trim_at};
     usec_t first = USEC_NEVER;
 
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)
@@ -517,6 +533,7 @@ void core_gone(struct core *core, const struct net_peer *peer)
         for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
             if (host->session == session)
                 host->credit = 0;
+    question_gone(core, peer);
     DL_FOREACH_SAFE (core->followers, f, next) {
         if (peer_is(&f->peer, peer)) {
             DL_DELETE(core->followers, f);

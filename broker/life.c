@@ -144,6 +144,7 @@ void job_set_destination(struct core *core, struct job *job, struct host *host)
         DL_DELETE2(old->coming, job, d_prev, d_next);
         old->promised -= job->guest->rec->memory;
         old->promised_vcpus -= job->guest->rec->vcpus;
+        old->promised_guests--;
         if (active)
             count_arrival(job, -1);
     }
@@ -153,6 +154,7 @@ void job_set_destination(struct core *core, struct job *job, struct host *host)
         DL_APPEND2(host->coming, job, d_prev, d_next);
         host->promised += job->guest->rec->memory;
         host->promised_vcpus += job->guest->rec->vcpus;
+        host->promised_guests++;
         if (active)
             count_arrival(job, +1);
         recount(host);

@@ -308,6 +308,17 @@ struct renaming {
     char *name;
 };
 
+/* What the guest is called by now; NULL: nothing any more. */
+static const char *name_now(struct core *core, const struct guest *guest, const char *domain)
+{
+    const struct host *host;
+
+    if (guest->rec->kind != RM_KIND__KIND_ZVM)
+        return names_node(core, domain);
+    host = host_find(core, guest->rec->host);
+    return host != NULL ? zvm_node(core, domain, host) : NULL;
+}
+
 /* All that get another name are taken out first: two may swap theirs. */
 static void rename_guests(struct core *core)
 {
@@ -321,10 +332,9 @@ static void rename_guests(struct core *core)
     }
     HASH_ITER (hh, core->guests, guest, next) {
         const char *domain = *guest->rec->domain != '\0' ? guest->rec->domain : guest->rec->name;
-        const char *name;
-        if (guest->job != NULL)
+        const char *name = name_now(core, guest, domain);
+        if (guest->job != NULL || name == NULL)
             continue;
-        name = names_node(core, domain);
         if (strcmp(name, guest->rec->name) == 0 || !conf_name_is_valid(name))
             continue;
         list[n] = (struct renaming){guest, strdup(name)};
@@ -356,17 +366,20 @@ void names_tick(struct core *core)
     if (!core->names_stale)
         return;
     names = make_names(core);
-    if (names == NULL)
+    if (names == NULL || zvm_refresh(core) < 0) {
+        names_free(names);
         return;
+    }
     names_free(core->names);
     core->names = names;
     core->names_stale = false;
     rename_guests(core);
+    sight_again(core);
 }
 
 void names_job_ended(struct core *core)
 {
-    core->names_stale = core->names_stale || core->names->kept;
+    core->names_stale = core->names_stale || core->names->kept || zvm_keeps(core);
 }
 
 /* ---- questions */
@@ -399,8 +412,11 @@ const char *names_domain(struct core *core, const char *node)
 const char *names_remark(struct core *core, const char *node)
 {
     const char *domain = names_domain(core, node), *other = names_node(core, node), *text = "";
+    const char *userid = zvm_userid(core, node);
 
-    if (strcmp(domain, node) != 0)
+    if (userid != NULL)
+        text = arena_printf(core->arena, " (its z/VM user %s is not logged on)", userid);
+    else if (strcmp(domain, node) != 0)
         text = arena_printf(core->arena, " (its domain is %s)", domain);
     else if (strcmp(other, node) != 0)
         text = arena_printf(core->arena, " (the domain of that name is the guest of %s)", other);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { COUNT_MOST = 1000 }; /* guests by which hosts without figures are told apart */
+
 static void say(char *why, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static void say(char *why, size_t size, const char *format, ...)
@@ -65,8 +67,9 @@ bool place_usable(struct core *core, const struct host *host, char *why, size_t 
         return false;
     }
     if (*host->rec->peer == '\0') {
-        say(why, size, "%s has no `peer` in its worker's settings, so no one can send guests there",
-            name);
+        say(why, size, "%s has no `peer` in its worker's settings, so no one can %s there", name,
+            host->rec->kind == RM_KIND__KIND_ZVM ? "see whether a guest has arrived"
+                                                 : "send guests");
         return false;
     }
     return true;
@@ -133,8 +136,11 @@ static uint64_t left(const struct core *core, const struct guest *guest, const s
     uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
     uint64_t memory, vcpus;
 
-    if (host->rec->memory == 0 || all_vcpus == 0)
-        return 0;
+    /* What cannot be measured is spread by number. */
+    if (host->rec->memory == 0 || all_vcpus == 0) {
+        uint64_t n = (uint64_t)host->active + host->promised_guests;
+        return n < COUNT_MOST ? COUNT_MOST - n : 0;
+    }
     memory = (room.memory - guest->rec->memory) / (host->rec->memory / 1000 + 1);
     vcpus = (room.vcpus - guest->rec->vcpus) * 1000 / all_vcpus;
     return memory < vcpus ? memory : vcpus;
@@ -165,8 +171,20 @@ static bool suits(struct core *core, struct place_ask *ask, struct host *host, b
     if (host == ask->source || listed(ask->never, ask->n_never, host) ||
         (ask->n_to > 0 && !listed(ask->to, ask->n_to, host)))
         return false;
+    /* Among all hosts those of another kind are not worth a word. */
+    if (ask->source != NULL && !zvm_may_go(ask->source, host, why, sizeof(why))) {
+        if (ask->n_to > 0 && !*no_room)
+            say(ask->why, sizeof(ask->why), "%s", why);
+        return false;
+    }
     if (named(ask->unfit, ask->n_unfit, host))
         say(why, sizeof(why), "%s could not take it", host->rec->name);
+    else if (host->rec->kind == RM_KIND__KIND_ZVM && zvm_needs_hcp(core, ask->guest->rec->name) &&
+             zvm_hcp(core, host) == NULL)
+        say(why, sizeof(why),
+            "Failed to find zHCP of %s: set zvm.hcp of the node %s, which the guest's row needs "
+            "after the move",
+            host->rec->name, host->rec->name);
     else if (place_usable(core, host, why, sizeof(why))) {
         if (place_fits(core, ask->guest, host, ask->why, sizeof(ask->why)))
             return true;
@@ -238,12 +256,14 @@ static size_t pass(struct core *core, struct place_ask **order, size_t n, bool t
         }
         ask->chosen->promised += ask->guest->rec->memory;
         ask->chosen->promised_vcpus += ask->guest->rec->vcpus;
+        ask->chosen->promised_guests++;
     }
     for (size_t i = 0; i < n; i++) {
         struct place_ask *ask = order[i];
         if (ask->chosen != NULL) {
             ask->chosen->promised -= ask->guest->rec->memory;
             ask->chosen->promised_vcpus -= ask->guest->rec->vcpus;
+            ask->chosen->promised_guests--;
         }
     }
     return without;

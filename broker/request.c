@@ -52,6 +52,7 @@ static const struct handler {
     {RM_REQUEST__ASK_HOST_CHANGE, ROLE_OPERATOR, CHANGES, change_host},
     {RM_REQUEST__ASK_RELEASE, ROLE_ADMIN, CHANGES, change_release},
     {RM_REQUEST__ASK_RECONCILE, ROLE_OPERATOR, CHANGES, change_reconcile},
+    {RM_REQUEST__ASK_MODIFY, ROLE_OPERATOR, CHANGES, change_modify},
     {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, ADDS, site_restore},
     {RM_REQUEST__ASK_TABLES_RESTORE, ROLE_ADMIN, ADDS, site_restore_several},
     {RM_REQUEST__ASK_TABLE_CHANGE, ROLE_ADMIN, ADDS, site_table_change},
@@ -97,6 +98,22 @@ RmOutcome *request_outcome(struct core *core, struct request *request, const cha
     return outcome;
 }
 
+void request_ask(struct core *core, struct request *request, struct host *host, RmAskKind kind,
+                 const RmAssignment *about, const char *lead)
+{
+    struct asking *asking = arena_alloc(core->arena, sizeof(*asking));
+    RmAsk *message = arena_alloc(core->arena, sizeof(*message));
+
+    if (asking == NULL || message == NULL || request->reply->n_outcomes == 0)
+        return;
+    rm_ask__init(message);
+    message->kind = kind;
+    message->about = (RmAssignment *)about;
+    *asking = (struct asking){
+        .outcome = request->reply->n_outcomes - 1, .lead = lead, .host = host, .message = message};
+    ARENA_PUSH(core->arena, request->n_askings, request->askings, asking);
+}
+
 /* ---- noderanges */
 
 static bool is_guest(void *ctx, const char *name)
@@ -120,7 +137,7 @@ static int each_guest(void *ctx, int (*f)(void *to, const char *name), void *to)
 
 static bool is_host(void *ctx, const char *name)
 {
-    return host_find(ctx, name) != NULL;
+    return host_called(ctx, name) != NULL;
 }
 
 static int each_host(void *ctx, int (*f)(void *to, const char *name), void *to)
@@ -230,6 +247,28 @@ bool request_all_guests(struct core *core, struct request *request, struct noder
     return expand(core, request, "/.*", &site, ret_range);
 }
 
+/* A member of z/VM may be written in any case. Named twice, it counts once. */
+static void call_as_known(struct core *core, struct noderange *range)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < range->n; i++) {
+        const struct host *host = host_called(core, range->names[i]);
+        char *name = host != NULL ? strdup(host->rec->name) : NULL;
+        bool twice = false;
+        for (size_t k = 0; k < kept && name != NULL; k++)
+            twice = twice || strcmp(range->names[k], name) == 0;
+        if (name == NULL)
+            core_fail(core, -ENOMEM, "hosts");
+        free(range->names[i]);
+        if (name == NULL || twice)
+            free(name);
+        else
+            range->names[kept++] = name;
+    }
+    range->n = kept;
+}
+
 bool request_hosts(struct core *core, struct request *request, const char *expression,
                    struct noderange *ret_range)
 {
@@ -239,8 +278,10 @@ bool request_hosts(struct core *core, struct request *request, const char *expre
     struct noderange_site site = request_host_site(core);
 
     set_digits(request, &site);
-    if (expand(core, request, expression, &site, ret_range))
+    if (expand(core, request, expression, &site, ret_range)) {
+        call_as_known(core, ret_range);
         return true;
+    }
     for (struct host *host = core->hosts; host != NULL && n <= KNOWN_MAX; host = host->hh.next, n++)
         known = known == NULL ? arena_strdup(core->arena, host->rec->name)
                               : arena_printf(core->arena, "%s,%s", known, host->rec->name);
@@ -380,6 +421,11 @@ void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
             STORE_FULL_PERCENT);
     } else {
         handler->f(core, &request);
+        if (request.n_askings > 0) {
+            question_begin(core, peer, tag, request.reply, request.askings, request.n_askings,
+                           request.wait_for);
+            return; /* asked again, they are asked again: that changes nothing */
+        }
         if (handler->effect != LOOKS)
             remember(core, &request);
     }

@@ -13,6 +13,9 @@ struct request {
     const RmRequest *message;
     uint64_t tag;
     RmReply *reply;
+    struct asking **askings; /* hypervisors that are asked before it is answered */
+    size_t n_askings;
+    usec_t wait_for; /* for so long at most */
 };
 
 /* The whole request is refused with this code and text. */
@@ -23,6 +26,11 @@ void request_refuse(struct core *core, struct request *request, RmCode code, con
  * memory. */
 RmOutcome *request_outcome(struct core *core, struct request *request, const char *name, bool ok,
                            const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The newest outcome waits for an answer of that host's worker: yes leaves it as it is, no makes it
+ * `lead Failed: text`, or without a lead the text alone. */
+void request_ask(struct core *core, struct request *request, struct host *host, RmAskKind kind,
+                 const RmAssignment *about, const char *lead);
 
 /* Noderanges against what is known; on failure the request is refused and false returned. Free with
  * noderange_done(). */
@@ -51,6 +59,7 @@ void change_retry(struct core *core, struct request *request);
 void change_release(struct core *core, struct request *request);
 void change_host(struct core *core, struct request *request);
 void change_reconcile(struct core *core, struct request *request);
+void change_modify(struct core *core, struct request *request);
 
 /* ---- list.c */
 void list_jobs(struct core *core, struct request *request);

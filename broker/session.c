@@ -242,6 +242,7 @@ static void hello_host(struct core *core, struct session *session, const RmHyp *
                    host->session != NULL ? "a newer worker serves it" : "worker connected");
     host->session = session;
     host->slots = hyp->slots;
+    host->rec->kind = hyp->kind;
     host->credit = 0;
     host->number = 0;
     host->inventory = 0;
@@ -400,6 +401,9 @@ void session_input(struct core *core, const struct net_peer *peer, char *const *
     case RM_MESSAGE__BODY_REPORTS:
         for (size_t i = 0; i < message->reports->n_reports; i++)
             report_input(core, session, message->reports->reports[i]);
+        break;
+    case RM_MESSAGE__BODY_ANSWER:
+        question_answer(core, session, message->answer);
         break;
     case RM_MESSAGE__BODY_BYE:
         session_end(core, session, "it said goodbye");

@@ -173,16 +173,50 @@ static void believe(struct core *core, struct guest *guest, const struct sightin
     }
 }
 
-/* Remembers what the guest is called on hypervisors. */
-static void name_domain(struct core *core, struct guest *guest, const char *domain)
+/* Remembers what the guest is called on hypervisors, and of which kind they are. */
+static void name_domain(struct core *core, struct guest *guest, const char *domain, RmKind kind)
 {
     if (strcmp(domain, guest->rec->name) == 0)
         domain = "";
-    if (strcmp(guest->rec->domain, domain) == 0)
+    if (strcmp(guest->rec->domain, domain) == 0 && guest->rec->kind == kind)
         return;
     job_set(&guest->rec->domain, domain);
+    guest->rec->kind = kind;
     if (guest->stored)
         guest_write(core, guest);
+}
+
+/* The node whose guest that domain is; NULL: none. */
+static const char *node_of(struct core *core, struct host *host, const RmDomain *domain)
+{
+    const char *name;
+
+    if (host->rec->kind != RM_KIND__KIND_ZVM)
+        return names_node(core, domain->name);
+    name = zvm_node(core, domain->name, host);
+    host->others += name == NULL ? 1 : 0;
+    return name;
+}
+
+void sight_again(struct core *core)
+{
+    for (struct host *host = core->hosts; host != NULL; host = host->hh.next)
+        if (host->last != NULL && host->session != NULL)
+            sight_inventory(core, host, host->last);
+}
+
+/* Of z/VM: which cluster, and what it was for when the tables change. */
+static void keep(struct core *core, struct host *host, const RmInventory *inventory)
+{
+    if (strcmp(host->rec->cluster, inventory->cluster) != 0) {
+        job_set(&host->rec->cluster, inventory->cluster);
+        host_changed(core, host);
+    }
+    if (host->rec->kind != RM_KIND__KIND_ZVM || inventory == host->last)
+        return;
+    if (host->last != NULL)
+        rm_inventory__free_unpacked(host->last, NULL);
+    host->last = (RmInventory *)msg_copy(NULL, &inventory->base);
 }
 
 void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory)
@@ -197,6 +231,8 @@ void sight_inventory(struct core *core, struct host *host, const RmInventory *in
     if (!inventory->reachable)
         return; /* what was seen last stays: the guests have not gone because nobody answers */
     host->seen = true;
+    host->others = 0;
+    keep(core, host, inventory);
     if (host->rec->memory != inventory->memory || host->rec->vcpus != inventory->vcpus) {
         host->rec->memory = inventory->memory;
         host->rec->vcpus = inventory->vcpus;
@@ -213,15 +249,15 @@ void sight_inventory(struct core *core, struct host *host, const RmInventory *in
     }
     for (size_t i = 0; i < inventory->n_domains; i++) {
         const RmDomain *domain = inventory->domains[i];
-        const char *name = names_node(core, domain->name);
+        const char *name = node_of(core, host, domain);
         struct guest *guest;
-        if (!conf_name_is_valid(name))
+        if (name == NULL || !conf_name_is_valid(name))
             continue; /* a name that no noderange could carry; the worker's inventory still counts
                          its memory */
         guest = guest_make(core, name);
         if (guest == NULL)
             return;
-        name_domain(core, guest, domain->name);
+        name_domain(core, guest, domain->name, host->rec->kind);
         if (guest->job == NULL && is_settling(core, guest)) {
             const struct sighting *known = sight_at(guest, host);
             if (known != NULL || strcmp(guest->rec->host, host->rec->name) != 0)
@@ -294,8 +330,8 @@ struct host *sight_place(struct core *core, struct guest *guest, char *why, size
     }
     struct host *last = *guest->rec->host != '\0' ? host_find(core, guest->rec->host) : NULL;
     if (last != NULL && (last->session == NULL || !last->reachable))
-        snprintf(why, size, "Cannot communicate via libvirt to %s, where it was last seen%s%s",
-                 last->rec->name, last->text != NULL ? ": " : "",
+        snprintf(why, size, "Cannot communicate via %s to %s, where it was last seen%s%s",
+                 zvm_speech(last), last->rec->name, last->text != NULL ? ": " : "",
                  last->text != NULL ? last->text : "");
     else
         snprintf(why, size, "no hypervisor that a worker serves has it%s",
@@ -318,23 +354,29 @@ int sight_mend_table(struct core *core, struct guest *guest, const struct host *
                      const char *who)
 {
     const struct table *vm = table_find("vm");
-    const char *old = sight_table_host(core, guest->rec->name);
+    const char *name = guest->rec->name;
+    const char *old = sight_table_host(core, name);
+    bool is_zvm = host->rec->kind == RM_KIND__KIND_ZVM;
+    const char *wrong = is_zvm ? zvm_wrong(core, name, host, "said") : NULL;
+    /* A row that never was is not wrong, but a job's own result makes it. */
+    bool sets = old == NULL ? who == NULL : strcmp(old, host->rec->name) != 0;
     int r;
 
-    if (old != NULL && strcmp(old, host->rec->name) == 0)
+    if (!sets && wrong == NULL && (!is_zvm || who != NULL))
         return 0;
-    if (*guest->rec->domain != '\0' && names_is_nobodys(guest->rec->name))
+    if (*guest->rec->domain != '\0' && names_is_nobodys(name))
         return 0; /* no node's guest: the table has nothing to say of it */
-    /* A job's own result needs no event of its own; a mended table does. A row that never was is
-     * not wrong. */
-    if (who != NULL) {
-        if (old == NULL)
-            return 0;
-        site_event(core, RM_EVENT_KIND__TABLE_MENDED, who, host->rec->name, guest->rec->name,
+    /* A job's own result needs no event of its own; a mended table does. */
+    if (who != NULL && sets)
+        site_event(core, RM_EVENT_KIND__TABLE_MENDED, who, host->rec->name, name,
                    "vm.host said %s, the guest runs on %s", old, host->rec->name);
-    }
-    r = table_row_set(core->store, vm, guest->rec->name, table_column(vm, "host"), host->rec->name);
+    if (who != NULL && wrong != NULL)
+        site_event(core, RM_EVENT_KIND__TABLE_MENDED, who, host->rec->name, name,
+                   "%s, the guest runs on %s", wrong, host->rec->name);
+    r = sets ? table_row_set(core->store, vm, name, table_column(vm, "host"), host->rec->name) : 0;
     if (r < 0)
         core_fail(core, r, "vm table");
+    if (is_zvm)
+        zvm_mend(core, name, host);
     return 1;
 }

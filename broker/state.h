@@ -90,6 +90,9 @@ struct host {
     bool reachable;          /* its hypervisor answers its worker */
     bool seen;               /* an inventory came in this session */
     char *text;              /* why it does not answer; owned */
+    RmInventory *last;       /* z/VM: the newest, read again when the tables name other user ids */
+    unsigned others;         /* z/VM: user ids that are logged on and no guests */
+    unsigned n_asked;        /* questions that its worker has in hand */
     uint64_t inventory;      /* sequence of the newest inventory */
     struct sighting *sightings;
     unsigned active; /* sightings that are active */
@@ -97,7 +100,8 @@ struct host {
     unsigned used_vcpus;
     uint64_t promised; /* bytes of guests that live jobs bring here */
     unsigned promised_vcpus;
-    uint64_t arriving; /* the part of it that active jobs bring */
+    unsigned promised_guests; /* how many */
+    uint64_t arriving;        /* the part of it that active jobs bring */
     unsigned arriving_vcpus;
     struct job *queue;                                  /* QUEUED, by priority and id */
     struct job *leaving;                                /* all live jobs away from here */
@@ -144,6 +148,27 @@ struct follower {
     struct follower *prev, *next;
 };
 
+/* A client's request whose answer waits for hypervisors. */
+struct question {
+    struct net_peer peer;
+    uint64_t tag;
+    RmReply *reply; /* owned */
+    unsigned open;  /* asks that are not answered */
+    usec_t until;   /* then it is answered in any case */
+    struct question *prev, *next;
+};
+
+struct ask {
+    uint64_t id;
+    struct question *question;
+    size_t outcome;    /* of the reply, that the answer goes into */
+    char *lead;        /* what stands before why it failed; owned, may be NULL */
+    struct host *host; /* whose worker is asked */
+    RmAsk *message;    /* owned */
+    uint64_t session;  /* that was asked; 0: not yet */
+    UT_hash_handle hh; /* core->asks by id, in the order in which they came */
+};
+
 struct out {
     struct net_peer peer;
     uint8_t *frame; /* owned */
@@ -188,6 +213,9 @@ struct core {
     uint64_t n_finished;       /* since the start */
     struct follower *followers;
     unsigned n_followers;
+    struct question *questions;
+    struct ask *asks;
+    uint64_t last_ask;
     struct out *outs, **outs_end, *sent;
     size_t out_bytes;
     struct note *notes, **notes_end, *told;
@@ -199,7 +227,8 @@ struct core {
     struct log_limit denied;
     struct attr_site *attr;   /* the site tables: nodes, groups, attributes */
     struct names *names;      /* guests that are called otherwise than their nodes; see names.c */
-    bool names_stale;         /* the tables may say something else of that now */
+    struct zvm *zvm;          /* user ids of z/VM that are nodes; see zvm.c */
+    bool names_stale;         /* the tables may say something else of both now */
     struct noderange exclude; /* exclude_nodes, as of the last request_exclude() */
 };
 
@@ -219,6 +248,7 @@ void core_note(struct core *core, enum log_level level, const char *format, ...)
 void core_send(struct core *core, const struct net_peer *peer, uint64_t tag, RmMessage *message);
 
 struct host *host_find(struct core *core, const char *name);
+struct host *host_called(struct core *core, const char *name); /* z/VM: in any case of letters */
 struct host *host_make(struct core *core, const char *name); /* NULL: no memory (the turn fails) */
 void host_changed(struct core *core,
                   struct host *host); /* its record is written at the end of the turn */
@@ -287,6 +317,8 @@ struct session *session_by_id(struct core *core, uint64_t id); /* NULL: it has e
 /* ---- sightings and inventories: sight.c */
 void sight_inventory(struct core *core, struct host *host, const RmInventory *inventory);
 void sight_clear(struct core *core, struct host *host);
+/* The members of z/VM, after their user ids have got other names. */
+void sight_again(struct core *core);
 /* The guest was moved by a job: shown at its destination before the next inventory comes. paused:
  * as it was before. */
 void sight_moved(struct core *core, struct guest *guest, struct host *from, struct host *to,
@@ -326,6 +358,40 @@ const char *names_remark(struct core *core, const char *node);
 void names_each_clash(struct core *core,
                       void (*f)(void *ctx, const char *node, const char *domain, const char *other),
                       void *ctx);
+
+/* ---- zvm.c: what is special about z/VM */
+int zvm_refresh(struct core *core); /* reads the tables anew */
+void zvm_free(struct zvm *zvm);     /* NULL is fine */
+bool zvm_keeps(const struct core *core);
+/* The node whose guest a user id on that member is, or NULL: it is no guest. */
+const char *zvm_node(struct core *core, const char *userid, const struct host *host);
+const char *zvm_userid(struct core *core, const char *node); /* or NULL: no guest of z/VM */
+const char *zvm_name(const RmGuest *guest);                  /* its user id */
+const char *zvm_speech(const struct host *host); /* through what its worker speaks to it */
+bool zvm_may_go(const struct host *from, const struct host *to, char *why, size_t size);
+/* zvm.hcp of a member, in core->arena, or NULL. */
+const char *zvm_hcp(struct core *core, const struct host *host);
+bool zvm_needs_hcp(struct core *core, const char *node);
+/* What the table zvm says wrongly of a guest that runs on the host, in core->arena; or NULL. says:
+ * the word for it. */
+const char *zvm_wrong(struct core *core, const char *node, const struct host *host,
+                      const char *says);
+void zvm_mend(struct core *core, const char *node, const struct host *host);
+
+/* ---- question.c: answers that wait for hypervisors */
+struct asking { /* what a handler wants to hear, in core->arena */
+    size_t outcome;
+    const char *lead;
+    struct host *host;
+    RmAsk *message; /* id and session are filled in later */
+};
+/* Takes over: the reply is sent when all have answered, or the time is over. */
+void question_begin(struct core *core, const struct net_peer *peer, uint64_t tag,
+                    const RmReply *reply, struct asking *const *askings, size_t n, usec_t wait_for);
+void question_answer(struct core *core, struct session *session, const RmAnswer *answer);
+void question_tick(struct core *core);
+usec_t question_deadline(const struct core *core);
+void question_gone(struct core *core, const struct net_peer *peer); /* NULL: all of them */
 
 /* ---- report.c: what workers say of jobs */
 void report_input(struct core *core, struct session *session, const RmReport *report);

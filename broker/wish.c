@@ -26,6 +26,7 @@ struct wish {
     size_t n_never;
     bool evacuation;
     bool look_only;         /* dry run or plan: answer, submit nothing */
+    usec_t wait_for;        /* dry run: for what hypervisors say; 0: they are not asked */
     struct place_ask *asks; /* guests that may become jobs */
     size_t n_asks;
 };
@@ -38,7 +39,7 @@ static bool find_hosts(struct core *core, const struct noderange *range, struct 
         return false;
     }
     for (size_t i = 0; i < range->n; i++)
-        (*ret_hosts)[i] = host_find(core, range->names[i]);
+        (*ret_hosts)[i] = host_called(core, range->names[i]);
     return true;
 }
 
@@ -93,8 +94,8 @@ static bool may_move(struct core *core, struct request *request, const struct wi
         return false;
     }
     if ((place->session == NULL || !place->reachable) && !place_may_come(core, place)) {
-        request_outcome(core, request, name, false, "Cannot communicate via libvirt to %s: %s",
-                        place->rec->name,
+        request_outcome(core, request, name, false, "Cannot communicate via %s to %s: %s",
+                        zvm_speech(place), place->rec->name,
                         place->session == NULL ? "it has no worker"
                         : place->text != NULL  ? place->text
                                                : "it does not answer its worker");
@@ -143,7 +144,7 @@ static bool own_destinations(struct core *core, struct request *request, struct 
     }
     to = arena_alloc(core->arena, range.n * sizeof(struct host *));
     for (size_t i = 0; to != NULL && i < range.n; i++)
-        to[i] = host_find(core, range.names[i]);
+        to[i] = host_called(core, range.names[i]);
     ask->to = to;
     ask->n_to = range.n;
     noderange_done(&range);
@@ -236,6 +237,7 @@ static void make_jobs(struct core *core, struct request *request, const struct w
         job.guest = ask->guest->rec->name;
         job.uuid = ask->guest->rec->uuid;
         job.domain = ask->guest->rec->domain;
+        job.kind = ask->guest->rec->kind;
         job.source = ask->source->rec->name;
         job.n_to = wish->n_to;
         job.to = wish->to_names;
@@ -263,16 +265,49 @@ static void make_jobs(struct core *core, struct request *request, const struct w
     request->reply->count = (uint32_t)n;
 }
 
-/* What a dry run or a plan answers for a guest that has a place. */
-static void tell(struct core *core, struct request *request, const struct place_ask *ask)
+/* Lets the hypervisor say whether the guest can go there. lead: z/VM. */
+static void ask_hypervisor(struct core *core, struct request *request, const struct wish *wish,
+                           const struct place_ask *ask, const char *lead)
 {
-    RmOutcome *outcome =
-        request_outcome(core, request, ask->guest->rec->name, true, "can move from %s to %s",
-                        ask->source->rec->name, ask->chosen->rec->name);
+    RmAssignment *about = arena_alloc(core->arena, sizeof(*about));
+    const RmHost *to = ask->chosen->rec;
+
+    if (about == NULL)
+        return;
+    rm_assignment__init(about);
+    about->guest = ask->guest->rec->name;
+    about->uuid = ask->guest->rec->uuid;
+    about->domain = ask->guest->rec->domain;
+    about->host = ask->source->rec->name;
+    about->destination = to->name;
+    about->peer = to->peer;
+    about->migration = to->migration;
+    about->options = (RmOptions *)wish->options;
+    request->wait_for = wish->wait_for;
+    request_ask(core, request, ask->source, RM_ASK_KIND__ASK_TEST, about, lead);
+}
+
+/* What a dry run or a plan answers for a guest that has a place. */
+static void tell(struct core *core, struct request *request, const struct wish *wish,
+                 const struct place_ask *ask)
+{
+    const RmGuest *guest = ask->guest->rec;
+    const char *lead = NULL;
+    RmOutcome *outcome;
+
+    if (guest->kind == RM_KIND__KIND_ZVM && wish->wait_for > 0)
+        lead = arena_printf(core->arena, "Running VMRELOCATE action=TEST against %s...",
+                            zvm_name(guest));
+    outcome = lead != NULL
+                  ? request_outcome(core, request, guest->name, true, "%s Done", lead)
+                  : request_outcome(core, request, guest->name, true, "can move from %s to %s",
+                                    ask->source->rec->name, ask->chosen->rec->name);
     if (outcome == NULL)
         return;
     outcome->source = ask->source->rec->name;
     outcome->destination = ask->chosen->rec->name;
+    if (wish->wait_for > 0 && ask->source->session != NULL)
+        ask_hypervisor(core, request, wish, ask, lead);
 }
 
 static void carry_out(struct core *core, struct request *request, struct wish *wish)
@@ -283,7 +318,7 @@ static void carry_out(struct core *core, struct request *request, struct wish *w
         if (ask->chosen == NULL)
             no_place(core, request, wish, ask);
         else if (wish->look_only)
-            tell(core, request, ask);
+            tell(core, request, wish, ask);
     }
     if (!wish->look_only)
         make_jobs(core, request, wish);
@@ -298,6 +333,7 @@ void wish_submit(struct core *core, struct request *request)
         .reason = submit->reason,
         .priority = submit->priority,
         .look_only = submit->dry_run,
+        .wait_for = submit->wait_for,
     };
 
     if (!request_guests(core, request, submit->guests, &guests))
@@ -392,7 +428,7 @@ static void empty_host(struct core *core, struct request *request, struct wish *
         return;
     if (host->session == NULL || !host->reachable) {
         request_outcome(core, request, host->rec->name, false,
-                        "Cannot communicate via libvirt to %s: %s", host->rec->name,
+                        "Cannot communicate via %s to %s: %s", zvm_speech(host), host->rec->name,
                         host->session == NULL ? "it has no worker"
                         : host->text != NULL  ? host->text
                                               : "it does not answer its worker");
@@ -407,6 +443,10 @@ static void empty_host(struct core *core, struct request *request, struct wish *
         else if (s->state == RM_GUEST_STATE__GUEST_SHUTOFF)
             still++;
     }
+    if (host->others > 0)
+        request_outcome(core, request, host->rec->name, true,
+                        "%u user id%s that the table zvm does not name stay%s logged on there",
+                        host->others, host->others == 1 ? "" : "s", host->others == 1 ? "s" : "");
     if (still > 0)
         request_outcome(core, request, host->rec->name, true,
                         "%u guest%s shut off and stay%s defined there", still,
