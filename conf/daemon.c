@@ -1,17 +1,67 @@
-/* daemon.c - the command line that the daemons share */
+/* daemon.c - the command line that the programs share: help, version; and that of the daemons */
 #include "conf/service.h"
 
 #include "conf/log.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what is printed must arrive */
+
+static void check_output(int code, void *unused)
+{
+    (void)unused;
+    int r = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+    if (r == 0 || code != EXIT_OK)
+        return;
+    if (r != EPIPE)
+        fprintf(stderr, "Error: cannot write to standard output: %s\n", strerror(r));
+    _exit(EXIT_SOME_FAILED);
+}
+
+void service_check_output(void)
+{
+    on_exit(check_output, NULL);
+}
+
+/* ---- help and version */
+
+enum { KEY_USAGE = 256 };
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+    (void)arg;
+    switch (key) {
+    case 'h':
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+        return 0;
+    case KEY_USAGE:
+        argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
+        return 0;
+    case 'v':
+        puts(service_version_line());
+        exit(EXIT_OK);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option common_options[] = {
+    {"help", 'h', NULL, 0, "print this help", -1},
+    {"usage", KEY_USAGE, NULL, OPTION_HIDDEN, NULL, 0},
+    {"version", 'v', NULL, 0, "print the version", 0},
+    {0},
+};
+const struct argp service_argp = {.options = common_options, .parser = parse_common};
+
+/* ---- the daemons */
 
 struct arguments {
     const char *file;
     const char *level;
-    bool version;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -24,9 +74,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 'l':
         arguments->level = arg;
-        return 0;
-    case 'v':
-        arguments->version = true;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "takes no arguments: '%s'", arg);
@@ -41,19 +88,17 @@ const char *service_begin(const char *name, const char *doc, int argc, char **ar
     static const struct argp_option options[] = {
         {"config", 'c', "FILE", 0, "read the settings from FILE", 0},
         {"log-level", 'l', "LEVEL", 0, "error, warning, info (the default) or debug", 0},
-        {"version", 'v', NULL, 0, "print the version", 0},
         {0},
     };
-    const struct argp argp = {.options = options, .parser = parse, .doc = doc};
+    static const struct argp_child children[] = {{&service_argp, 0, NULL, 0}, {0}};
+    const struct argp argp = {
+        .options = options, .parser = parse, .doc = doc, .children = children};
     struct arguments arguments = {.level = "info"};
     enum log_level level;
 
+    service_check_output();
     argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    if (arguments.version) {
-        puts(service_version_line());
-        exit(EXIT_OK);
-    }
+    argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
     if (log_level_parse(arguments.level, &level) < 0) {
         fprintf(stderr, "%s: unknown log level '%s'\n", name, arguments.level);
         exit(EXIT_USAGE);

@@ -4,6 +4,7 @@
 
 #include "conf/env.h"
 
+#include <argp.h>
 #include <stdbool.h>
 
 /* Exit codes of all programs; the client's are in the man page and scripts rely on them. */
@@ -16,6 +17,14 @@ enum service_exit {
     EXIT_NOT_PERMITTED = 5,
     EXIT_INTERRUPTED = 130,
 };
+
+/* --help, --usage and --version, to be a child of a program's argp, which is parsed with
+ * ARGP_NO_HELP. */
+extern const struct argp service_argp;
+
+/* From now on a process that ends well, but whose output could not be written, ends with
+ * EXIT_SOME_FAILED and says so. */
+void service_check_output(void);
 
 /* A daemon's command line: -c FILE, --log-level, --version, --help. Opens the log under `name`
  * (kept). doc is argp's: what it does, \v, what else there is to say. Returns the file of -c or

@@ -70,12 +70,6 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void print_version(FILE *file, struct argp_state *state)
-{
-    (void)state;
-    fprintf(file, "rmigrate-store %s\n", service_version());
-}
-
 static int fail(int code, const char *text)
 {
     fflush(stdout);
@@ -166,13 +160,14 @@ static int run(const struct command *command, const char *path, const char *oper
 
 int main(int argc, char **argv)
 {
-    static const struct argp argp = {option_list, parse_option, usage, description, 0, 0, 0};
+    static const struct argp_child children[] = {{&service_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {option_list, parse_option, usage, description, children, 0, 0};
     struct options options = {0};
     struct conf_broker conf = {0};
     struct rm_err err = {""};
     argp_err_exit_status = EXIT_USAGE;
-    argp_program_version_hook = print_version;
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    service_check_output();
+    argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &options);
 
     const struct command *command = command_find(&options);
     if (!command) {

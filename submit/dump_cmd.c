@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { COLUMNS_MAX = 256 }; /* of a table */
@@ -75,6 +76,23 @@ static void put_json(const struct dump *dump, const RmReply *reply)
 
 /* ---- pages */
 
+/* Passwords are not for everybody, nor in a file that was there before. */
+static int open_file(const char *path, bool secrets)
+{
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, secrets ? 0600 : 0666);
+    if (fd < 0)
+        return fd;
+    if (fstat(fd, &st) < 0 ||
+        (S_ISREG(st.st_mode) && ((secrets && fchmod(fd, 0600) < 0) || ftruncate(fd, 0) < 0))) {
+        int r = errno;
+        close(fd);
+        errno = r;
+        return -1;
+    }
+    return fd;
+}
+
 static int begin(struct dump *dump, const RmReply *reply)
 {
     dump->n_columns = reply->n_columns < COLUMNS_MAX ? reply->n_columns : COLUMNS_MAX;
@@ -84,9 +102,8 @@ static int begin(struct dump *dump, const RmReply *reply)
         dump->table = out_table_new(dump->ask.table, dump->columns, true, false);
         return EXIT_OK;
     }
-    if (!dump->file) { /* passwords are not for everybody */
-        int fd = open(dump->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                      dump->ask.secrets ? 0600 : 0666);
+    if (!dump->file) {
+        int fd = open_file(dump->path, dump->ask.secrets);
         dump->file = fd >= 0 ? fdopen(fd, "w") : NULL;
         if (!dump->file) {
             out_error("Unable to open %s for writing: %s", dump->path, strerror(errno));

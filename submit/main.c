@@ -41,6 +41,7 @@ int main(int argc, char **argv)
     struct args args;
     struct client *client = NULL;
     fill_closed_streams();
+    service_check_output();  /* of --help, which ends the process */
     setlocale(LC_CTYPE, ""); /* only characters: numbers keep their point */
     if (args_parse(argc, argv, 0, &args) < 0) {
         out_error("no memory");

@@ -118,7 +118,7 @@ bool out_is_sound(void)
     int r = fflush(stdout) != 0 ? errno : 0;
     if (r == 0 && !ferror(stdout))
         return true;
-    if (!told)
+    if (!told && r != EPIPE) /* who reads no further knows it */
         out_error("cannot write to standard output: %s", strerror(r ? r : EIO));
     told = true;
     return false;

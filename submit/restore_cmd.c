@@ -337,6 +337,32 @@ static bool ask_again(const struct edit *edit)
     }
 }
 
+/* Is there something in the file that the table has not? */
+static bool is_edited(const struct edit *edit)
+{
+    uint8_t *data;
+    size_t length;
+    int r = read_file(edit->path, &data, &length);
+    if (r < 0)
+        return r != -ENOENT;
+    bool same = length == edit->length && memcmp(data, edit->before, length) == 0;
+    free(data);
+    return !same;
+}
+
+/* Also what an editor leaves beside the file: passwords may stand in it. */
+static void clean_up(const struct edit *edit)
+{
+    DIR *dir = opendir(edit->dir);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    rmdir(edit->dir);
+}
+
 /* Once through the editor. *ret_done: it need not be tried again. */
 static int edit_once(const struct edit *edit, bool *ret_done)
 {
@@ -373,8 +399,7 @@ static int edit_table(const struct edit *edit)
     int r = write_file(edit);
     if (r < 0) {
         out_error("Unable to write %s: %s", edit->path, strerror(-r));
-        unlink(edit->path);
-        rmdir(edit->dir);
+        clean_up(edit);
         return EXIT_TABLE;
     }
     do
@@ -382,12 +407,10 @@ static int edit_table(const struct edit *edit)
     while (!done && ask_again(edit));
     if (client_signal(edit->client) != 0)
         code = 128 + client_signal(edit->client);
-    if (code != EXIT_OK) {
+    if (code != EXIT_OK && is_edited(edit))
         out_note("what was edited is kept in %s", edit->path);
-        return code;
-    }
-    unlink(edit->path);
-    rmdir(edit->dir);
+    else
+        clean_up(edit);
     return code;
 }
 

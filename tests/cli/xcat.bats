@@ -708,3 +708,33 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ok gettab node=row$n vm.comments
     is a,b
 }
+
+# ---- what all programs share
+
+@test "-h and -v of every program, in the same words; what cannot be written is an error" {
+    local program option
+    for program in rmigrate rmigrate-broker rmigrate-worker rmigrate-store; do
+        run -0 --separate-stderr "$BIN/$program" -h
+        has "Usage: $program"
+        quiet
+        for option in -v --version; do
+            run -0 --separate-stderr "$BIN/$program" $option
+            is "$(ask version)"
+            quiet
+        done
+        [ -e /dev/full ] || continue
+        for option in -h --help --usage --version; do
+            run -1 --separate-stderr sh -c "exec '$BIN/$program' $option >/dev/full"
+            err_is "Error: cannot write to standard output: No space left on device"
+        done
+    done
+}
+
+@test "who reads no further is not told" {
+    fresh
+    run -0 --separate-stderr bash -c "'$BIN/rmigrate' nodels all vm | head -n 1"
+    is 'a-b-c: vm.node: '
+    quiet
+    run -1 --separate-stderr bash -c "exec 9> >(:); wait \$!; exec '$BIN/rmigrate' nodels all vm >&9"
+    quiet
+}

@@ -107,6 +107,11 @@ table() { # TABLE LINE...: a file of it
     [ ! -e "$CSV/nosuch.csv" ]
     ok tabdump vm -f "$CSV/vm.csv" --secrets
     [ "$(stat -c %a "$CSV/vm.csv")" = 600 ]
+    chmod 644 "$CSV/vm.csv"
+    seq 10000 >>"$CSV/vm.csv"
+    ok tabdump vm -f "$CSV/vm.csv" --secrets
+    [ "$(stat -c %a "$CSV/vm.csv")" = 600 ]
+    ask tabdump vm --secrets | cmp - "$CSV/vm.csv"
     ends 2 tabdump vm -f "$CSV/vm.csv" --json
 }
 
@@ -319,9 +324,23 @@ nothing_left() { ! compgen -G "$TMPDIR/rmigrate-tabedit.*" >/dev/null; }
     failing() { ends 1 tabedit vm; }
     changes_nothing failing
     err_has "ended with 3"
+    err_has "is kept in"
+    rm -r "$TMPDIR"/rmigrate-tabedit.*
     TABEDITOR=/nowhere/editor
     changes_nothing failing
     err_has "ended with 127"
+    err_has_not "is kept in"
+    nothing_left # there may be passwords in it
+    editor 'cp "$1" "$1~"; rm "$1"'
+    removing() { ends 4 tabedit vm; }
+    changes_nothing removing
+    err_has "Unable to open"
+    err_has_not "is kept in"
+    nothing_left
+    editor 'kill -TERM $$'
+    changes_nothing failing
+    err_has "ended"
+    nothing_left
 }
 
 @test "tabedit without a terminal ends at the first error and keeps what was edited" {
