@@ -72,10 +72,12 @@ void smapi_answer_done(struct smapi_answer *answer);
 /* Events of the system that the server runs on. One thread waits at a time. */
 struct smapi_events;
 
-/* 0, -EPERM: refused for good (login or authority), or another negative errno: try again later. */
+/* 0, -EPERM: refused for good (login or authority), or another negative errno: try again later. A
+ * server that has nothing to say takes a second or two to be believed. */
 int smapi_events_open(struct smapi *smapi, struct smapi_events **ret_events, struct rm_err *err);
 
-/* 1: an event; 0: time is over; negative: the connection is gone, close and open anew. */
+/* 1: an event (stream UINT32_MAX: one that cannot be read); 0: time is over; negative: the
+ * connection is gone, close and open anew. */
 int smapi_events_wait(struct smapi_events *events, usec_t wait_for, struct smapi_event *ret_event);
 
 void smapi_events_close(struct smapi_events *events); /* NULL is fine */

@@ -157,7 +157,8 @@ enum { /* types of class 0; what they mean is inferred from what they carry */
        SMAPI_EVENT_IN_TERMINATES = 14,
 };
 
-/* The bytes behind the record's length. Names are EBCDIC (code page 924) there. */
+/* The bytes behind the record's length. Names are EBCDIC (code page 924) there. A kind that is not
+ * known leaves empty what is not a name. */
 int smapi_form_event(const uint8_t *bytes, size_t length, struct smapi_event *ret_event,
                      struct rm_err *err);
 
