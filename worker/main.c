@@ -213,8 +213,7 @@ static int serve(struct worker *worker, struct rm_err *err)
 
 static const struct hv_ops *choose(const struct conf_hypervisor *hypervisor)
 {
-    (void)hypervisor;
-    return &hv_libvirt;
+    return hypervisor->smapi != NULL ? &hv_zvm : &hv_libvirt;
 }
 
 /* Where others ask for guests that may be there. */

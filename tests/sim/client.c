@@ -30,7 +30,7 @@ static void send_frame(struct client *client)
     link_send(&client->link, client->frame->data, client->frame->length);
     alarm_set(world, &client->again,
               world_now(world) + client->patience +
-                  (client->ask == RM_REQUEST__ASK_FOLLOW ? HOLD : 0));
+                  (client->ask == RM_REQUEST__ASK_FOLLOW ? HOLD : client->hold));
 }
 
 static void again_ring(void *ctx)
@@ -76,6 +76,7 @@ static void ask(struct client *client, RmRequest *request)
 
     for (size_t i = 0; i < sizeof(token); i++)
         token[i] = (uint8_t)world_random(world, 256);
+    client->hold = request->ask_case == RM_REQUEST__ASK_SUBMIT ? request->submit->wait_for : 0;
     client->answered = false;
     client->doubts = client->has_ideas && world_chance(world, 150);
     pack_request(client, request, token);
@@ -114,6 +115,22 @@ void client_submit(struct client *client, const char *guests, const char *to, bo
     request.submit = &submit;
     client->wants_to_follow = follow;
     world_tell(client->world, "%s: submit %s to '%s'", client->link.peer.user, guests, to);
+    ask(client, &request);
+}
+
+/* Only asks whether they could: the hypervisors are asked too, by their workers. */
+static void dry_run(struct client *client, const char *guests)
+{
+    RmRequest request = RM_REQUEST__INIT;
+    RmSubmit submit = RM_SUBMIT__INIT;
+
+    submit.guests = (char *)guests;
+    submit.dry_run = true;
+    submit.wait_for = world_between(client->world, USEC_PER_SEC, 8 * USEC_PER_SEC);
+    request.ask_case = RM_REQUEST__ASK_SUBMIT;
+    request.submit = &submit;
+    client->wants_to_follow = false;
+    world_tell(client->world, "%s: could %s move?", client->link.peer.user, guests);
     ask(client, &request);
 }
 
@@ -407,7 +424,7 @@ static void have_idea(struct client *client)
     if (*what.host == '\0')
         what.batch = client->last_batch;
     what.all = *what.host == '\0' && what.batch == 0;
-    switch (world_random(world, 20)) {
+    switch (world_random(world, 21)) {
     case 0 ... 6:
         client_submit(client, some_guests(world, names), some_host(world), follow);
         break;
@@ -440,6 +457,9 @@ static void have_idea(struct client *client)
         change_host(client, some_host(world),
                     world_chance(world, 300) ? RM_HOST_STATE__HOST_CLOSED
                                              : RM_HOST_STATE__HOST_OPEN);
+        break;
+    case 19:
+        dry_run(client, some_guests(world, names));
         break;
     default:
         if (rules_locked_guest(world) != NULL)

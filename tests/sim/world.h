@@ -147,6 +147,7 @@ struct client {
     struct frame *frame; /* what was asked; owned */
     uint64_t tag;
     usec_t patience; /* until it is asked again */
+    usec_t hold;     /* how long the broker may hold the answer */
     bool doubts;     /* will ask the same once more, to compare the answers */
     bool answered;   /* this token has an answer, which named: */
     uint64_t answer_batch;

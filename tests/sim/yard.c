@@ -139,12 +139,28 @@ static void on_news(struct yard *yard)
     }
 }
 
+/* The hypervisor says yes or no; now and then it says nothing. */
+static void answer(struct yard *yard, const RmAsk *ask)
+{
+    RmAnswer message = RM_ANSWER__INIT;
+
+    if (world_chance(yard->world, 100))
+        return;
+    message.session = ask->session;
+    message.id = ask->id;
+    message.ok = world_chance(yard->world, 700);
+    message.text = (char *)(message.ok ? "" : "it does not fit");
+    agent_answer(yard->agent, local_now(yard), &message);
+}
+
 static void act(struct yard *yard)
 {
     struct agent_action action;
 
     while (agent_next_action(yard->agent, &action)) {
-        if (action.what == AGENT_ABORT)
+        if (action.what == AGENT_ASK)
+            answer(yard, action.ask);
+        else if (action.what == AGENT_ABORT)
             task_stop(yard, action.job);
         else
             task_start(yard, action.assignment, action.what == AGENT_SETTLE, action.begin_by);
