@@ -313,8 +313,8 @@ static void put_all(struct bytes *out, const struct bytes *from)
 
 static const char *run_requests(int argc, char **argv, struct bytes *out)
 {
-    (void)argc;
-    (void)argv;
+    if (argc > 0 && strcmp(argv[0], "clear") == 0)
+        bytes_cut(&sim.requests, sim.requests.n);
     put_all(out, &sim.requests);
     return NULL;
 }
@@ -368,7 +368,7 @@ static const struct {
     {"faults", 0, 0, run_faults},
     {"status-word", 0, 1, run_status_word},
     {"state", 0, 0, run_state},
-    {"requests", 0, 0, run_requests},
+    {"requests", 0, 1, run_requests},
     {"bytes", 0, 1, run_bytes},
     {"violations", 0, 1, run_violations},
     {"check", 0, 0, run_check},

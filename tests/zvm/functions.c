@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     RS_TEST_OR_MOVE = 3000,
@@ -16,6 +17,10 @@ enum {
     RS_REPAIR = 3009,
     RS_MODIFY = 3010,
     RS_NOT_ACTIVE = 12,
+    RS_NOT_LOGGED_ON = 12,
+    RS_NO_DOMAIN = 1821,
+    FORCE_MAX = 27,               /* bytes */
+    SLOTS = 4,                    /* that a cluster shows, with or without a system */
     MAX_DIGITS = 8,               /* of max_total and max_quiesce */
     DEFAULT_QUIESCE_MSEC = 10000, /* when not immediate */
 };
@@ -58,6 +63,8 @@ static bool is_force(const char *words)
 {
     static const char *const known[] = {"ARCHITECTURE", "DOMAIN", "STORAGE"};
 
+    if (strlen(words) > FORCE_MAX)
+        return false;
     while (*words != '\0') {
         size_t n = strcspn(words, " ");
         bool found = n == 0;
@@ -164,6 +171,8 @@ static const char *find_obstacle(const char *target, const struct relocation *re
         return HCP_UNKNOWN_MEMBER;
     if (to == member)
         return HCP_SAME_MEMBER;
+    if (guest->relocation_off)
+        return HCP_RELOCATION_OFF;
     return is_up(to) ? NULL : HCP_MEMBER_DOWN;
 }
 
@@ -239,6 +248,46 @@ static void run_modify(struct op *op, const struct request *request, struct memb
             move->max_total = new_total;
         if (quiesce != NULL)
             move->max_quiesce = new_quiesce;
+        op_finish(op, 0, 0, NULL, 0);
+    }
+}
+
+/* ---- VMRELOCATE_Image_Attributes */
+
+static const char *const attribute_keys[] = {"relocation_setting", "domain_name", "archforce",
+                                             NULL};
+
+/* Every member is a domain of its own, and SSI is the one of all. */
+static bool is_domain(const char *name)
+{
+    return strcmp(name, "SSI") == 0 || strcmp(name, sim.ssi) == 0 || member_find(name) != NULL;
+}
+
+static bool is_one_of(const char *value, const char *one, const char *other)
+{
+    return strcmp(value, one) == 0 || strcmp(value, other) == 0;
+}
+
+static void run_attributes(struct op *op, const struct request *request, struct member *member)
+{
+    const char *setting = key_or(request, "relocation_setting", "ON");
+    const char *domain = key_or(request, "domain_name", "SSI");
+    struct guest *guest = guest_find(request->target);
+
+    if (!is_in_ssi(op, member))
+        return;
+    if (!is_one_of(setting, "ON", "OFF") ||
+        !is_one_of(key_or(request, "archforce", "NO"), "YES", "NO")) {
+        op_finish(op, 8, RS_OPERAND, NULL, 0);
+    } else if (request->n_keys == 0) {
+        op_finish(op, 8, RS_MISSING, NULL, 0);
+    } else if (guest == NULL || guest->member != member) {
+        op_finish(op, 8, RS_NOT_LOGGED_ON, NULL, 0);
+    } else if (!is_domain(domain)) {
+        op_finish(op, 8, RS_NO_DOMAIN, NULL, 0);
+    } else {
+        if (request_key(request, "relocation_setting") != NULL)
+            guest->relocation_off = strcmp(setting, "OFF") == 0;
         op_finish(op, 0, 0, NULL, 0);
     }
 }
@@ -326,6 +375,8 @@ static void put_string(struct bytes *out, const char *text)
 static void run_ssi_query(struct op *op, const struct request *request, struct member *member)
 {
     struct bytes list = {0};
+    char heartbeat[32];
+    time_t now = time(NULL);
 
     (void)request;
     if (member->mode == MODE_NOSSI || member->mode == MODE_REPAIR) {
@@ -336,11 +387,13 @@ static void run_ssi_query(struct op *op, const struct request *request, struct m
     put_string(&list, member->mode == MODE_UNSTABLE ? "Influx" : "Stable");
     put_string(&list, "Enabled");
     put_string(&list, "VMCOM1 on 01F0");
-    for (size_t i = 0; i < sim.n_members; i++) {
+    strftime(heartbeat, sizeof(heartbeat), "%m/%d/%Y_%H:%M:%S", gmtime(&now));
+    for (size_t i = 0; i < sim.n_members || i < SLOTS; i++) {
         const struct member *other = &sim.members[i];
-        if (is_up(other))
-            bytes_printf(&list, "%zu %s Joined %s %s", i + 1, other->name, "2026-11-23_10:00:00",
-                         "2026-11-23_10:00:00");
+        if (i >= sim.n_members)
+            bytes_printf(&list, "%zu -------- Available", i + 1);
+        else if (is_up(other))
+            bytes_printf(&list, "%zu %s Joined %s %s", i + 1, other->name, heartbeat, heartbeat);
         else
             bytes_printf(&list, "%zu %s Down", i + 1, other->name);
         bytes_add(&list, "", 1);
@@ -418,6 +471,7 @@ const struct function functions[] = {
     {"VMRELOCATE", true, relocate_keys, false, run_relocate},
     {"VMRELOCATE_Modify", true, modify_keys, false, run_modify},
     {"VMRELOCATE_Status", true, status_keys, false, run_status},
+    {"VMRELOCATE_Image_Attributes", true, attribute_keys, false, run_attributes},
     {"Image_Status_Query", true, NULL, false, run_image_status},
     {"SSI_Query", true, NULL, false, run_ssi_query},
     {"Check_Authentication", false, NULL, false, run_check_authentication},

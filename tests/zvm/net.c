@@ -2,11 +2,7 @@
  */
 #include "sim.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -17,18 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTENERS_MAX = 2 * MEMBERS_MAX, READ_SIZE = 16 << 10, HOST_MAX = 64, LINE_MAX_CTL = 4096 };
-
-struct listener {
-    struct member *member;
-    char host[HOST_MAX];
-    struct sockaddr_storage address;
-    socklen_t address_size;
-    unsigned port;
-    bool tls;
-    bool open; /* listens; else only holds its port */
-    int fd;
-};
+enum { READ_SIZE = 16 << 10 };
 
 enum phase {
     PHASE_REQUEST, /* its request is not complete */
@@ -63,111 +48,11 @@ struct ctl {
     struct ctl *next;
 };
 
-static struct listener listeners[LISTENERS_MAX];
-static size_t n_listeners;
 static struct conn *conns;
 static struct ctl *ctls;
 static SSL_CTX *tls;
 
-/* ---- listeners */
-
-/* A socket that holds the port, and listens on it or refuses. */
-static int open_listener(struct listener *listener)
-{
-    const int on = 1;
-    int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (bind(fd, (struct sockaddr *)&listener->address, listener->address_size) < 0 ||
-        (listener->open && listen(fd, SOMAXCONN) < 0)) {
-        int r = -errno;
-        close(fd);
-        return r;
-    }
-    listener->fd = fd;
-    return 0;
-}
-
-static bool read_address(struct listener *listener, const char *text)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&listener->address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&listener->address;
-    const char *colon = strrchr(text, ':');
-    unsigned long port;
-    char *end;
-
-    if (colon == NULL || (size_t)(colon - text) >= sizeof(listener->host))
-        return false;
-    snprintf(listener->host, sizeof(listener->host), "%.*s", (int)(colon - text), text);
-    if (strcmp(listener->host, "localhost") == 0)
-        snprintf(listener->host, sizeof(listener->host), "127.0.0.1");
-    port = strtoul(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || port > 65535)
-        return false;
-    listener->port = (unsigned)port;
-    if (strcmp(listener->host, "[::1]") == 0) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_addr = in6addr_loopback;
-        v6->sin6_port = htons((uint16_t)port);
-        listener->address_size = sizeof(*v6);
-        return true;
-    }
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
-    listener->address_size = sizeof(*v4);
-    return inet_pton(AF_INET, listener->host, &v4->sin_addr) == 1 &&
-           ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-}
-
-const char *listener_add(struct member *member, const char *address, bool with_tls)
-{
-    struct listener *listener = &listeners[n_listeners];
-    int r;
-
-    if (n_listeners == LISTENERS_MAX)
-        return "too many listeners";
-    memset(listener, 0, sizeof(*listener));
-    if (!read_address(listener, address))
-        return "not a HOST:PORT of the loopback";
-    listener->member = member;
-    listener->tls = with_tls;
-    listener->open = true;
-    r = open_listener(listener);
-    if (r < 0)
-        return strerror(-r);
-    getsockname(listener->fd, (struct sockaddr *)&listener->address, &listener->address_size);
-    listener->port = ntohs(listener->address.ss_family == AF_INET6
-                               ? ((struct sockaddr_in6 *)&listener->address)->sin6_port
-                               : ((struct sockaddr_in *)&listener->address)->sin_port);
-    n_listeners++;
-    return NULL;
-}
-
-void listeners_print(void)
-{
-    for (size_t i = 0; i < n_listeners; i++)
-        printf("%s %s %s:%u\n", listeners[i].tls ? "tls" : "member", listeners[i].member->name,
-               listeners[i].host, listeners[i].port);
-}
-
-void listener_mode(const struct member *member)
-{
-    for (size_t i = 0; i < n_listeners; i++) {
-        struct listener *listener = &listeners[i];
-        bool open = member->mode != MODE_DOWN && member->mode != MODE_REFUSE;
-        if (listener->member != member || listener->open == open)
-            continue;
-        listener->open = open;
-        close(listener->fd);
-        if (open_listener(listener) < 0) {
-            bytes_printf(&sim.broken, "%s: cannot bind port %u again\n", member->name,
-                         listener->port);
-            listener->fd = -1;
-        }
-    }
-}
+/* ---- connections */
 
 const char *tls_setup(const char *cert, const char *key)
 {
@@ -184,34 +69,27 @@ const char *tls_setup(const char *cert, const char *key)
     return NULL;
 }
 
-/* ---- connections */
-
 static void phase_set(struct conn *conn, enum phase phase)
 {
     conn->phase = phase;
     conn->since_at = sim.now;
 }
 
-static void accept_all(struct listener *listener)
+void conn_new(int fd, struct member *member, bool with_tls)
 {
     static unsigned long number;
-    const int on = 1;
-    int fd;
+    struct conn *conn = must_alloc(sizeof(*conn));
 
-    while ((fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-        struct conn *conn = must_alloc(sizeof(*conn));
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        conn->number = ++number;
-        conn->fd = fd;
-        conn->member = listener->member;
-        phase_set(conn, PHASE_REQUEST);
-        if (listener->tls && (conn->ssl = SSL_new(tls)) != NULL) {
-            SSL_set_fd(conn->ssl, fd);
-            SSL_set_accept_state(conn->ssl);
-        }
-        conn->next = conns;
-        conns = conn;
+    conn->number = ++number;
+    conn->fd = fd;
+    conn->member = member;
+    phase_set(conn, PHASE_REQUEST);
+    if (with_tls && (conn->ssl = SSL_new(tls)) != NULL) {
+        SSL_set_fd(conn->ssl, fd);
+        SSL_set_accept_state(conn->ssl);
     }
+    conn->next = conns;
+    conns = conn;
 }
 
 struct member *conn_member(const struct conn *conn)
@@ -497,7 +375,7 @@ static short conn_events(const struct conn *conn)
 
 static void ctl_readable(struct ctl *ctl)
 {
-    char buffer[LINE_MAX_CTL], *end;
+    char buffer[BUFSIZ], *end;
     ssize_t n = read(ctl->fd, buffer, sizeof(buffer));
 
     if (n <= 0) {
@@ -597,8 +475,8 @@ static void watch_all(struct polled *p, int control_fd, bool with_stdin)
     p->n = 0;
     watch(p, with_stdin ? STDIN_FILENO : -1, POLLIN);
     watch(p, control_fd, POLLIN);
-    for (size_t i = 0; i < n_listeners; i++)
-        watch(p, listeners[i].open ? listeners[i].fd : -1, POLLIN);
+    for (size_t i = 0; i < n_listeners(); i++)
+        watch(p, listener_fd(i), POLLIN);
     for (const struct conn *conn = conns; conn != NULL; conn = conn->next)
         watch(p, is_hushed(conn) ? -1 : conn->fd, conn_events(conn));
     for (const struct ctl *ctl = ctls; ctl != NULL; ctl = ctl->next)
@@ -616,9 +494,9 @@ static void serve(const struct polled *p, int control_fd)
         sim.stop = true;
     if (p->fds[i++].revents != 0)
         ctl_accept(control_fd);
-    for (size_t k = 0; k < n_listeners; k++)
+    for (size_t k = 0; k < n_listeners(); k++)
         if (p->fds[i++].revents != 0)
-            accept_all(&listeners[k]);
+            listener_accept(k);
     for (struct conn *conn = first_conn; conn != NULL; conn = conn->next) {
         short seen = p->fds[i++].revents;
         if ((seen & POLLIN) != 0 && !conn->dead)
@@ -663,8 +541,6 @@ int net_loop(int control_fd, bool with_stdin, const sigset_t *unblocked)
 void net_done(void)
 {
     bury(/* all = */ true);
-    for (size_t i = 0; i < n_listeners; i++)
-        if (listeners[i].fd >= 0)
-            close(listeners[i].fd);
+    listeners_done();
     SSL_CTX_free(tls);
 }

@@ -1,23 +1,12 @@
-/* request.c - from bytes to a request, who may ask it, the faults, and the reply */
+/* request.c - what becomes of a request: who may ask it, its id, its reply, what is recorded of it
+ */
 #include "sim.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of rc 24: the reason code is the parameter's position, and one of these. */
-enum {
-    SYNTAX_CONFLICT = 23,
-    SYNTAX_MISSING = 24,
-    SYNTAX_EXTRANEOUS = 25,
-    SYNTAX_CHAR42 = 42,
-    SYNTAX_END = 88,
-};
-enum { RC_SYNTAX = 24, RC_FRAME = 900, RS_FUNCTION = 12, RS_TOTAL = 20, RS_LENGTH = 36 };
-
 static struct op *ops; /* the newest first */
-static struct fault *faults;
 static char *hexes[BYTES_KEPT];
 static size_t n_hexes;
 
@@ -99,164 +88,6 @@ void op_forget_conn(struct conn *conn)
     conn_op(conn, NULL);
 }
 
-/* ---- faults */
-
-static const struct {
-    const char *name;
-    enum fault_kind kind;
-} kinds[] = {
-    {"close-before-id", FAULT_CLOSE_BEFORE_ID},
-    {"close-before-id-taken", FAULT_CLOSE_BEFORE_ID_TAKEN},
-    {"close-after-id", FAULT_CLOSE_AFTER_ID},
-    {"bytewise", FAULT_BYTEWISE},
-    {"late", FAULT_LATE},
-    {"late-id", FAULT_LATE_ID},
-    {"garbage-length", FAULT_GARBAGE_LENGTH},
-    {"short-length", FAULT_SHORT_LENGTH},
-    {"wrong-id", FAULT_WRONG_ID},
-    {"592", FAULT_ASYNC},
-    {"592-rs", FAULT_ASYNC_RS},
-    {"drop-reply", FAULT_DROP_REPLY},
-    {"no-recovery", FAULT_NO_RECOVERY},
-    {"rc", FAULT_RC},
-    {"rc-taken", FAULT_RC_TAKEN},
-};
-
-static const char *kind_name(enum fault_kind kind)
-{
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (kinds[i].kind == kind)
-            return kinds[i].name;
-    return "none";
-}
-
-static bool is_faulty_name(const char *what)
-{
-    return strcmp(what, "*") == 0 || same_word(what, "MOVE") || same_word(what, "TEST") ||
-           same_word(what, "CANCEL") || function_find(what) != NULL;
-}
-
-static bool read_count(const char *text, long *ret_count)
-{
-    char *end;
-    long count = strtol(text, &end, 10);
-
-    if (end == text || *end != '\0' || count < 1)
-        return false;
-    *ret_count = count;
-    return true;
-}
-
-static const char *read_fault(struct fault *fault, int argc, char **argv)
-{
-    int i = 2;
-    char *at = strchr(argv[0], '@'), *end;
-
-    if (at != NULL) {
-        *at = '\0';
-        if (member_find(at + 1) == NULL)
-            return "no such member";
-        snprintf(fault->member, sizeof(fault->member), "%s", member_find(at + 1)->name);
-    }
-    if (strlen(argv[0]) > FUNCTION_MAX || !is_faulty_name(argv[0]))
-        return "no such function";
-    snprintf(fault->what, sizeof(fault->what), "%s", argv[0]);
-    for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-        if (strcmp(kinds[k].name, argv[1]) == 0)
-            fault->kind = kinds[k].kind;
-    fault->count = 1;
-    if (argc >= 4 && strcmp(argv[argc - 2], "times") == 0) {
-        if (!read_count(argv[argc - 1], &fault->count))
-            return "not a count";
-        argc -= 2;
-    }
-    switch (fault->kind) {
-    case FAULT_NONE:
-        return "no such kind";
-    case FAULT_LATE:
-    case FAULT_LATE_ID:
-        if (argc < 3 || !read_seconds(argv[i++], &fault->msec))
-            return "late: SECONDS";
-        break;
-    case FAULT_RC:
-    case FAULT_RC_TAKEN:
-        if (argc < 4)
-            return "rc: RC RS [DATA]";
-        fault->rc = (uint32_t)strtoul(argv[2], &end, 10);
-        if (*end != '\0')
-            return "not a return code";
-        fault->rs = (uint32_t)strtoul(argv[3], &end, 10);
-        if (*end != '\0')
-            return "not a reason code";
-        for (i = 4; i < argc; i++) {
-            size_t n = strlen(fault->data);
-            snprintf(fault->data + n, sizeof(fault->data) - n, "%s%s", n > 0 ? " " : "", argv[i]);
-        }
-        break;
-    default:
-        break;
-    }
-    if (i < argc && !read_count(argv[i++], &fault->count))
-        return "not a count";
-    return i < argc ? "too many words" : NULL;
-}
-
-const char *fault_add(int argc, char **argv)
-{
-    struct fault *fault, **end = &faults;
-    const char *why;
-
-    if (argc == 1 && strcmp(argv[0], "clear") == 0) {
-        while (faults != NULL) {
-            fault = faults;
-            faults = fault->next;
-            free(fault);
-        }
-        return NULL;
-    }
-    if (argc < 2)
-        return "fault FUNCTION[@MEMBER] KIND [COUNT] | fault clear";
-    fault = must_alloc(sizeof(*fault));
-    why = read_fault(fault, argc, argv);
-    if (why != NULL) {
-        free(fault);
-        return why;
-    }
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = fault;
-    return NULL;
-}
-
-void faults_list(struct bytes *out)
-{
-    for (const struct fault *fault = faults; fault != NULL; fault = fault->next)
-        bytes_printf(out, "%s%s%s %s %ld\n", fault->what, fault->member[0] != '\0' ? "@" : "",
-                     fault->member, kind_name(fault->kind), fault->count);
-}
-
-/* The fault that this request meets, taken from the list. */
-static struct fault take_fault(const struct request *request, const struct member *member)
-{
-    const char *action = request_action(request);
-
-    for (struct fault **at = &faults, *fault; (fault = *at) != NULL; at = &fault->next) {
-        struct fault copy = *fault;
-        if (strcmp(fault->what, "*") != 0 && !same_word(fault->what, request->name) &&
-            (action == NULL || !same_word(fault->what, action)))
-            continue;
-        if (fault->member[0] != '\0' && strcmp(fault->member, member->name) != 0)
-            continue;
-        if (--fault->count == 0) {
-            *at = fault->next;
-            free(fault);
-        }
-        say("fault: %s", kind_name(copy.kind));
-        return copy;
-    }
-    return (struct fault){0};
-}
-
 /* ---- replies */
 
 static void put_codes(struct bytes *b, uint32_t id, uint32_t rc, uint32_t rs)
@@ -277,8 +108,9 @@ static void op_deliver(struct op *op)
         return;
     switch (op->fault.kind) {
     case FAULT_NO_RECOVERY:
-    case FAULT_DROP_REPLY:
-        conn_drop(op->conn);
+    case FAULT_DROP_REPLY: /* the id may still be on its way */
+        conn_finish(op->conn);
+        op_forget_conn(op->conn);
         return;
     case FAULT_GARBAGE_LENGTH:
         length = 0xdeadbeef;
@@ -433,168 +265,6 @@ static void record(const struct conn *conn, const struct request *request)
     bytes_done(&line);
 }
 
-/* ---- parsing */
-
-struct refusal {
-    uint32_t rc, rs;
-    char why[128];
-};
-
-static void refuse(struct refusal *refusal, uint32_t rc, uint32_t rs, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static void refuse(struct refusal *refusal, uint32_t rc, uint32_t rs, const char *format, ...)
-{
-    va_list args;
-
-    if (refusal->rc != 0)
-        return;
-    refusal->rc = rc;
-    refusal->rs = rs;
-    va_start(args, format);
-    vsnprintf(refusal->why, sizeof(refusal->why), format, args);
-    va_end(args);
-}
-
-struct reader {
-    const char *at;
-    size_t n;
-    int position; /* of the field that comes next */
-};
-
-/* A length, and as many bytes: at most max of them, and no more than there are. */
-static bool read_field(struct reader *reader, const char *name, size_t min, size_t max,
-                       const char **ret_at, size_t *ret_n, struct refusal *refusal)
-{
-    uint32_t length;
-
-    reader->position++;
-    if (reader->n < 4) {
-        refuse(refusal, RC_SYNTAX,
-               (uint32_t)reader->position * 100 + (reader->n == 0 ? SYNTAX_MISSING : SYNTAX_END),
-               "the %s is missing", name);
-        return false;
-    }
-    length = read_u32(reader->at);
-    if (length < min || length > max || length > reader->n - 4) {
-        refuse(refusal, RC_FRAME, RS_LENGTH, "the %s says it has %u bytes, and %zu are left", name,
-               length, reader->n - 4);
-        return false;
-    }
-    *ret_at = reader->at + 4;
-    *ret_n = length;
-    reader->at += 4 + length;
-    reader->n -= 4 + length;
-    return true;
-}
-
-/* The same, as a name of up to 8 characters in upper case. */
-static bool read_name_field(struct reader *reader, const char *name, size_t min,
-                            char ret_name[static NAME_MAX_8 + 1], struct refusal *refusal)
-{
-    char text[NAME_MAX_8 + 1] = "";
-    const char *at;
-    size_t n;
-
-    if (!read_field(reader, name, min, NAME_MAX_8, &at, &n, refusal))
-        return false;
-    memcpy(text, at, n);
-    if (n > 0 && (strlen(text) != n || !read_name(ret_name, text))) {
-        refuse(refusal, RC_SYNTAX, (uint32_t)reader->position * 100 + SYNTAX_CHAR42,
-               "the %s has other characters than char42", name);
-        return false;
-    }
-    return true;
-}
-
-static bool is_known_key(const struct function *function, const char *key)
-{
-    for (size_t i = 0; function->keys[i] != NULL; i++)
-        if (strcmp(function->keys[i], key) == 0)
-            return true;
-    return false;
-}
-
-/* key=value, each ended by a NUL, in any order. What is wrong with the value is not looked at. */
-static void parse_keys(struct request *request, const struct function *function,
-                       struct refusal *refusal)
-{
-    uint32_t position = (uint32_t)request->position;
-
-    bytes_add(&request->text, request->rest, request->n_rest);
-    for (size_t at = 0; at < request->n_rest; position++) {
-        char *key = request->text.at + at, *value;
-        size_t n = strlen(key);
-        if (at + n == request->n_rest) {
-            refuse(refusal, RC_SYNTAX, position * 100 + SYNTAX_END,
-                   "the last parameter is not ended by a NUL");
-            return;
-        }
-        at += n + 1;
-        value = strchr(key, '=');
-        if (value != NULL)
-            *value++ = '\0';
-        if (value == NULL || !is_known_key(function, key)) {
-            refuse(refusal, 8, 3002, "unknown parameter");
-            continue;
-        }
-        for (char *p = value; *p != '\0'; p++)
-            *p = (char)toupper((unsigned char)*p);
-        if (request_key(request, key) != NULL || request->n_keys == KEYS_MAX) {
-            refuse(refusal, RC_SYNTAX, position * 100 + SYNTAX_CONFLICT, "%s comes twice", key);
-            continue;
-        }
-        request->keys[request->n_keys].key = key;
-        request->keys[request->n_keys++].value = value;
-    }
-}
-
-/* Reads all of it that can be read; refusal says what cannot. */
-static void parse(struct request *request, const char *at, size_t n, struct refusal *refusal)
-{
-    struct reader reader = {.at = at + 4, .n = n - 4};
-    const struct function *function;
-    const char *name;
-    size_t n_name;
-
-    if (!read_field(&reader, "function", 1, FUNCTION_MAX, &name, &n_name, refusal))
-        return;
-    memcpy(request->name, name, n_name);
-    function = function_find(request->name);
-    if (strlen(request->name) != n_name || function == NULL)
-        refuse(refusal, RC_FRAME, RS_FUNCTION, "there is no such function");
-    for (char *p = request->name; *p != '\0'; p++)
-        if (!isgraph((unsigned char)*p))
-            *p = '?';
-    if (!read_name_field(&reader, "user id", 0, request->userid, refusal))
-        return;
-    if (!read_field(&reader, "password", 0, PASSWORD_MAX, &request->password, &request->n_password,
-                    refusal))
-        return;
-    if (refusal->rc != 0)
-        return;
-    if (function->has_target) {
-        /* Every active image: the one target that is no name. */
-        if (strcmp(function->name, "Image_Status_Query") == 0 && reader.n >= 5 &&
-            read_u32(reader.at) == 1 && reader.at[4] == '*') {
-            memcpy(request->target, "*", 2);
-            reader.at += 5;
-            reader.n -= 5;
-            reader.position++;
-        } else if (!read_name_field(&reader, "target", 1, request->target, refusal)) {
-            return;
-        }
-    }
-    request->position = reader.position + 1;
-    request->rest = reader.at;
-    request->n_rest = reader.n;
-    if (function->keys != NULL)
-        parse_keys(request, function, refusal);
-    else if (!function->takes_bytes && reader.n > 0)
-        refuse(refusal, RC_SYNTAX, (uint32_t)request->position * 100 + SYNTAX_EXTRANEOUS,
-               "%zu bytes after the last parameter", reader.n);
-}
-
 /* ---- who may */
 
 static void authenticate(const struct request *request, struct refusal *refusal)
@@ -703,7 +373,7 @@ void request_arrived(struct conn *conn, const char *bytes, size_t n)
     struct fault fault;
     size_t password_at;
 
-    parse(&request, bytes, n, &refusal);
+    request_parse(&request, bytes, n, &refusal);
     password_at = request.password != NULL ? (size_t)(request.password - bytes) : 0;
     if (request.password != NULL)
         keep_bytes(bytes, n, password_at, request.n_password);
@@ -719,7 +389,7 @@ void request_arrived(struct conn *conn, const char *bytes, size_t n)
         authorise(&request, function, &first);
         refusal = first.rc != 0 ? first : refusal;
     }
-    fault = take_fault(&request, conn_member(conn));
+    fault = fault_take(&request, conn_member(conn));
     if (fault.kind == FAULT_CLOSE_BEFORE_ID) {
         conn_drop(conn);
     } else {

@@ -1,11 +1,15 @@
 /* sim.h - what the parts of the SMAPI simulator know of each other
  *
  * smapisim.c  options, the loop, what is printed
+ * listen.c    the ports of the members
  * net.c       connections: bytes in, bytes out, TLS
- * request.c   from bytes to a request, and what becomes of it
+ * parse.c     from bytes to a request
+ * request.c   what becomes of it
+ * fault.c     what is done wrong on purpose
  * functions.c what each SMAPI function does
  * cluster.c   members, users, guests and their moves
  * ctl.c       the control socket and its client
+ * tls.c       a certificate and a TLS client for tests
  *
  * One thread, one state. Nothing here is shared with the worker: both were written from the same
  * facts, so that each shows the mistakes of the other. Memory that runs out ends the program.
@@ -51,6 +55,7 @@ enum {
 #define HCP_SERVICE_USER   "9908"
 #define HCP_LOGGED_OFF     "9909"
 #define HCP_MEMBER_LOST    "9910"
+#define HCP_RELOCATION_OFF "9911"
 
 /* ---- bytes */
 
@@ -117,6 +122,7 @@ struct guest {
     int64_t duration;      /* msec of its moves; -1: as all */
     int64_t quiesce;       /* msec for which it must stop */
     struct unfit *unfit;
+    bool relocation_off; /* by VMRELOCATE_Image_Attributes */
     unsigned begun, completed, cancelled;
     struct guest *next;
 };
@@ -246,6 +252,20 @@ struct op {
     struct op *next;
 };
 
+enum { RC_SYNTAX = 24, RC_FRAME = 900 };
+
+/* Why a request is refused; rc 0: it is not. */
+struct refusal {
+    uint32_t rc, rs;
+    char why[128];
+};
+
+/* Notes the first reason only. */
+void refuse(struct refusal *refusal, uint32_t rc, uint32_t rs, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Reads all of it that can be read; refusal says what cannot. */
+void request_parse(struct request *request, const char *at, size_t n, struct refusal *refusal);
+
 void request_arrived(struct conn *conn, const char *bytes, size_t n);
 /* Refuses what is no request at all: before an op exists. */
 void request_refuse(struct conn *conn, uint32_t rc, uint32_t rs, const char *why, const char *bytes,
@@ -259,6 +279,8 @@ void op_forget_conn(struct conn *conn);
 int64_t requests_tick(void); /* as cluster_tick() */
 void requests_done(void);
 const char *fault_add(int argc, char **argv);
+/* The fault that this request meets, taken from the list. */
+struct fault fault_take(const struct request *request, const struct member *member);
 void faults_list(struct bytes *out);
 void bytes_list(struct bytes *out, size_t n);
 void violation(const struct conn *conn, const char *format, ...)
@@ -283,13 +305,17 @@ const char *request_action(const struct request *request);
 
 /* ---- connections */
 
-struct listener;
 /* HOST:PORT on the loopback; returns an error text or NULL. */
 const char *listener_add(struct member *member, const char *address, bool tls);
 void listeners_print(void);
-const char *tls_setup(const char *cert, const char *key);
 void listener_mode(const struct member *member); /* follows the member's mode */
+size_t n_listeners(void);
+int listener_fd(size_t i); /* -1: it does not listen now */
+void listener_accept(size_t i);
+void listeners_done(void);
+const char *tls_setup(const char *cert, const char *key);
 
+void conn_new(int fd, struct member *member, bool with_tls); /* takes fd */
 struct member *conn_member(const struct conn *conn);
 unsigned long conn_number(const struct conn *conn);
 void conn_op(struct conn *conn, struct op *op);
@@ -305,6 +331,11 @@ void members_conns_drop(const struct member *member);
 /* Until sim.stop, which a signal sets that is let in only while it waits. */
 int net_loop(int control_fd, bool with_stdin, const sigset_t *unblocked);
 void net_done(void);
+
+/* ---- TLS, for tests */
+
+int tls_make_cert(int argc, char **argv); /* CERT KEY */
+int tls_pipe(int argc, char **argv);      /* HOST:PORT CA: stdin there, what it answers to stdout */
 
 /* ---- control */
 

@@ -120,7 +120,9 @@ static const char usage[] =
     "usage: smapisim --member NAME=HOST:PORT... --user USERID:PASSWORD --control SOCKET\n"
     "                [--tls NAME=HOST:PORT...] [--cert FILE --key FILE] [--ssi NAME]\n"
     "                [--guest USERID@MEMBER...] [--duration SECONDS] [--log FILE] [--with-stdin]\n"
-    "       smapisim ctl SOCKET COMMAND...\n";
+    "       smapisim ctl SOCKET COMMAND...\n"
+    "       smapisim cert CERT-FILE KEY-FILE\n"
+    "       smapisim tls HOST:PORT CA-FILE <REQUEST >REPLY\n";
 
 enum {
     OPT_SSI = 1,
@@ -274,6 +276,10 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return control_client(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "cert") == 0)
+        return tls_make_cert(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "tls") == 0)
+        return tls_pipe(argc - 2, argv + 2);
     snprintf(sim.ssi, sizeof(sim.ssi), "SSI");
     snprintf(sim.status_word, sizeof(sim.status_word), "MOVING_MEMORY");
     sim.duration = 1000;
