@@ -68,9 +68,7 @@ int smapi_events_open(struct smapi *smapi, struct smapi_events **ret, struct rm_
     struct smapi_events *events = calloc(1, sizeof(*events));
     if (!events)
         return rm_fail(err, -ENOMEM, "no memory");
-    usec_t until_at =
-        smapi_after(smapi_after(env_now(smapi->env), smapi->connect_timeout), smapi->call_timeout);
-    struct smapi_talk talk = {.smapi = smapi, .until_at = until_at};
+    struct smapi_talk talk = {.smapi = smapi, .until_at = smapi_limit(smapi)};
     struct smapi_login login;
     events->smapi = smapi;
     int r = smapi_talk_login(&talk, &login, &events->stamp, err);

@@ -277,12 +277,21 @@ static int connect_any(const struct addrinfo *list, const struct env *env, usec_
 static int connect_tcp(const struct smapi_address *address, const struct env *env, usec_t until_at,
                        struct rm_err *err)
 {
-    struct lookup *lookup = NULL;
-    int r = look_up(address, until_at, &lookup, err);
-    if (r < 0)
-        return r;
-    int fd = connect_any(lookup->list, env, until_at);
-    call_unref(&lookup->call);
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *list;
+    int fd;
+    if (getaddrinfo(address->host, address->port, &hints, &list) == 0) { /* needs no thread */
+        fd = connect_any(list, env, until_at);
+        freeaddrinfo(list);
+    } else {
+        struct lookup *lookup = NULL;
+        int r = look_up(address, until_at, &lookup, err);
+        if (r < 0)
+            return r;
+        fd = connect_any(lookup->list, env, until_at);
+        call_unref(&lookup->call);
+    }
     if (fd < 0)
         rm_fail(err, fd, "cannot connect to %s port %s: %s", address->host, address->port,
                 strerror(-fd));
@@ -344,8 +353,8 @@ static int connect_retrying(const struct smapi_address *address, const struct en
     }
 }
 
-/* Runs a step of TLS until it is through: what it returns above 0, or 0: time is over. */
-static int tls_wait(struct smapi_link *link, int step, usec_t until_at)
+/* For what a step waits: as wait_for(). */
+static int wait_step(struct smapi_link *link, int step, usec_t until_at)
 {
     return wait_for(link->fd, step == SMAPI_TLS_READ ? POLLIN : POLLOUT, link->env, until_at);
 }
@@ -360,7 +369,7 @@ static int shake_hands(struct smapi_link *link, const struct smapi_address *addr
             return 0;
         if (step < 0)
             return rm_prefix(err, step, "TLS with %s port %s", address->host, address->port);
-        int ready = tls_wait(link, step, until_at);
+        int ready = wait_step(link, step, until_at);
         if (ready == 0)
             r = rm_fail(err, -ETIMEDOUT,
                         "TLS with %s port %s: no answer in time; does it speak TLS?", address->host,
@@ -424,7 +433,7 @@ int smapi_link_send(struct smapi_link *link, const uint8_t *bytes, size_t length
         sent += (size_t)n;
         if (n > 0)
             continue;
-        int ready = tls_wait(link, step, until_at);
+        int ready = wait_step(link, step, until_at);
         if (ready < 0)
             return rm_fail(err, ready, "poll: %s", strerror(-ready));
         if (ready == 0)
@@ -456,7 +465,7 @@ int smapi_link_receive(struct smapi_link *link, uint8_t *bytes, size_t size, use
         ssize_t n = receive_some(link, bytes, size, &step, err);
         if (n != 0)
             return (int)n;
-        int ready = tls_wait(link, step, until_at);
+        int ready = wait_step(link, step, until_at);
         if (ready < 0)
             return rm_fail(err, ready, "poll: %s", strerror(-ready));
         if (ready == 0)

@@ -26,10 +26,21 @@ struct smapi_talk {
     bool late;           /* until_at has come */
 };
 
+/* Points in time: their sum, USEC_NEVER when that is too much; the earlier one; when a request that
+ * begins now must have come to its end. */
+usec_t smapi_after(usec_t at, usec_t span);
+usec_t smapi_earlier(usec_t a, usec_t b);
+usec_t smapi_limit(const struct smapi *smapi);
+
 /* A target that this login may use, where the request itself has none. */
 const char *smapi_own_target(const struct smapi_login *login);
 
-usec_t smapi_after(usec_t at, usec_t span); /* their sum, USEC_NEVER when that is too much */
+bool smapi_refuses_login(const struct smapi_answer *answer);
+
+/* A login that may be used, tried if it is new; wipe it. 0, -EPERM: it was refused, or another
+ * negative errno. */
+int smapi_talk_login(struct smapi_talk *talk, struct smapi_login *ret_login,
+                     struct smapi_stamp *ret_stamp, struct rm_err *err);
 
 /* Connects, sends the request and receives its id. SMAPI_ANSWERED: talk->link and
  * talk->request_id are there; otherwise SMAPI_NOT_SENT or SMAPI_UNCERTAIN and the link is closed.
@@ -37,9 +48,13 @@ usec_t smapi_after(usec_t at, usec_t span); /* their sum, USEC_NEVER when that i
 enum smapi_end smapi_talk_begin(struct smapi_talk *talk, const struct smapi_request *request,
                                 const struct smapi_login *login, struct rm_err *err);
 
-/* A login that may be used, tried if it is new; wipe it. 0, -EPERM: it was refused, or another
- * negative errno. */
-int smapi_talk_login(struct smapi_talk *talk, struct smapi_login *ret_login,
-                     struct smapi_stamp *ret_stamp, struct rm_err *err);
+/* The same and the reply: SMAPI_ANSWERED, _NOT_SENT, _UNCERTAIN, _LOST or _STOPPED. */
+enum smapi_end smapi_talk_exchange(struct smapi_talk *talk, const struct smapi_request *request,
+                                   const struct smapi_login *login, struct smapi_answer *ret_answer,
+                                   struct rm_err *err);
+
+/* Waits, and asks wait() meanwhile. 0, -ECANCELED: wait() said so, or -ETIMEDOUT at once: until_at
+ * comes before that. */
+int smapi_talk_pause(struct smapi_talk *talk, usec_t span, usec_t until_at);
 
 #endif
