@@ -255,10 +255,9 @@ static int combine(struct expand *x, struct names *nodes, enum operation operati
     return names_reduce(x, nodes, other, operation == INTERSECT);
 }
 
-static int fail_alone(struct expand *x, char sign, struct span s)
+static int fail_alone(struct expand *x, char sign)
 {
-    return rm_fail(x->err, -EINVAL, "a '%c' with no nodes behind it in '%.*s'", sign,
-                   (int)(s.length < 200 ? s.length : 200), s.text);
+    return rm_fail(x->err, -EINVAL, "a '%c' with no nodes behind it in the noderange", sign);
 }
 
 /* Finds the next separator outside parentheses and, before the last ] of all, outside brackets: its
@@ -300,7 +299,7 @@ static int signed_element(struct expand *x, struct span s, bool behind_at, struc
         s = span_skip(s, 1);
     }
     if (s.length == 0)
-        return fail_alone(x, behind_at ? '@' : whole.text[0], whole);
+        return fail_alone(x, behind_at ? '@' : whole.text[0]);
     if (s.text[0] == '^')
         return rm_fail(x->err, -EINVAL,
                        "'%.*s': files of nodes are read by the command, not by the broker",
@@ -343,6 +342,18 @@ static int elements(struct expand *x, struct span s, struct names *nodes, struct
     return r < 0 ? r : 0;
 }
 
+/* Is it a regular expression or a selection that the first parentheses cut in two? */
+static bool is_cut(struct span start)
+{
+    size_t n = start.length;
+    while (n > 0 && start.text[n - 1] != ',' && start.text[n - 1] != '@')
+        n--;
+    struct span element = span_skip(start, n);
+    if (element.length > 0 && element.text[0] == '-')
+        element = span_skip(element, 1);
+    return element.length > 0 && (element.text[0] == '/' || has_any(element, "=~"));
+}
+
 /* The first parentheses and what stands before them; *s moves behind them. */
 static int first_parentheses(struct expand *x, struct span *s, struct names *nodes)
 {
@@ -352,6 +363,11 @@ static int first_parentheses(struct expand *x, struct span *s, struct names *nod
     struct span start = {s->text, (size_t)(open - s->text)};
     struct span inner = {open + 1, (size_t)(close - open - 1)};
     enum operation operation = UNITE;
+    if (is_cut(start))
+        return rm_fail(x->err, -EINVAL,
+                       "'%.*s': parentheses part a noderange, also here; put (), in front of it "
+                       "all, and they belong to the expression",
+                       (int)(s->length < 200 ? s->length : 200), s->text);
     char sign = start.length > 0 ? open[-1] : '\0';
     if (sign == '@' || (sign == '-' && (start.length == 1 || open[-2] == ','))) {
         operation = sign == '@' ? INTERSECT : SUBTRACT;

@@ -121,6 +121,17 @@ END
     err_has "the table 'vm' has no column 'colour'"
     ends 1 nodels nosuch.host==hyp01
     err_has "No such table: 'nosuch'"
+    local cut="parentheses part a noderange, also here; put (), in front of it all, and they belong to the expression"
+    said '/n1(0|1)' "'/n1(0|1)': $cut"
+    said 'kvm,-/kvm(1|2)' "'kvm,-/kvm(1|2)': $cut"
+    said 'groups=~(rack1|rack2)' "'groups=~(rack1|rack2)': $cut"
+    ok nodels '(),/n1(0|1)'
+    is $'n10\nn11'
+    ok nodels '(),kvm,-/kvm(1|2)'
+    is kvm3
+    ok nodels '/n.*@(n1,n2),vm.host==x@(n3)'
+    is $'n1\nn2'
+    said 'n1@' "a '@' with no nodes behind it in the noderange"
     ends 1 nodels 'kvm1=~['
     ends 1 nodels '/n['
     err_has "'/n['"
