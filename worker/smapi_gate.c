@@ -1,5 +1,4 @@
-/* smapi_gate.c - which login may be sent: a refused one is never sent again, a new one by one alone
- */
+/* smapi_gate.c - which login may be sent: a refused one never again, a new one by one alone */
 #include "worker/smapi_gate.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* smapi_gate.h - which login may be sent: a refused one is never sent again, a new one by one alone
+/* smapi_gate.h - which login may be sent: a refused one never again, a new one by one alone
  *
  * Servers lock users after a few wrong passwords. So the gate remembers which version of the login
  * file was refused, and lets one thread try a version that was never used while the others wait.
