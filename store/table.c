@@ -255,7 +255,7 @@ static int get_number(struct store *store, const struct table *table, uint64_t n
     return r;
 }
 
-/* A row of an older program may lack the newest columns. */
+/* The cells behind the last one that is set are not stored. */
 static int fill(const struct table *table, struct arena *arena, RmRow *row)
 {
     if (row->n_cells >= table->n_columns)
@@ -295,10 +295,14 @@ int table_row_get(struct store *store, const struct table *table, const char *ke
     return r < 0 ? r : table_row_at(store, table, number, arena, ret_row);
 }
 
+/* Most of xCAT's columns are empty: the last ones are left out, and fill() puts them back. */
 static int put(struct store *store, const struct table *table, uint64_t number, const RmRow *row)
 {
     struct key key = key_number(table, number);
-    return record_put(store, STORE_ROW, key.bytes, key.length, &row->base, /* append = */ false);
+    RmRow trimmed = *row;
+    while (trimmed.n_cells > 1 && !trimmed.cells[trimmed.n_cells - 1]->set)
+        trimmed.n_cells--;
+    return record_put(store, STORE_ROW, key.bytes, key.length, &trimmed.base, /* append = */ false);
 }
 
 /* A row that is new: with its entry in the index. */
@@ -584,7 +588,7 @@ static int check_all(struct table_import *import, struct store *store, struct rm
     unsigned line;
     int r;
     while ((r = csv_next(import->csv, &fields, &n, &line, err)) > 0) {
-        const struct csv_field *key;
+        const struct csv_field *key = NULL;
         r = find_key(import, store, fields, n, line, &key, err);
         if (r == 0)
             r = check_values(import, fields, n, key->text, err);
