@@ -287,6 +287,12 @@ static void add_note(struct task *task, const char *text)
 
 /* ---- a migration that runs without a call of ours */
 
+/* Nothing has decided yet how it ends. The loss of the call that began it decides nothing. */
+static bool is_open(const struct ending *ending)
+{
+    return ending->class_ == RM_CLASS__NO_CLASS || ending->class_ == RM_CLASS__CLASS_AMBIGUOUS;
+}
+
 /* Follows it until it has ended or cannot be followed. Fills ending's text and class when it was
  * stopped. */
 static void follow(struct task *task, struct pace *pace, struct ending *ending)
@@ -304,7 +310,7 @@ static void follow(struct task *task, struct pace *pace, struct ending *ending)
         task->stats = stats;
         pace_figures(pace, &stats, now);
         report_progress(task, "copying");
-        if (ending->class_ == RM_CLASS__NO_CLASS) {
+        if (is_open(ending)) {
             if (atomic_load(&task->stop)) {
                 ending->class_ = RM_CLASS__CLASS_ABORTED;
                 snprintf(ending->text, sizeof(ending->text), "stopped on request");
@@ -312,7 +318,7 @@ static void follow(struct task *task, struct pace *pace, struct ending *ending)
                 ending->class_ = RM_CLASS__CLASS_RETRY;
             }
         }
-        if (ending->class_ != RM_CLASS__NO_CLASS && now >= abort_at) {
+        if (!is_open(ending) && now >= abort_at) {
             ops->abort(task->served->hv, uuid, NULL);
             abort_at = now + USEC_PER_SEC;
         }
@@ -393,7 +399,7 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
                            "left there");
         else
             add_note(task, err.text);
-        if (ending->class_ == RM_CLASS__NO_CLASS || ending->class_ == RM_CLASS__CLASS_AMBIGUOUS)
+        if (is_open(ending))
             ending->class_ = RM_CLASS__CLASS_RETRY; /* it is known now that nothing changed */
         if (!ending->text[0])
             snprintf(ending->text, sizeof(ending->text), "%s",

@@ -329,6 +329,11 @@ static bool look_again(const struct task *task, const struct settle_round *round
     }
 }
 
+static bool is_open(const struct task *task)
+{
+    return task->class_ == RM_CLASS__NO_CLASS || task->class_ == RM_CLASS__CLASS_AMBIGUOUS;
+}
+
 static void settled(struct task *task, const struct settle_round *round, const struct rm_err *err)
 {
     char before[RM_ERR_MAX];
@@ -344,7 +349,7 @@ static void settled(struct task *task, const struct settle_round *round, const s
     } else if (task->verdict == RM_VERDICT__VERDICT_SOURCE) {
         if (!round->facts.destination.answered && task->tried)
             add_note(task, "the destination did not answer");
-        if (task->class_ == RM_CLASS__NO_CLASS || task->class_ == RM_CLASS__CLASS_AMBIGUOUS)
+        if (is_open(task))
             task->class_ = RM_CLASS__CLASS_RETRY;
         if (task->text[0] == '\0')
             snprintf(task->text, sizeof(task->text), "%s", round->decision.text);
@@ -388,11 +393,11 @@ static void step_follow(struct task *task)
         return;
     }
     report_progress(task, "copying");
-    if (task->stop && task->class_ == RM_CLASS__NO_CLASS) {
+    if (task->stop && is_open(task)) {
         task->class_ = RM_CLASS__CLASS_ABORTED;
         snprintf(task->text, sizeof(task->text), "stopped on request");
     }
-    if (task->class_ != RM_CLASS__NO_CLASS && world_now(world) >= task->abort_at) {
+    if (!is_open(task) && world_now(world) >= task->abort_at) {
         hv_sim.abort(task->hv, task->assignment->uuid, NULL);
         task->abort_at = world_now(world) + USEC_PER_SEC;
     }

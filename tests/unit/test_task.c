@@ -26,6 +26,7 @@ static struct {
     atomic_int migrations, aborts;
     atomic_bool works;   /* the migration does, or else stays until it is aborted */
     atomic_bool splits;  /* it ends with both sides running */
+    atomic_bool loses;   /* the call breaks, the migration goes on */
     atomic_bool stopped; /* by abort */
 } fake;
 
@@ -110,6 +111,11 @@ static void fake_migrate(struct hv *hv, const struct hv_migration *migration,
     stats.total = 64;
     stats.remaining = 7;
     migration->progress(migration->ctx, &stats);
+    if (atomic_load(&fake.loses)) {
+        outcome->class_ = RM_CLASS__CLASS_AMBIGUOUS;
+        snprintf(outcome->text, sizeof(outcome->text), "the connection is lost");
+        return;
+    }
     if (atomic_load(&fake.works)) {
         atomic_store(&fake.source, SIDE_NOTHING);
         atomic_store(&fake.destination, SIDE_RUNS);
@@ -202,6 +208,7 @@ static int set_up(void **state)
     atomic_store(&fake.aborts, 0);
     atomic_store(&fake.works, false);
     atomic_store(&fake.splits, false);
+    atomic_store(&fake.loses, false);
     atomic_store(&fake.stopped, false);
     static struct conf_hypervisor hypervisor = {.name = "hyp01", .connect = "fake"};
     static struct conf_worker conf = {.hypervisors = &hypervisor, .n_hypervisors = 1};
@@ -318,6 +325,19 @@ static void a_wish_to_cancel_comes_before_the_start(void **state)
     assert_int_equal(atomic_load(&fake.migrations), 0);
 }
 
+static void a_call_that_breaks_while_the_migration_goes_on_stops_nothing(void **state)
+{
+    (void)state;
+    atomic_store(&fake.works, true);
+    atomic_store(&fake.loses, true);
+    assert_int_equal(start(false, false), 0);
+    expect(RM_REPORT_KIND__REPORT_ACCEPTED, NULL);
+    const RmReport *report = expect(RM_REPORT_KIND__REPORT_FINISHED, NULL);
+    assert_int_equal(report->verdict, RM_VERDICT__VERDICT_DESTINATION);
+    assert_int_equal(atomic_load(&fake.aborts), 0);
+    assert_non_null(strstr(report->notes, "the connection is lost"));
+}
+
 static void an_abort_stops_the_migration_and_leaves_the_guest(void **state)
 {
     (void)state;
@@ -415,6 +435,7 @@ int main(void)
         TEST(what_the_check_finds_is_refused_with_its_class),
         TEST(a_silent_destination_is_refused_before_anything_begins),
         TEST(a_wish_to_cancel_comes_before_the_start),
+        TEST(a_call_that_breaks_while_the_migration_goes_on_stops_nothing),
         TEST(an_abort_stops_the_migration_and_leaves_the_guest),
         TEST(a_guest_on_both_sides_is_an_alarm),
         TEST(a_migration_that_runs_is_adopted),
