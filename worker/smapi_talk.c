@@ -164,6 +164,7 @@ static int read_reply(struct smapi_talk *talk, struct smapi_answer *ret, struct 
         return r;
     }
     ret->bytes = bytes;
+    /* The connection carries this reply alone, so it is ours whatever id stands in it. */
     ret->request_id = talk->request_id;
     return 0;
 }
