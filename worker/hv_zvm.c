@@ -164,7 +164,7 @@ static void zvm_migrate(struct hv *hv, const struct hv_migration *migration,
         request.operand[SMAPI_MAX_TOTAL] = r->max_total[0] ? r->max_total : NULL;
         request.operand[SMAPI_MAX_QUIESCE] = r->max_quiesce[0] ? r->max_quiesce : NULL;
     }
-    /* LEAVE_BY */
+    request.leave_by = migration->begin_by;
     move.began_at = env_now(hv->env);
     move.status_at = move.began_at + STATUS_EVERY;
     enum smapi_end end = smapi_call(hv->smapi, &request, false, go_on, &move, &answer, &err);

@@ -6,6 +6,7 @@
 #ifndef WORKER_SMAPI_FORM_H
 #define WORKER_SMAPI_FORM_H
 
+#include "conf/env.h"
 #include "conf/err.h"
 
 #include <stdbool.h>
@@ -59,6 +60,7 @@ struct smapi_request { /* all strings borrowed */
     const char *target;                  /* 1..8, the guest as a rule; NULL where there is none */
     const char *operand[SMAPI_OPERANDS]; /* passed on as they are; NULL: not sent */
     uint32_t number; /* Response_Recovery: the request id; Query_Asynchronous...: the operation */
+    usec_t leave_by; /* not sent later than this, by env_now(); 0 = whenever */
 };
 
 struct smapi_login { /* both empty: AF_IUCV, where the guest itself is authorised */

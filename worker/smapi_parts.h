@@ -19,6 +19,7 @@ struct smapi_talk {
     bool (*wait)(void *ctx); /* may be NULL */
     void *ctx;
     usec_t until_at; /* when the waiting ends; USEC_NEVER: when wait() says so */
+    usec_t leave_by; /* of the request; 0 = whenever */
     usec_t tick_at;  /* when wait() is asked next */
     struct smapi_link *link;
     uint32_t request_id; /* known as soon as it was taken */

@@ -90,14 +90,20 @@ static enum smapi_end begin(struct smapi_talk *talk, const uint8_t *bytes, size_
 {
     struct smapi *smapi = talk->smapi;
     usec_t now = env_now(smapi->env);
-    int r = smapi_link_open(smapi->address, smapi->env,
-                            smapi_earlier(talk->until_at, smapi_after(now, smapi->connect_timeout)),
-                            &talk->link, err);
+    usec_t open_by = smapi_earlier(talk->until_at, smapi_after(now, smapi->connect_timeout));
+    if (talk->leave_by)
+        open_by = smapi_earlier(open_by, talk->leave_by);
+    int r = smapi_link_open(smapi->address, smapi->env, open_by, &talk->link, err);
     if (r < 0) {
         talk->hopeless = r == -EPERM || r == -EINVAL;
         return SMAPI_NOT_SENT;
     }
     now = env_now(smapi->env);
+    if (talk->leave_by && now >= talk->leave_by) {
+        talk->hopeless = true;
+        rm_fail(err, -ETIMEDOUT, "connecting took longer than the time in which it may begin");
+        return SMAPI_NOT_SENT;
+    }
     usec_t until_at = smapi_earlier(talk->until_at, smapi_after(now, smapi->call_timeout));
     r = smapi_link_send(talk->link, bytes, length, until_at, err);
     if (r < 0)
@@ -119,6 +125,7 @@ enum smapi_end smapi_talk_begin(struct smapi_talk *talk, const struct smapi_requ
     const char *name = smapi_function_name(request->function);
     uint8_t bytes[SMAPI_REQUEST_MAX];
     enum smapi_end end = SMAPI_NOT_SENT;
+    talk->leave_by = request->leave_by;
     int length = smapi_form_request(request, login, bytes, err);
     if (length < 0)
         talk->hopeless = true;

@@ -167,6 +167,26 @@ static void a_move_without_a_request_id_is_uncertain_and_not_sent_again(void **s
     assert_int_equal(site->server->n_opened, 2);
 }
 
+static void a_move_whose_time_is_over_is_not_sent(void **state)
+{
+    struct site *site = *state;
+    struct smapi_answer answer;
+    struct rm_err err = {""};
+    struct smapi_request late = move;
+    BEGIN(site, 5000, {.act = ANSWER}, {.act = ANSWER});
+    late.leave_by = env_now(env_system());
+    assert_int_equal(smapi_call(site->smapi, &late, false, NULL, NULL, &answer, &err),
+                     SMAPI_NOT_SENT);
+    expect_text(&err, "VMRELOCATE was not sent");
+    late.leave_by += 60 * USEC_PER_SEC;
+    assert_int_equal(smapi_call(site->smapi, &late, false, NULL, NULL, &answer, &err),
+                     SMAPI_ANSWERED);
+    smapi_answer_done(&answer);
+    expect_seen(site, 0, "Check_Authentication");
+    expect_seen(site, 1, "VMRELOCATE");
+    assert_int_equal(site->server->n_seen, 2);
+}
+
 static void a_lookup_without_a_request_id_is_sent_again(void **state)
 {
     struct site *site = *state;
@@ -828,6 +848,7 @@ int main(void)
         SITE_TEST(a_login_is_tried_once_then_requests_are_answered),
         SITE_TEST(bytes_may_come_one_at_a_time),
         SITE_TEST(a_move_without_a_request_id_is_uncertain_and_not_sent_again),
+        SITE_TEST(a_move_whose_time_is_over_is_not_sent),
         SITE_TEST(a_lookup_without_a_request_id_is_sent_again),
         SITE_TEST(silence_before_the_request_id_has_an_end),
         SITE_TEST(silence_after_the_request_id_has_an_end_without_wait),
