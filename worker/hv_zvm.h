@@ -51,6 +51,7 @@ struct hv {
     struct smapi_events *events; /* NULL: not open */
     usec_t events_at;            /* when opening it is tried again; USEC_NEVER: refused for good */
     usec_t looked_at;            /* the last inventory */
+    bool status_denied;          /* who may not ask which relocations run, does not ask again */
 };
 
 /* ---- hv_zvm_member.c */

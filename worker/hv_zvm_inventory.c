@@ -94,13 +94,14 @@ static void mark_moving(struct hv *hv, RmInventory *inventory)
     struct smapi_request request = {.function = SMAPI_VMRELOCATE_STATUS};
     struct smapi_relocation list[ZVM_WATCHED_MAX];
     struct smapi_answer answer;
-    if (inventory->n_domains == 0)
+    if (inventory->n_domains == 0 || hv->status_denied)
         return;
     request.target = inventory->domains[0]->name;
     request.operand[SMAPI_STATUS_TARGET] = "OUTGOING";
-    int n = zvm_ask(hv->smapi, &request, &answer, NULL) == SMAPI_SAYS_OK
-                ? smapi_form_relocations(&answer, list, ZVM_WATCHED_MAX, NULL)
-                : 0;
+    enum smapi_says says = zvm_ask(hv->smapi, &request, &answer, NULL);
+    int n =
+        says == SMAPI_SAYS_OK ? smapi_form_relocations(&answer, list, ZVM_WATCHED_MAX, NULL) : 0;
+    hv->status_denied = says == SMAPI_SAYS_DENIED;
     for (int i = 0; i < n && i < ZVM_WATCHED_MAX; i++)
         for (size_t k = 0; k < inventory->n_domains; k++)
             if (strcasecmp(inventory->domains[k]->name, list[i].image) == 0)
