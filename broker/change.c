@@ -78,13 +78,16 @@ static void cancel(struct core *core, struct request *request, struct job *job)
     const char *who = request->peer->user;
     char text[300];
     struct ending ending = {.text = text};
+    RmOutcome *outcome;
 
     snprintf(text, sizeof(text), "cancelled by %s", who);
     switch (job->live.state) {
     case RM_STATE__QUEUED:
     case RM_STATE__WAITING:
-        request_outcome(core, request, job_name(core, job->id), true, "cancelled; %s stays on %s",
-                        job->ask->guest, job->live.source);
+        outcome = request_outcome(core, request, job_name(core, job->id), true,
+                                  "cancelled; %s stays on %s", job->ask->guest, job->live.source);
+        if (outcome != NULL)
+            outcome->job = job->id;
         job_finish(core, job, RM_EVENT_KIND__CANCEL, who, &ending);
         return;
     case RM_STATE__ASSIGNED:
@@ -102,8 +105,10 @@ static void cancel(struct core *core, struct request *request, struct job *job)
     default:
         break;
     }
-    request_outcome(core, request, job_name(core, job->id), true, "is being stopped (%s)",
-                    job->ask->guest);
+    outcome = request_outcome(core, request, job_name(core, job->id), true, "is being stopped (%s)",
+                              job->ask->guest);
+    if (outcome != NULL)
+        outcome->job = job->id;
 }
 
 /* A relocation that is none of ours. */

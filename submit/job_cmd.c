@@ -7,6 +7,7 @@
 #include "submit/job_list.h"
 #include "submit/json.h"
 #include "submit/out.h"
+#include "submit/stop_cmd.h"
 #include "submit/view.h"
 
 #include <errno.h>
@@ -15,9 +16,9 @@
 #include <string.h>
 
 /* How long the broker may hold an answer back until hypervisors have answered it: for a dry run of
- * many guests, and for a relocation that is stopped or given other limits. */
+ * many guests, and for relocations that are given other limits. */
 #define DRY_RUN_MOST (10 * 60 * USEC_PER_SEC)
-#define CHANGE_MOST  (60 * USEC_PER_SEC)
+#define MODIFY_MOST  (60 * USEC_PER_SEC)
 
 /* ---- submit and evacuate */
 
@@ -31,22 +32,6 @@ static RmOptions options_of(const struct args *args, RmRelocation *relocation)
         relocation->action = (char *)"";
     options.relocation = some ? relocation : NULL;
     return options;
-}
-
-/* action=CANCEL: the relocations of these guests, whoever began them. */
-static int cancel_relocations(struct client *client, const struct args *args)
-{
-    if (args->verbose && args->to[0])
-        out_note("action=%s needs no destination, '%s' is ignored", args->zvm.action_text,
-                 args->to);
-    RmSelect what = RM_SELECT__INIT;
-    what.guests = args->operands[0];
-    what.reason = (char *)args->reason;
-    what.wait_for = CHANGE_MOST;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_CANCEL;
-    request.cancel = &what;
-    return view_question(client, &request, what.wait_for, args->json, "nothing to cancel");
 }
 
 /* Guests that did not become jobs, in the form of those that did. */
@@ -111,7 +96,7 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
 int job_submit(struct client *client, const struct args *args)
 {
     if (args->zvm.action == ACTION_CANCEL)
-        return cancel_relocations(client, args);
+        return stop_guests(client, args);
     RmRelocation relocation;
     RmOptions options = options_of(args, &relocation);
     RmSubmit submit = RM_SUBMIT__INIT;
@@ -395,7 +380,7 @@ int job_modify(struct client *client, const struct args *args)
     modify.what = &what;
     modify.max_total = (char *)args->zvm.max_total;
     modify.max_quiesce = (char *)args->zvm.max_quiesce;
-    modify.wait_for = CHANGE_MOST;
+    modify.wait_for = MODIFY_MOST;
     RmRequest request = RM_REQUEST__INIT;
     request.ask_case = RM_REQUEST__ASK_MODIFY;
     request.modify = &modify;

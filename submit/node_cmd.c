@@ -17,6 +17,7 @@ struct listing {
     struct json json;
     bool label; /* each value with the name of its column */
     bool begun;
+    bool found; /* a node, or something to say of one */
 };
 
 static void print_value(const struct listing *l, const char *node, const char *column,
@@ -82,6 +83,7 @@ static int print_page(struct listing *l, const RmReply *reply)
         json_open(&l->json, "nodes", '[');
     }
     l->begun = true;
+    l->found = l->found || reply->n_nodes > 0 || reply->n_outcomes > 0;
     for (size_t i = 0; i < reply->n_nodes; i++) {
         if (l->args->json)
             print_json(l, reply, reply->nodes[i]);
@@ -146,6 +148,10 @@ int table_nodels(struct client *client, const struct args *args)
             ask.after = after ? after : (char *)"";
         }
         code = r > code ? r : code;
+    }
+    if (code == EXIT_OK && !l.found && ask.n_where > 0) { /* each page alone could not tell */
+        out_error("no nodes of '%s' match these conditions", ask.nodes);
+        code = EXIT_SOME_FAILED;
     }
     if (l.args->json && l.begun) {
         json_close(&l.json, ']');

@@ -18,11 +18,15 @@ const char *view_kind(RmKind kind)
     return kind == RM_KIND__KIND_ZVM ? "zvm" : "kvm";
 }
 
-/* "Running VMRELOCATE action=MOVE against LNX3...", as xCAT's scripts know it. */
-static const char *relocation(struct arena *arena, const RmJob *job)
+static const char *action_of(const RmJob *job)
 {
     const RmRelocation *asked = job->options ? job->options->relocation : NULL;
-    const char *action = asked && asked->action[0] ? asked->action : "MOVE";
+    return asked && asked->action[0] ? asked->action : "MOVE";
+}
+
+/* "Running VMRELOCATE action=MOVE against LNX3...", as xCAT's scripts know it. */
+static const char *relocation(struct arena *arena, const RmJob *job, const char *action)
+{
     char *user = arena_strdup(arena, job->domain[0] ? job->domain : job->guest);
     for (char *p = user; p && *p; p++)
         if (!job->domain[0] && *p >= 'a' && *p <= 'z')
@@ -37,7 +41,8 @@ static const char *failure(struct arena *arena, const RmJobView *view)
     const char *guest = view->job->guest;
     char *line;
     if (view->job->kind == RM_KIND__KIND_ZVM && view->destination[0])
-        line = arena_printf(arena, "%s Failed: %s", relocation(arena, view->job), text);
+        line = arena_printf(arena, "%s Failed: %s",
+                            relocation(arena, view->job, action_of(view->job)), text);
     else if (view->destination[0] && strncmp(text, "Failed migration of ", 20) != 0)
         line = arena_printf(arena, "Failed migration of %s from %s to %s: %s", guest, view->source,
                             view->destination, text);
@@ -81,10 +86,24 @@ const char *view_result(struct arena *arena, const RmJobView *view, bool figures
         return cancelled(arena, view);
     if (view->already)
         return arena_printf(arena, "Guest is already on host %s", view->destination);
-    const char *text = view->job->kind == RM_KIND__KIND_ZVM
-                           ? arena_printf(arena, "%s Done", relocation(arena, view->job))
-                           : arena_printf(arena, "migrated to %s", view->destination);
+    const char *text =
+        view->job->kind == RM_KIND__KIND_ZVM
+            ? arena_printf(arena, "%s Done", relocation(arena, view->job, action_of(view->job)))
+            : arena_printf(arena, "migrated to %s", view->destination);
     return figures ? with_figures(arena, view, text) : text;
+}
+
+const char *view_stopped(struct arena *arena, const RmJobView *view)
+{
+    bool zvm = view->job->kind == RM_KIND__KIND_ZVM;
+    const char *lead = zvm ? relocation(arena, view->job, "CANCEL") : "";
+    if (view->state == RM_STATE__CANCELLED)
+        return zvm ? arena_printf(arena, "%s Done", lead) : cancelled(arena, view);
+    const char *text = view->state == RM_STATE__DONE
+                           ? arena_printf(arena, "the guest was at %s before", view->destination)
+                           : view->text;
+    return arena_printf(arena, "%s%s%s", lead ? lead : "", zvm ? " Failed: " : "",
+                        text ? text : "");
 }
 
 const char *view_destination(struct arena *arena, const RmJobView *view)

@@ -14,6 +14,10 @@
  * folds equal ones; figures: append them, for --verbose. In the arena; NULL: no memory. */
 const char *view_result(struct arena *arena, const RmJobView *view, bool figures);
 
+/* The same for who asked that it be stopped: "Running VMRELOCATE action=CANCEL against LNX3...
+ * Done". */
+const char *view_stopped(struct arena *arena, const RmJobView *view);
+
 /* True for DONE: the line goes to stdout, all others to stderr. */
 bool view_is_good(const RmJobView *view);
 

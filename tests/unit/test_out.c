@@ -209,6 +209,30 @@ static void view_result_of_zvm_is_that_of_xcat(void **state)
     arena_free(s.arena);
 }
 
+static void stopped_is(RmKind kind, RmState state, const char *text, const char *wanted)
+{
+    struct sample s;
+    sample_init(&s, state, text);
+    s.job.kind = kind;
+    assert_string_equal(view_stopped(s.arena, &s.view), wanted);
+    arena_free(s.arena);
+}
+
+static void view_stopped_says_whether_it_was(void **state)
+{
+    (void)state;
+    stopped_is(RM_KIND__KIND_ZVM, RM_STATE__CANCELLED, "cancelled by alice",
+               "Running VMRELOCATE action=CANCEL against KVM1... Done");
+    stopped_is(RM_KIND__KIND_ZVM, RM_STATE__DONE, "",
+               "Running VMRELOCATE action=CANCEL against KVM1... Failed: the guest was at hyp02 "
+               "before");
+    stopped_is(RM_KIND__KIND_ZVM, RM_STATE__FAILED, "no memory",
+               "Running VMRELOCATE action=CANCEL against KVM1... Failed: no memory");
+    stopped_is(RM_KIND__KIND_LIBVIRT, RM_STATE__CANCELLED, "cancelled by alice",
+               "cancelled by alice, the guest stays on hyp01");
+    stopped_is(RM_KIND__KIND_LIBVIRT, RM_STATE__DONE, "", "the guest was at hyp02 before");
+}
+
 static void view_result_says_how_to_release_a_locked_guest(void **state)
 {
     (void)state;
@@ -399,6 +423,7 @@ int main(void)
         cmocka_unit_test(json_is_json_whatever_the_text),
         cmocka_unit_test(view_result_is_what_scripts_look_for),
         cmocka_unit_test(view_result_of_zvm_is_that_of_xcat),
+        cmocka_unit_test(view_stopped_says_whether_it_was),
         cmocka_unit_test(view_result_says_how_to_release_a_locked_guest),
         cmocka_unit_test(percent_comes_from_what_remains),
         cmocka_unit_test(block_shows_a_line_for_each_migration),
