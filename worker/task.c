@@ -6,13 +6,13 @@
 #include "worker/task.h"
 
 #include "conf/log.h"
+#include "worker/news.h"
 #include "worker/pace.h"
 #include "worker/question.h"
 #include "worker/settle.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define INVENTORY_EVERY   (5 * USEC_PER_SEC)
 #define UNREACHABLE_EVERY USEC_PER_SEC
@@ -44,23 +43,14 @@ struct served { /* a hypervisor */
 struct tasks {
     atomic_uint refs; /* the owner, and each thread */
     const struct env *env;
-    int pipe[2]; /* pointers to struct parcel */
+    struct news news; /* to the main thread */
     struct served *served;
     size_t n_served;
-    struct parcel *held; /* read, but there was no room in the arena */
     atomic_bool leaving;
     atomic_uint askers;            /* questions under way */
     atomic_uint_fast64_t sequence; /* of inventories */
     pthread_mutex_t lock;          /* of the list */
     struct task *list;
-};
-
-enum parcel_kind { PARCEL_REPORT, PARCEL_INVENTORY, PARCEL_ANSWER };
-
-struct parcel {
-    enum parcel_kind kind;
-    size_t length;
-    uint8_t data[]; /* packed */
 };
 
 struct task {
@@ -92,19 +82,6 @@ static void sleep_for(usec_t span)
     clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-static struct parcel *next_parcel(struct tasks *tasks)
-{
-    struct parcel *parcel = tasks->held;
-    tasks->held = NULL;
-    if (parcel)
-        return parcel;
-    ssize_t n;
-    do
-        n = read(tasks->pipe[0], &parcel, sizeof(parcel));
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof(parcel) ? parcel : NULL;
-}
-
 static void tasks_unref(struct tasks *tasks)
 {
     if (atomic_fetch_sub(&tasks->refs, 1) != 1)
@@ -114,11 +91,7 @@ static void tasks_unref(struct tasks *tasks)
         free(tasks->served[i].name);
     }
     free(tasks->served);
-    for (struct parcel *parcel; tasks->pipe[0] >= 0 && (parcel = next_parcel(tasks)) != NULL;)
-        free(parcel);
-    for (int i = 0; i < 2; i++)
-        if (tasks->pipe[i] >= 0)
-            close(tasks->pipe[i]);
+    news_close(&tasks->news);
     pthread_mutex_destroy(&tasks->lock);
     free(tasks);
 }
@@ -143,59 +116,6 @@ static int start_thread(void *(*run)(void *), void *arg)
     return r;
 }
 
-/* ---- messages to the main thread */
-
-/* Hands a message over; the pipe carries its address, so it goes whole or not at all. */
-static void post(struct tasks *tasks, enum parcel_kind kind, const ProtobufCMessage *message)
-{
-    size_t length = protobuf_c_message_get_packed_size(message);
-    struct parcel *parcel = malloc(sizeof(*parcel) + length);
-    if (!parcel) {
-        log_error("no memory for a message of %zu bytes, ignoring", length);
-        return;
-    }
-    parcel->kind = kind;
-    parcel->length = length;
-    protobuf_c_message_pack(message, parcel->data);
-    ssize_t n;
-    do
-        n = write(tasks->pipe[1], &parcel, sizeof(parcel));
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof(parcel))
-        free(parcel); /* the reader is gone, and with it the process soon */
-}
-
-int tasks_fd(const struct tasks *tasks)
-{
-    return tasks->pipe[0];
-}
-
-bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_news)
-{
-    *ret_news = (struct task_news){.inventory = NULL};
-    struct parcel *parcel = next_parcel(tasks);
-    if (!parcel)
-        return false;
-    ProtobufCAllocator *allocator = arena_allocator(arena);
-    switch (parcel->kind) {
-    case PARCEL_REPORT:
-        ret_news->report = rm_report__unpack(allocator, parcel->length, parcel->data);
-        break;
-    case PARCEL_INVENTORY:
-        ret_news->inventory = rm_inventory__unpack(allocator, parcel->length, parcel->data);
-        break;
-    case PARCEL_ANSWER:
-        ret_news->answer = rm_answer__unpack(allocator, parcel->length, parcel->data);
-        break;
-    }
-    if (!ret_news->inventory && !ret_news->report && !ret_news->answer) {
-        tasks->held = parcel; /* the arena is full: again after its reset */
-        return false;
-    }
-    free(parcel);
-    return true;
-}
-
 /* ---- reports */
 
 static RmReport report_of(const struct task *task, RmReportKind kind)
@@ -218,7 +138,7 @@ static void report_progress(struct task *task, const char *phase)
 {
     RmReport report = report_of(task, RM_REPORT_KIND__REPORT_PROGRESS);
     report.phase = (char *)phase;
-    post(task->tasks, PARCEL_REPORT, &report.base);
+    news_post(&task->tasks->news, NEWS_REPORT, &report.base);
 }
 
 static void report_accepted(struct task *task)
@@ -227,7 +147,7 @@ static void report_accepted(struct task *task)
         return;
     task->accepted = true;
     RmReport report = report_of(task, RM_REPORT_KIND__REPORT_ACCEPTED);
-    post(task->tasks, PARCEL_REPORT, &report.base);
+    news_post(&task->tasks->news, NEWS_REPORT, &report.base);
 }
 
 static void report_refused(struct task *task, RmClass class_, int code, const char *text)
@@ -239,7 +159,7 @@ static void report_refused(struct task *task, RmClass class_, int code, const ch
     report.class_ = class_;
     report.code = code;
     report.text = (char *)text;
-    post(task->tasks, PARCEL_REPORT, &report.base);
+    news_post(&task->tasks->news, NEWS_REPORT, &report.base);
 }
 
 /* How a task ended. */
@@ -274,7 +194,7 @@ static void report_finished(struct task *task, const struct ending *ending)
     report.code = ending->code;
     report.text = (char *)ending->text;
     report.already = ending->already;
-    post(task->tasks, PARCEL_REPORT, &report.base);
+    news_post(&task->tasks->news, NEWS_REPORT, &report.base);
 }
 
 static void add_note(struct task *task, const char *text)
@@ -616,7 +536,7 @@ static void answer(struct tasks *tasks, const RmAsk *ask, bool ok, const char *t
     message.id = ask->id;
     message.ok = ok;
     message.text = (char *)text;
-    post(tasks, PARCEL_ANSWER, &message.base);
+    news_post(&tasks->news, NEWS_ANSWER, &message.base);
 }
 
 static void *ask_thread(void *arg)
@@ -752,7 +672,7 @@ static void *inventory_thread(void *arg)
             reachable = inventory->reachable;
             inventory->sequence = atomic_fetch_add(&tasks->sequence, 1) + 1;
             inventory->taken_at = taken_at;
-            post(tasks, PARCEL_INVENTORY, &inventory->base);
+            news_post(&tasks->news, NEWS_INVENTORY, &inventory->base);
         }
         bool well = r >= 0 && reachable;
         if (served->ops->wait_change(served->hv, well ? INVENTORY_EVERY : UNREACHABLE_EVERY) > 0)
@@ -764,6 +684,16 @@ static void *inventory_thread(void *arg)
 }
 
 /* ---- all together */
+
+int tasks_fd(const struct tasks *tasks)
+{
+    return news_fd(&tasks->news);
+}
+
+bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_news)
+{
+    return news_next(&tasks->news, arena, ret_news);
+}
 
 static int open_all(struct tasks *tasks, const struct conf_worker *conf,
                     const struct hv_ops *(*choose)(const struct conf_hypervisor *hypervisor),
@@ -797,14 +727,9 @@ int tasks_new(const struct conf_worker *conf,
     atomic_init(&tasks->refs, 1);
     tasks->env = env;
     pthread_mutex_init(&tasks->lock, NULL);
-    int r = pipe2(tasks->pipe, O_CLOEXEC);
-    if (r < 0) {
-        tasks->pipe[0] = tasks->pipe[1] = -1;
-        r = rm_fail(err, -errno, "no pipe");
-    } else {
-        r = fcntl(tasks->pipe[0], F_SETFL, O_NONBLOCK) < 0 ? -errno
-                                                           : open_all(tasks, conf, choose, err);
-    }
+    int r = news_open(&tasks->news, err);
+    if (r >= 0)
+        r = open_all(tasks, conf, choose, err);
     for (size_t i = 0; i < tasks->n_served && r >= 0; i++) {
         atomic_fetch_add(&tasks->refs, 1);
         r = start_thread(inventory_thread, &tasks->served[i]);

@@ -8,6 +8,7 @@
 #define WORKER_TASK_H
 
 #include "worker/hv.h"
+#include "worker/news.h"
 
 struct tasks;
 
@@ -21,12 +22,7 @@ void tasks_free(struct tasks *tasks);
 /* Readable when tasks_next() has something. */
 int tasks_fd(const struct tasks *tasks);
 
-/* One message: an inventory, a report, or an answer; NULL: none now. In the arena. */
-struct task_news {
-    RmInventory *inventory;
-    RmReport *report;
-    RmAnswer *answer;
-};
+/* The next message; false: none now. In the arena. */
 bool tasks_next(struct tasks *tasks, struct arena *arena, struct task_news *ret_news);
 
 /* Takes a copy of the assignment. settle: find out where the guest is; adopt a migration that runs,
