@@ -158,9 +158,15 @@ int site_filter_meets(struct core *core, struct site_filter *filter, const char 
         struct attr_value value = {0};
         const char *text;
         bool yes;
+        uint64_t steps = attr_steps(core->attr);
         int r = known != NULL ? attr_value(core->attr, known, &one->attr, &value, err) : 0;
         if (r < 0)
             return r;
+        steps = attr_steps(core->attr) - steps;
+        if (steps > filter->steps)
+            return rm_fail(err, -E2BIG, "%s: the patterns of its values take too many steps",
+                           one->term->attr);
+        filter->steps -= steps;
         text = value.text != NULL ? value.text : "";
         if (one->regex != NULL) {
             r = regex_match(one->regex, text, strlen(text), &filter->steps, err);

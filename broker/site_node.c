@@ -12,8 +12,9 @@
 #define NOTHING "|^.*$||"
 
 enum {
-    PAGE_VALUES = 100000,         /* names and values in one page of nodes */
-    PAGE_BYTES = 8 * 1024 * 1024, /* of them */
+    PAGE_VALUES = 100000,          /* names and values in one page of nodes */
+    PAGE_BYTES = 8 * 1024 * 1024,  /* of them */
+    PAGE_STEPS = 10 * 1000 * 1000, /* of the patterns that are evaluated for it */
 };
 
 /* ---- nodels */
@@ -26,6 +27,7 @@ struct node_list {
     struct attr hidden;
     struct site_filter filter;
     size_t values, bytes; /* in this page */
+    uint64_t steps;       /* attr_steps() when it began */
 };
 
 static bool add_column(struct node_list *list, const char *label, struct attr attr)
@@ -90,6 +92,20 @@ static void push_value(struct node_list *list, RmNodeView *view, size_t column,
     ARENA_PUSH(core->arena, view->n_values, view->values, one);
 }
 
+/* What was said of a node counts as well: there may be very many. */
+static void push_error(struct node_list *list, const char *name, const struct rm_err *err)
+{
+    request_outcome(list->core, list->request, name, false, "%s", err->text);
+    list->values++;
+    list->bytes += strlen(name) + strlen(err->text);
+}
+
+static bool is_full(const struct node_list *list)
+{
+    return list->values >= PAGE_VALUES || list->bytes >= PAGE_BYTES ||
+           attr_steps(list->core->attr) - list->steps >= PAGE_STEPS;
+}
+
 /* A node with its values; one that has a value that cannot be evaluated is told of instead. */
 static void push_node(struct node_list *list, const char *name)
 {
@@ -106,7 +122,7 @@ static void push_node(struct node_list *list, const char *name)
         struct attr_value value;
         struct rm_err err = {0};
         if (attr_value(core->attr, node, &list->columns[i], &value, &err) < 0) {
-            request_outcome(core, list->request, name, false, "%s", err.text);
+            push_error(list, name, &err);
             return;
         }
         if (value.text != NULL)
@@ -134,7 +150,7 @@ static bool is_wanted(struct node_list *list, const char *name)
     int r = site_filter_meets(list->core, &list->filter, name, &err);
 
     if (r < 0)
-        request_outcome(list->core, list->request, name, false, "%s", err.text);
+        push_error(list, name, &err);
     return r > 0 && (*list->ask->nodes != '\0' || list->ask->hidden || !is_hidden(list, name));
 }
 
@@ -149,7 +165,7 @@ static void list_nodes(struct node_list *list, const struct noderange *nodes)
             continue;
         if (is_wanted(list, name))
             push_node(list, name);
-        if ((list->values >= PAGE_VALUES || list->bytes >= PAGE_BYTES) && i + 1 < nodes->n) {
+        if (is_full(list) && i + 1 < nodes->n) {
             reply->after = arena_strdup(core->arena, name);
             if (reply->after == NULL)
                 reply->after = (char *)"";
@@ -174,6 +190,7 @@ void site_nodes(struct core *core, struct request *request)
     list->core = core;
     list->request = request;
     list->ask = ask;
+    list->steps = attr_steps(core->attr);
     if (read_columns(list) && attr_find("nodelist.hidden", 15, &list->hidden, &err) >= 0 &&
         site_filter_read(core, request, ask->where, ask->n_where, ask->secrets, &list->filter) &&
         (*ask->nodes != '\0' ? request_guests(core, request, ask->nodes, &nodes)

@@ -46,6 +46,7 @@ static int expand(struct attr_site *site, const struct attr_node *node, const ch
         }
     }
     int r = pattern_apply(ready->pattern, node->name, site->text, err);
+    site->steps += pattern_steps(ready->pattern);
     *ret_text = site->text;
     return r < 0 ? r : 0;
 }
@@ -211,6 +212,11 @@ int attr_value(struct attr_site *site, const struct attr_node *node, const struc
     return r < 0 ? rm_prefix(err, r, "%s.%s of %s", attr->table->name,
                              attr->table->columns[attr->column], node->name)
                  : 0;
+}
+
+uint64_t attr_steps(const struct attr_site *site)
+{
+    return site->steps;
 }
 
 int attr_get(struct attr_site *site, const char *node, const char *attr,

@@ -67,6 +67,10 @@ struct attr_value {
 int attr_value(struct attr_site *site, const struct attr_node *node, const struct attr *attr,
                struct attr_value *ret_value, struct rm_err *err);
 
+/* Steps that the regular expressions of all patterns have taken so far, for those who ask for many
+ * values and must come to an end. */
+uint64_t attr_steps(const struct attr_site *site);
+
 /* The same by names, with a refresh before. A node that is not known has no attributes. */
 int attr_get(struct attr_site *site, const char *node, const char *attr,
              struct attr_value *ret_value, struct rm_err *err);

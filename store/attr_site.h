@@ -68,6 +68,7 @@ struct attr_site {
     struct hierarchical *lists;
     size_t n_lists;
     size_t nodelist; /* table_index() */
+    uint64_t steps;  /* of the patterns, so far */
     char text[PATTERN_RESULT_MAX + 1];
     char joined[ATTR_JOINED_MAX + 1];
     char from[ATTR_FROM_MAX + 1];

@@ -121,9 +121,15 @@ static int meets(struct pick *pick, const struct criterion *c, const struct attr
 {
     struct expand *x = pick->x;
     struct attr_value value = {0};
+    uint64_t steps = node ? attr_steps(x->site->attr) : 0;
     int r = node ? attr_value(x->site->attr, node, &c->attr, &value, x->err) : 0;
     if (r < 0)
         return r;
+    steps = node ? attr_steps(x->site->attr) - steps : 0;
+    if (steps > x->steps)
+        return rm_fail(x->err, -E2BIG, "%s.%s: the patterns of its values take too many steps",
+                       c->attr.table->name, c->attr.table->columns[c->attr.column]);
+    x->steps -= steps;
     const char *text = value.text ? value.text : "";
     size_t length = strlen(text);
     if (!c->regex) {

@@ -20,6 +20,7 @@ struct pattern {
     struct regex *regex; /* NULL: the numbers of the name are $1, $2 ... and all of it matches */
     struct part *parts;
     size_t n, room;
+    uint64_t steps; /* of the last match */
 };
 
 /* ---- shapes */
@@ -229,7 +230,9 @@ static int apply(struct pattern *pattern, const char *node, size_t length, struc
     if (!pattern->regex) {
         n = numbers(node, length, groups);
     } else {
-        int r = regex_match(pattern->regex, node, length, NULL, err);
+        uint64_t left = PATTERN_STEPS_MAX;
+        int r = regex_match(pattern->regex, node, length, &left, err);
+        pattern->steps = PATTERN_STEPS_MAX - left;
         if (r == 0)
             return append(result, node, length, err);
         if (r < 0)
@@ -246,6 +249,11 @@ static int apply(struct pattern *pattern, const char *node, size_t length, struc
         r = append_parts(pattern, groups, n, result, err);
     const char *rest = all.text + all.length;
     return r < 0 ? r : append(result, rest, length - (size_t)(rest - node), err);
+}
+
+uint64_t pattern_steps(const struct pattern *pattern)
+{
+    return pattern->steps;
 }
 
 int pattern_apply(struct pattern *pattern, const char *node, char *ret_text, struct rm_err *err)

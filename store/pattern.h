@@ -37,6 +37,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     PATTERN_TEXT_MAX = 16 * 1024,   /* bytes of a value that is a pattern */
@@ -44,6 +45,7 @@ enum {
     PATTERN_RESULT_MAX = 16 * 1024, /* of what it stands for */
     PATTERN_DEPTH_MAX = 32,         /* parentheses inside one another */
     PATTERN_WIDTH_MAX = 64,         /* of a sprintf */
+    PATTERN_STEPS_MAX = 20000,      /* of the regular expression, on one name */
 };
 
 struct pattern;
@@ -57,6 +59,9 @@ void pattern_free(struct pattern *pattern); /* NULL is fine */
 /* What it stands for on that node, into PATTERN_RESULT_MAX + 1 bytes. Returns its length, or
  * -EINVAL (cannot be evaluated on this name), -E2BIG (too long, too many steps), -ENOMEM. */
 int pattern_apply(struct pattern *pattern, const char *node, char *ret_text, struct rm_err *err);
+
+/* Steps that the regular expression took the last time. */
+uint64_t pattern_steps(const struct pattern *pattern);
 
 /* Can it be stored? 0 for what is no pattern. */
 int pattern_check(const char *value, struct rm_err *err);

@@ -720,6 +720,25 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     is a,b
 }
 
+@test "a pattern that takes very many steps is an error, and others are served meanwhile" {
+    { echo '#node,groups'; seq -f 'gggg%05.0f,slow' 4000; } >"$BATS_TEST_TMPDIR/nodelist.csv"
+    ask tabrestore "$BATS_TEST_TMPDIR/nodelist.csv"
+    ask chtab node=slow 'vm.host=|(\w+\w*\w*\w*)+\W|x|' 'vm.mgr=|(\w+\w+)+\W|x|'
+    begin listing nodels slow vm.host
+    ok ping
+    comes_to 1
+    [ "$(grep -c '^gggg.*: Error: .* the regular expression takes too many steps$' <<<"$stderr")" = 4000 ]
+    ends 1 nodels vm.host==x
+    err_has "takes too many steps"
+    ok nodels slow vm.mgr
+    [ "$(wc -l <<<"$output")" = 4000 ]
+    ends 1 nodels slow vm.mgr==x
+    is ''
+    err_is "Error: no nodes of 'slow' match these conditions"
+    ends 1 nodech slow vm.host==x vm.comments=a
+    fresh
+}
+
 # ---- what all programs share
 
 @test "-h and -v of every program, in the same words; what cannot be written is an error" {
