@@ -41,6 +41,11 @@ static const char *key_or(const struct request *request, const char *key, const 
     return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
+static bool is_one_of(const char *value, const char *one, const char *other)
+{
+    return strcmp(value, one) == 0 || strcmp(value, other) == 0;
+}
+
 const char *request_action(const struct request *request)
 {
     return strcmp(request->name, "VMRELOCATE") == 0 ? key_or(request, "action", "TEST") : NULL;
@@ -105,24 +110,25 @@ static bool read_relocation(struct op *op, const struct request *request,
     bool yes = strcmp(immediate, "YES") == 0;
     const char *action = key_or(request, "action", "TEST");
     char name[NAME_MAX_8 + 1];
-    bool good = yes || strcmp(immediate, "NO") == 0;
+    bool good = is_one_of(immediate, "YES", "NO");
 
     relocation->action = action;
     relocation->destination = key_or(request, "destination", NULL);
     relocation->force = key_or(request, "force", "");
     relocation->max_total = NO_LIMIT;
     relocation->max_quiesce = yes ? NO_LIMIT : DEFAULT_QUIESCE_MSEC;
+    if (strcmp(action, "CANCEL") == 0)
+        return true; /* whatever else is given */
     good = good && is_force(relocation->force);
     good = good && read_limit(key_or(request, "max_total", "NOLIMIT"), &relocation->max_total);
     if (key_or(request, "max_quiesce", NULL) != NULL)
         good = good && read_limit(request_key(request, "max_quiesce"), &relocation->max_quiesce);
-    good = good && (strcmp(action, "MOVE") == 0 || strcmp(action, "TEST") == 0 ||
-                    strcmp(action, "CANCEL") == 0);
+    good = good && is_one_of(action, "MOVE", "TEST");
     if (relocation->destination != NULL)
         good = good && read_name(name, relocation->destination);
     if (!good)
         op_finish(op, 8, RS_OPERAND, NULL, 0);
-    else if (relocation->destination == NULL && strcmp(action, "CANCEL") != 0)
+    else if (relocation->destination == NULL)
         op_finish(op, 8, RS_MISSING, NULL, 0);
     else
         return true;
@@ -261,11 +267,6 @@ static const char *const attribute_keys[] = {"relocation_setting", "domain_name"
 static bool is_domain(const char *name)
 {
     return strcmp(name, "SSI") == 0 || strcmp(name, sim.ssi) == 0 || member_find(name) != NULL;
-}
-
-static bool is_one_of(const char *value, const char *one, const char *other)
-{
-    return strcmp(value, one) == 0 || strcmp(value, other) == 0;
 }
 
 static void run_attributes(struct op *op, const struct request *request, struct member *member)
