@@ -17,6 +17,8 @@ static void ask_free(struct core *core, struct ask *ask)
 {
     if (ask->session != 0)
         ask->host->n_asked--;
+    else
+        DL_DELETE2(ask->host->asks, ask, h_prev, h_next);
     HASH_DEL(core->asks, ask);
     rm_ask__free_unpacked(ask->message, NULL);
     free(ask->lead);
@@ -80,7 +82,28 @@ static int add_ask(struct core *core, struct question *question, const struct as
     ask->host = asking->host;
     question->open++;
     HASH_ADD(hh, core->asks, id, sizeof(ask->id), ask);
+    DL_APPEND2(ask->host->asks, ask, h_prev, h_next);
     return 0;
+}
+
+static void put(struct core *core, struct ask *ask)
+{
+    struct session *session = ask->host->session;
+    RmMessage message = RM_MESSAGE__INIT;
+
+    DL_DELETE2(ask->host->asks, ask, h_prev, h_next);
+    ask->session = session->id;
+    ask->host->n_asked++;
+    ask->message->session = session->id;
+    message.body_case = RM_MESSAGE__BODY_ASK;
+    message.ask = ask->message;
+    core_send(core, &session->peer, 0, &message);
+}
+
+static void put_next(struct core *core, struct host *host)
+{
+    while (host->session != NULL && host->n_asked < ASKED_AT_ONCE && host->asks != NULL)
+        put(core, host->asks);
 }
 
 void question_begin(struct core *core, const struct net_peer *peer, uint64_t tag,
@@ -105,46 +128,44 @@ void question_begin(struct core *core, const struct net_peer *peer, uint64_t tag
             core_fail(core, -ENOMEM, "question");
             return;
         }
+    for (size_t i = 0; i < n; i++)
+        put_next(core, askings[i]->host);
 }
 
 void question_answer(struct core *core, struct session *session, const RmAnswer *answer)
 {
     struct ask *ask;
+    struct host *host;
 
     HASH_FIND(hh, core->asks, &answer->id, sizeof(answer->id), ask);
-    if (ask != NULL && ask->session == session->id)
-        settle(core, ask, answer->ok,
-               *answer->text != '\0' ? answer->text : "its worker does not say why");
+    if (ask == NULL || ask->session != session->id)
+        return;
+    host = ask->host;
+    settle(core, ask, answer->ok,
+           *answer->text != '\0' ? answer->text : "its worker does not say why");
+    put_next(core, host);
 }
 
-static void put(struct core *core, struct ask *ask)
+void question_lost(struct core *core, uint64_t session)
 {
-    struct session *session = ask->host->session;
-    RmMessage message = RM_MESSAGE__INIT;
+    struct ask *ask, *next;
 
-    ask->session = session->id;
-    ask->host->n_asked++;
-    ask->message->session = session->id;
-    message.body_case = RM_MESSAGE__BODY_ASK;
-    message.ask = ask->message;
-    core_send(core, &session->peer, 0, &message);
+    HASH_ITER (hh, core->asks, ask, next)
+        if (ask->session != 0 ? ask->session == session : ask->host->session == NULL)
+            settle(core, ask, false, "its worker has gone");
 }
 
 void question_tick(struct core *core)
 {
     struct ask *ask, *next;
 
-    HASH_ITER (hh, core->asks, ask, next) {
+    if (question_deadline(core) > core->now)
+        return;
+    HASH_ITER (hh, core->asks, ask, next)
         if (ask->question->until <= core->now)
             settle(core, ask, false,
                    ask->session != 0 ? "its worker has not answered in time"
                                      : "its worker has not come to it in time");
-        else if (ask->session != 0 ? session_by_id(core, ask->session) == NULL
-                                   : ask->host->session == NULL)
-            settle(core, ask, false, "its worker has gone");
-        else if (ask->session == 0 && ask->host->n_asked < ASKED_AT_ONCE)
-            put(core, ask);
-    }
 }
 
 usec_t question_deadline(const struct core *core)

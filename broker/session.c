@@ -139,6 +139,7 @@ void session_end(struct core *core, struct session *session, const char *why)
             site_event(core, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, host->rec->name, NULL,
                        "worker lost: %s", why);
         }
+    question_lost(core, session->id);
     free(session->machine);
     free(session->version);
     free(session);
@@ -316,8 +317,10 @@ static void on_hello(struct core *core, const struct net_peer *peer, char *const
                        hello->tasks[i]->attempt);
         take_over_foreign(core, session, hello->tasks[i]);
     }
-    if (before != 0)
+    if (before != 0) {
         lose_held(core, before, "its worker does not know of it any more", 0);
+        question_lost(core, before);
+    }
     drop_idle(core, session);
     welcome.session = session->id;
     welcome.heartbeat_for = core->conf->heartbeat;

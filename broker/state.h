@@ -92,7 +92,8 @@ struct host {
     char *text;              /* why it does not answer; owned */
     RmInventory *last;       /* z/VM: the newest, read again when the tables name other user ids */
     unsigned others;         /* z/VM: user ids that are logged on and no guests */
-    unsigned n_asked;        /* questions that its worker has in hand */
+    struct ask *asks;        /* questions that wait for its worker */
+    unsigned n_asked;        /* those that its worker has in hand */
     uint64_t inventory;      /* sequence of the newest inventory */
     struct sighting *sightings;
     unsigned active; /* sightings that are active */
@@ -161,12 +162,13 @@ struct question {
 struct ask {
     uint64_t id;
     struct question *question;
-    size_t outcome;    /* of the reply, that the answer goes into */
-    char *lead;        /* what stands before why it failed; owned, may be NULL */
-    struct host *host; /* whose worker is asked */
-    RmAsk *message;    /* owned */
-    uint64_t session;  /* that was asked; 0: not yet */
-    UT_hash_handle hh; /* core->asks by id, in the order in which they came */
+    size_t outcome;              /* of the reply, that the answer goes into */
+    char *lead;                  /* what stands before why it failed; owned, may be NULL */
+    struct host *host;           /* whose worker is asked */
+    RmAsk *message;              /* owned */
+    uint64_t session;            /* that was asked; 0: not yet */
+    struct ask *h_prev, *h_next; /* host->asks, until it is asked */
+    UT_hash_handle hh;           /* core->asks by id */
 };
 
 struct out {
@@ -389,6 +391,8 @@ struct asking { /* what a handler wants to hear, in core->arena */
 void question_begin(struct core *core, const struct net_peer *peer, uint64_t tag,
                     const RmReply *reply, struct asking *const *askings, size_t n, usec_t wait_for);
 void question_answer(struct core *core, struct session *session, const RmAnswer *answer);
+/* The session has ended, or has no hold of what it had. */
+void question_lost(struct core *core, uint64_t session);
 void question_tick(struct core *core);
 usec_t question_deadline(const struct core *core);
 void question_gone(struct core *core, const struct net_peer *peer); /* NULL: all of them */
