@@ -31,6 +31,7 @@ enum {
 
 enum server_act {
     ANSWER,           /* request id and reply */
+    GONE,             /* as soon as it is connected, and TLS is there */
     CLOSE_AT_ONCE,    /* when the request has come */
     CLOSE_AFTER_ID,   /* then too */
     SILENT_BEFORE_ID, /* until the client goes */
@@ -226,7 +227,7 @@ static inline void server_serve(struct server *server, int fd, unsigned number)
             goto out;
     }
     struct server_seen seen = {.function = ""};
-    if (!server_request(&peer, &seen))
+    if (step->act == GONE || !server_request(&peer, &seen))
         goto out;
     unsigned at = server->n_seen;
     if (at < SERVER_STEPS)

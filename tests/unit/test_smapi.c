@@ -2,13 +2,13 @@
 #include "tests/unit/smapi_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include "worker/smapi.h"
+#include "worker/smapi_link.h"
 
 struct site {
     char directory[64];
@@ -644,9 +644,12 @@ static void a_kernel_without_iucv_says_so(void **state)
     smapi_free(smapi);
 }
 
-/* A key, and a certificate of its own for the names; the server has both, the file the latter. */
-static void make_certificate(struct site *site, const char *names)
+/* A key and a certificate for the names, signed by itself or by somebody unknown; the server has
+ * both, the file the latter. */
+static void make_certificate_by(struct site *site, const char *names, bool by_itself)
 {
+    EVP_PKEY *authority = EVP_EC_gen("P-256");
+    assert_non_null(authority);
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *x509 = X509_new();
     assert_non_null(key);
@@ -658,12 +661,16 @@ static void make_certificate(struct site *site, const char *names)
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "O", MBSTRING_ASC,
                                (const unsigned char *)"test", -1, -1, 0);
     X509_set_issuer_name(x509, X509_get_subject_name(x509));
+    if (!by_itself)
+        X509_NAME_add_entry_by_txt(X509_get_issuer_name(x509), "CN", MBSTRING_ASC,
+                                   (const unsigned char *)"authority", -1, -1, 0);
     X509_set_pubkey(x509, key);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
     assert_non_null(extension);
     X509_add_ext(x509, extension, -1);
     X509_EXTENSION_free(extension);
-    assert_true(X509_sign(x509, key, EVP_sha256()) > 0);
+    assert_true(X509_sign(x509, by_itself ? key : authority, EVP_sha256()) > 0);
+    EVP_PKEY_free(authority);
     FILE *f = fopen(site->certificate, "w");
     assert_non_null(f);
     assert_int_equal(PEM_write_X509(f, x509), 1);
@@ -676,6 +683,11 @@ static void make_certificate(struct site *site, const char *names)
     EVP_PKEY_free(key);
     snprintf(site->server->url, sizeof(site->server->url), "tls://127.0.0.1:%u",
              site->server->port);
+}
+
+static void make_certificate(struct site *site, const char *names)
+{
+    make_certificate_by(site, names, /* by_itself = */ true);
 }
 
 static void tls_with_a_known_certificate_works(void **state)
@@ -695,6 +707,54 @@ static void tls_with_a_known_certificate_works(void **state)
     assert_int_equal(answer.rs, 3000);
     assert_in_range(patience.asked, 1, 2);
     smapi_answer_done(&answer);
+}
+
+static void the_servers_own_certificate_is_enough(void **state)
+{
+    struct site *site = *state;
+    struct smapi_answer answer;
+    make_certificate_by(site, "IP:127.0.0.1", /* by_itself = */ false);
+    server_listen(site->server);
+    open_client(site, 5000, 5000);
+    assert_int_equal(call_lookup(site, &answer, NULL), SMAPI_ANSWERED);
+    smapi_answer_done(&answer);
+}
+
+/* Sends until it fails, which a signal would end otherwise. */
+static void send_to_nobody(struct site *site)
+{
+    struct smapi_address *address;
+    struct smapi_link *link;
+    const struct env *env = env_system();
+    server_add(site->server, (struct server_step){.act = GONE});
+    server_listen(site->server);
+    assert_int_equal(smapi_address_new(site->server->url,
+                                       site->server->tls ? site->certificate : NULL, &address,
+                                       NULL),
+                     0);
+    usec_t until_at = env_now(env) + 5 * USEC_PER_SEC;
+    assert_int_equal(smapi_link_open(address, env, until_at, &link, NULL), 0);
+    uint8_t nothing[1];
+    assert_int_equal(smapi_link_receive(link, nothing, 1, until_at, NULL), -ECONNRESET);
+    int r = 0;
+    for (int i = 0; i < 500 && r == 0; i++) {
+        r = smapi_link_send(link, (const uint8_t *)"request", 7, until_at, NULL);
+        poll(NULL, 0, 1);
+    }
+    assert_true(r == -EPIPE || r == -ECONNRESET);
+    smapi_link_close(link);
+    smapi_address_free(address);
+}
+
+static void a_server_that_has_gone_raises_no_signal(void **state)
+{
+    send_to_nobody(*state);
+}
+
+static void a_server_that_has_gone_raises_no_signal_with_tls(void **state)
+{
+    make_certificate(*state, "IP:127.0.0.1");
+    send_to_nobody(*state);
 }
 
 static void tls_knows_names_too(void **state)
@@ -877,6 +937,9 @@ int main(void)
         SITE_TEST(urls_are_checked),
         SITE_TEST(a_kernel_without_iucv_says_so),
         SITE_TEST(tls_with_a_known_certificate_works),
+        SITE_TEST(the_servers_own_certificate_is_enough),
+        SITE_TEST(a_server_that_has_gone_raises_no_signal),
+        SITE_TEST(a_server_that_has_gone_raises_no_signal_with_tls),
         SITE_TEST(tls_knows_names_too),
         SITE_TEST(many_threads_speak_tls_at_once),
         SITE_TEST(tls_with_another_name_is_not_trusted),
