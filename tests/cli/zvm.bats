@@ -240,6 +240,20 @@ test_was_asked() { [ "$(sim requests | grep -c action=TEST)" -ge "$1" ]; }
     [ -z "$("$BIN/smapisim" ctl "$SITE/sim2.ctl" violations)" ]
 }
 
+@test "a member without zvm.hcp is no destination for a guest whose row needs one" {
+    zvm_site
+    ask chtab node=pokdev62 zvm.hcp=
+    ends 1 gpok1 destination=pokdev62
+    is ''
+    err_has "gpok1: Error: "
+    err_has "Failed to find zHCP of pokdev62"
+    relocations_are
+    ask chtab node=pokdev62 zvm.hcp=zhcp62
+    ok gpok1 destination=pokdev62
+    ok nodels gpok1 zvm.hcp
+    is "gpok1: zhcp62"
+}
+
 @test "a user id that z/VM does not know, and one that is not logged on" {
     zvm_site
     ends 1 nobody1 destination=pokdev62
@@ -323,6 +337,21 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     json '.jobs[0] | .state == "failed" and (.text | contains("max_total"))'
 }
 
+@test "max_quiesce is exceeded, unless it has no limit" {
+    zvm_site
+    sim quiesce LNX3 20
+    ends 1 gpok3 destination=pokdev62
+    is ''
+    err_has "gpok3: Error: Running VMRELOCATE action=MOVE against LNX3... Failed: "
+    sim_on LNX3 POKDEV61
+    ends 1 gpok3 destination=pokdev62 max_quiesce=15
+    ok gpok3 destination=pokdev62 max_quiesce=25
+    ok gpok3 destination=pokdev61 immediate=YES
+    sim_on LNX3 POKDEV61
+    ends 1 gpok3 destination=pokdev62 immediate=NO
+    ok gpok3 destination=pokdev62 max_quiesce=NOLIMIT
+}
+
 @test "modify gives a running move other limits" {
     zvm_site
     local job
@@ -350,7 +379,30 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     until_true 10 state_is "$job" done
 }
 
+@test "a guest that moves is not moved a second time" {
+    zvm_site
+    local job
+    job=$(slow_move gpok3 LNX3 pokdev62)
+    ends 1 gpok3 destination=pokdev62
+    is ''
+    err_has "gpok3: Error: "
+    err_has "job $job"
+    sim finish LNX3
+    until_true 10 state_is "$job" done
+    sim_moved LNX3 1 1 0
+}
+
 # ---- evacuation, and a table that is wrong
+
+@test "--plan, and a member that is emptied to where it may" {
+    zvm_site
+    ok evacuate pokdev61 --plan
+    matches 'gpok3 +pokdev61 +pokdev62'
+    matches 'ihost123 +pokdev61 +pokdev62'
+    relocations_are
+    ends 1 evacuate pokdev61 --to pokdev61
+    relocations_are
+}
 
 @test "two members are emptied, one after the other" {
     zvm_site
@@ -452,6 +504,24 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     tables_say gpok3 pokdev62
 }
 
+@test "kill -9 of both, and the move ends while they are away" {
+    zvm_site
+    sim duration 60 LNX3
+    begin moving gpok3 pokdev62
+    until_true 10 sim_moves LNX3 POKDEV61 POKDEV62
+    end_it zvm KILL
+    broker_down KILL
+    sim finish LNX3
+    broker_up
+    zvm_worker zvm pokdev61 pokdev62
+    comes_to 0
+    is "$(moved gpok3 LNX3)"
+    sim_on LNX3 POKDEV62
+    sim_moved LNX3 1 1 0
+    relocations_are "POKDEV61 LNX3 destination=POKDEV62 action=MOVE"
+    tables_say gpok3 pokdev62
+}
+
 @test "kill -9 of both during a move that is cancelled by z/VM meanwhile" {
     zvm_site
     sim duration 60 LNX3
@@ -513,6 +583,7 @@ moves_under() { # FAULT...
 @test "the connection closes after the request id" { moves_under close-after-id; }
 @test "the reply comes byte by byte" { moves_under bytewise; }
 @test "the reply comes late" { moves_under late 4; }
+@test "the request id comes late" { moves_under late-id 1; }
 @test "the reply's length is garbage" { moves_under garbage-length; }
 @test "the reply's length is too short" { moves_under short-length; }
 @test "the reply bears another request's id" { moves_under wrong-id; }
@@ -588,6 +659,18 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     ZVM_SECRET=neu-und-anders
 }
 
+@test "a password that has expired" {
+    zvm_site
+    sim expire RMIG
+    until_true 15 host_is_away pokdev61
+    ok hosts pokdev61
+    has "128"
+    has expired
+    sim password RMIG "$ZVM_PASSWORD"
+    login
+    zvm_seen pokdev61
+}
+
 @test "what the user is not authorised for is said, and not asked again and again" {
     zvm_site
     sim deny RMIG VMRELOCATE
@@ -629,6 +712,22 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     zvm_seen pokdev61
     ok gpok3 destination=pokdev62
 }
+
+@test "a member that was started with REPAIR, and a cluster that is not stable" {
+    zvm_site
+    sim member POKDEV61 repair
+    ends 1 gpok3 destination=pokdev62
+    err_has "gpok3: Error: "
+    sim member POKDEV61 unstable
+    zvm_seen pokdev61
+    begin moving gpok3 pokdev62
+    until_true 10 move_was_asked
+    sim member POKDEV61 joined
+    comes_to 0
+    is "$(moved gpok3 LNX3)"
+    sim_moved LNX3 1 1 0
+}
+move_was_asked() { [ -n "$(relocations | grep action=MOVE)" ]; }
 
 @test "a destination that is down, refuses, or is silent" {
     zvm_site
