@@ -169,6 +169,8 @@ struct check_op {
     struct lv_op op;
     char *arch, *machine, *virttype, *cpu; /* NULL: nothing to compare */
     struct hv_error cpu_error;             /* code 0: it fits */
+    char *name;                            /* NULL: is not asked for */
+    char taken[LV_UUID_MAX];               /* who has the name there; "" = nobody else */
 };
 
 static void check_drop(struct lv_op *op)
@@ -178,14 +180,36 @@ static void check_drop(struct lv_op *op)
     free(ask->machine);
     free(ask->virttype);
     free(ask->cpu);
+    free(ask->name);
     free(ask);
 }
 
-/* A name or uuid that is taken at the destination is not asked for here: libvirt refuses it within
- * some 20 ms, before anything has happened, and in words that people can look up. */
+static int look_for_name(struct check_op *ask)
+{
+    struct lv_op *op = &ask->op;
+    virDomainPtr other = virDomainLookupByName(op->conn->connect, ask->name);
+    if (!other) {
+        lv_note(op);
+        if (!hv_error_is_no_guest(&op->error))
+            return -EIO;
+        op->error.code = 0;
+        return 0;
+    }
+    int r = virDomainGetUUIDString(other, ask->taken) < 0 ? lv_note(op) : 0;
+    virDomainFree(other);
+    if (strcmp(ask->taken, op->uuid) == 0)
+        ask->taken[0] = '\0';
+    return r;
+}
+
+/* A name that is taken at the destination is asked for only where no migration follows: libvirt
+ * refuses that within some 20 ms, before anything has happened, and in words that people can look
+ * up. */
 static int check_body(struct lv_op *op)
 {
     struct check_op *ask = (struct check_op *)op;
+    if (ask->name && look_for_name(ask) < 0)
+        return -EIO;
     if (!ask->cpu)
         return 0;
     if (virConnectCompareHypervisorCPU(op->conn->connect, /* emulator = */ NULL, ask->arch,
@@ -276,8 +300,15 @@ static int check_destination(struct hv *hv, const struct hv_migration *migration
         return lv_give(outcome, -ENOMEM, RM_CLASS__CLASS_RETRY, "no memory");
     lv_op_init(&ask->op, destination, migration->uuid, check_body);
     ask->op.drop = check_drop;
-    int r = copy_words(ask, guest) ? lv_op_run(hv, &ask->op, &err) : -ENOMEM;
-    if (r < 0) {
+    bool copied = copy_words(ask, guest);
+    if (migration->test)
+        ask->name = strdup(guest->name);
+    int r = copied && (!migration->test || ask->name) ? lv_op_run(hv, &ask->op, &err) : -ENOMEM;
+    if (r >= 0 && ask->taken[0]) {
+        r = lv_give(outcome, -EEXIST, RM_CLASS__CLASS_UNFIT,
+                    "domain '%s' already exists on %s with uuid %s", ask->name,
+                    migration->destination, ask->taken);
+    } else if (r < 0) {
         lv_give(outcome, r, RM_CLASS__CLASS_RETRY, "%s: %s", migration->destination, err.text);
     } else if (ask->cpu_error.code != 0) {
         char text[RM_ERR_MAX];

@@ -35,6 +35,45 @@ teardown() { sweep; }
     [[ $output == *"vm.host said hyp03"* ]]
 }
 
+@test "a site begins with a directory of tables; who was moved by hand is told by reconcile, and mended" {
+    mkdir -p "$SITE/tables"
+    printf '#node,groups\n"r1","kvm"\n"r2","kvm"\n' >"$SITE/tables/nodelist.csv"
+    printf '#node,host\n"kvm","hyp01"\n"r2","hyp02"\n' >"$SITE/tables/vm.csv"
+    run -0 rmigrate tabrestore "$SITE/tables"
+    "$LAB" guest r1 hyp01 mem=32
+    "$LAB" guest r2 hyp01 mem=32
+    until_true 20 rmigrate guests r1,r2
+    run -1 --separate-stderr rmigrate reconcile kvm
+    [ "$output" = "" ] && [ "$stderr" = "r2: Error: vm.host says hyp02, it runs on hyp01" ]
+    virsh_on hyp01 migrate --live --p2p --persistent --undefinesource r1 qemu+tcp://hyp02/system
+    until_true 20 at_host r1 hyp02
+    run -0 rmigrate reconcile kvm --mend
+    [ "$(sort <<<"$output")" = "$(printf 'r1: vm.host said hyp01, it runs on hyp02: mended\nr2: vm.host said hyp02, it runs on hyp01: mended')" ]
+    run -0 rmigrate reconcile kvm
+    run -0 rmigrate nodels kvm vm.host
+    [ "$output" = $'r1: hyp02\nr2: hyp01' ]
+}
+at_host() { rmigrate guests "$1" --noheadings | grep -q " $2 "; }
+
+@test "a dry run asks the hypervisors: it says yes, says why not, and moves nothing" {
+    "$LAB" guest d1 hyp01 mem=32
+    until_true 20 rmigrate guests d1
+    run -0 rmigrate d1 hyp02 --dry-run
+    [ "$output" = "d1: can move from hyp01 to hyp02" ]
+    "$LAB" guest d2 hyp01 mem=32
+    "$LAB" exec hyp02 virsh define /dev/stdin <<'X'
+<domain type='qemu'><name>d2</name><memory unit='MiB'>16</memory><os><type arch='x86_64'>hvm</type></os></domain>
+X
+    until_true 20 rmigrate guests d2
+    run -1 --separate-stderr rmigrate d1,d2 hyp02 --dry-run
+    "$LAB" exec hyp02 virsh undefine d2
+    [ "$output" = "d1: can move from hyp01 to hyp02" ]
+    [[ $stderr == "d2: Error: domain 'd2' already exists on hyp02 with uuid "* ]]
+    runs_only_on d1 hyp01
+    run -0 rmigrate history d1
+    [[ $output == *'was never moved'* ]]
+}
+
 @test "of six guests one cannot move: five move, its reason is libvirt's own, exit code 1" {
     local i
     for i in 1 2 3 4 5 6; do "$LAB" guest "s$i" hyp01 mem=32 fill=8 & done
