@@ -446,7 +446,9 @@ void command_help(FILE *file)
         if (c->topic)
             fprintf(file, "\n%s\n", c->topic);
         int length = fprintf(file, "  %s %s", c->name, c->operands);
-        fprintf(file, "%*s %s\n", length < 28 ? 28 - length : 0, "", c->doc);
+        if (length > 28)
+            length = fprintf(file, "\n") - 1;
+        fprintf(file, "%*s %s\n", 28 - length, "", c->doc);
     }
     fputs("\n`rmigrate COMMAND --help' tells the options of a command. For all of them:\n"
           "  -c, --config=FILE    read the settings from FILE (else RMIGRATE_CONF, else "

@@ -603,7 +603,7 @@ moves_under() { # FAULT...
         sim fault "$f" garbage-length
         sim fault "$f" rc 396 1234
     done
-    ok 'gpok[1-3]' pokdev62
+    ok 'gpok[1-3]' pokdev62 --attempts 20
     lines_are "$(moved gpok1 LNX1)" "$(moved gpok2 LNX2)" "$(moved gpok3 LNX3)"
     for f in 1 2 3; do sim_moved "LNX$f" 1 1 0; done
 }
