@@ -113,6 +113,11 @@ zvm_down() {
 
 # ---- what became of it
 
+# The line of a guest that was moved, or tested, or stopped.
+moved() { # NODE USERID [ACTION]
+    printf '%s: Running VMRELOCATE action=%s against %s... Done' "$1" "${3:-MOVE}" "$2"
+}
+
 # The guest is there, and nowhere else, and does not move.
 sim_on() { # USERID MEMBER
     [ "$(sim where "$1")" = "$2 on" ] || { echo "$1: $(sim where "$1"), not on $2" >&2; return 1; }
