@@ -269,8 +269,11 @@ enum smapi_end smapi_call(struct smapi *smapi, const struct smapi_request *reque
         enum smapi_end end = attempt(&talk, request, may_repeat, &answer, err);
         bool again = may_repeat && is_worth_repeating(&talk, end, &answer);
         if (!again || smapi_after(env_now(smapi->env), pause) >= repeat_until_at) {
-            if (end == SMAPI_ANSWERED)
+            if (end == SMAPI_ANSWERED) {
                 *ret_answer = answer;
+                if (err) /* what earlier attempts said is of no meaning now */
+                    err->text[0] = '\0';
+            }
             return end;
         }
         smapi_answer_done(&answer);

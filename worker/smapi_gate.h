@@ -2,6 +2,9 @@
  *
  * Servers lock users after a few wrong passwords. So the gate remembers which version of the login
  * file was refused, and lets one thread try a version that was never used while the others wait.
+ * Each server has a gate of its own; but the members of a cluster have one password and count wrong
+ * ones together, so a version that one server refused is refused at all gates of the program, and
+ * their trials follow one another as long as answers come soon.
  * Used by several threads at once; no I/O but reading the file. */
 #ifndef WORKER_SMAPI_GATE_H
 #define WORKER_SMAPI_GATE_H

@@ -191,9 +191,11 @@ static void a_lookup_without_a_request_id_is_sent_again(void **state)
 {
     struct site *site = *state;
     struct smapi_answer answer;
+    struct rm_err err = {""};
     BEGIN(site, 5000, {.act = CLOSE_AT_ONCE}, {.act = CLOSE_AFTER_ID}, {.act = CLOSE_IN_REPLY},
           {.act = LENGTH_TOO_BIG}, {.act = ANSWER, .rs = 12});
-    assert_int_equal(call_lookup(site, &answer, NULL), SMAPI_ANSWERED);
+    assert_int_equal(call_lookup(site, &answer, &err), SMAPI_ANSWERED);
+    assert_string_equal(err.text, "");
     assert_int_equal(answer.rs, 12);
     smapi_answer_done(&answer);
     for (unsigned i = 1; i <= 5; i++)

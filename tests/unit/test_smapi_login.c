@@ -234,6 +234,53 @@ static void a_good_login_may_be_refused_later(void **state)
     smapi_gate_free(gate);
 }
 
+static void what_one_server_refused_is_sent_to_no_other(void **state)
+{
+    (void)state;
+    struct smapi_login login;
+    struct smapi_stamp stamp;
+    struct rm_err err = {""};
+    write_file(file, "MIGRATE\ns3cret\n", 15);
+    struct smapi_gate *one = smapi_gate_new(file), *other = smapi_gate_new(file);
+    struct smapi_gate *third = smapi_gate_new(file);
+    assert_int_equal(enter(third, NULL), 1);
+    smapi_gate_tried(third, SMAPI_TRIAL_GOOD, "");
+    assert_int_equal(enter(one, NULL), 1);
+    smapi_gate_tried(one, SMAPI_TRIAL_REFUSED, "wrong password");
+    assert_int_equal(enter(other, &err), -EPERM);
+    assert_non_null(strstr(err.text, "wrong password; nothing is sent with the login of"));
+    assert_int_equal(enter(third, &err), -EPERM); /* good before, and the same password */
+    write_file(file, "MIGRATE\nanother\n", 16);
+    assert_int_equal(enter(other, NULL), 1);
+    smapi_gate_tried(other, SMAPI_TRIAL_GOOD, "");
+    assert_int_equal(smapi_gate_enter(one, soon(), &login, &stamp, NULL), 1);
+    smapi_gate_tried(one, SMAPI_TRIAL_GOOD, "");
+    smapi_gate_refused(one, &stamp, "expired");
+    assert_int_equal(enter(other, &err), -EPERM);
+    assert_non_null(strstr(err.text, "expired; nothing is sent"));
+    smapi_gate_free(one);
+    smapi_gate_free(other);
+    smapi_gate_free(third);
+}
+
+static void a_silent_server_holds_another_up_for_a_while_only(void **state)
+{
+    (void)state;
+    struct smapi_login login;
+    struct smapi_stamp stamp;
+    write_file(file, "MIGRATE\ns3cret\n", 15);
+    struct smapi_gate *silent = smapi_gate_new(file), *other = smapi_gate_new(file);
+    assert_int_equal(enter(silent, NULL), 1);
+    usec_t now = env_now(env_system());
+    usec_t until_at = now + 200 * USEC_PER_MSEC;
+    assert_int_equal(smapi_gate_enter(other, until_at, &login, &stamp, NULL), 1);
+    assert_true(env_now(env_system()) - now >= 100 * USEC_PER_MSEC);
+    smapi_gate_tried(other, SMAPI_TRIAL_GOOD, "");
+    smapi_gate_tried(silent, SMAPI_TRIAL_OPEN, "no answer");
+    smapi_gate_free(silent);
+    smapi_gate_free(other);
+}
+
 static void a_bad_file_is_no_refusal(void **state)
 {
     (void)state;
@@ -308,6 +355,7 @@ static void of_many_threads_one_tries(void **state)
     assert_int_equal(refused.tried, 1);
     assert_int_equal(refused.refused, THREADS - 1);
     smapi_gate_free(refused.gate);
+    write_file(file, "MIGRATE\nanother\n", 16);
     struct crowd good = {.gate = smapi_gate_new(file), .end = SMAPI_TRIAL_GOOD};
     run_crowd(&good);
     assert_int_equal(good.tried, 1);
@@ -345,6 +393,8 @@ int main(void)
         LOGIN_TEST(a_trial_without_an_answer_is_made_anew),
         LOGIN_TEST(a_refused_login_waits_for_another_file),
         LOGIN_TEST(a_good_login_may_be_refused_later),
+        LOGIN_TEST(what_one_server_refused_is_sent_to_no_other),
+        LOGIN_TEST(a_silent_server_holds_another_up_for_a_while_only),
         LOGIN_TEST(a_bad_file_is_no_refusal),
         LOGIN_TEST(without_a_file_everybody_may_pass),
         LOGIN_TEST(of_many_threads_one_tries),
