@@ -409,13 +409,28 @@ const char *names_domain(struct core *core, const char *node)
     return naming != NULL ? naming->domain : node;
 }
 
+/* Of z/VM. Nobody can say that it is not logged on where nobody answers. */
+static const char *remark_zvm(struct core *core, const char *node, const char *userid)
+{
+    struct attr_value value;
+    const struct host *host = NULL;
+
+    if (attr_get(core->attr, node, "zvm.parent", &value, NULL) >= 0 && value.text != NULL)
+        host = host_called(core, value.text);
+    if (host != NULL && (host->session == NULL || !host->reachable))
+        return arena_printf(core->arena, " (Cannot communicate via %s to %s, its zvm.parent%s%s)",
+                            zvm_speech(host), host->rec->name, host->text != NULL ? ": " : "",
+                            host->text != NULL ? host->text : "");
+    return arena_printf(core->arena, " (its z/VM user %s is not logged on)", userid);
+}
+
 const char *names_remark(struct core *core, const char *node)
 {
     const char *domain = names_domain(core, node), *other = names_node(core, node), *text = "";
     const char *userid = zvm_userid(core, node);
 
     if (userid != NULL)
-        text = arena_printf(core->arena, " (its z/VM user %s is not logged on)", userid);
+        text = remark_zvm(core, node, userid);
     else if (strcmp(domain, node) != 0)
         text = arena_printf(core->arena, " (its domain is %s)", domain);
     else if (strcmp(other, node) != 0)
