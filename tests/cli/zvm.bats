@@ -413,6 +413,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     until_true 10 guest_is_seen gpok7
     until_true 10 guest_is_on gpok7 pokdev62
     ok evacuate pokdev62
+    has "pokdev62: 20 user ids that the table zvm does not name stay logged on there"
     for i in 4 5 6 7; do
         has "$(moved "gpok$i" "LNX$i")"
         sim_on "LNX$i" POKDEV61
@@ -460,6 +461,30 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     until_true 10 sim_on LNX3 POKDEV62
     until_true 10 nothing_live
     sim_moved LNX3 1 1 0
+}
+
+# ---- which guest is which node
+
+@test "a user id becomes a node's guest as soon as the table says so, and another node's when it changes" {
+    zvm_site
+    sim guest SOMEBODY@POKDEV61
+    sim duration 0.1
+    ask chtab node=web1 nodelist.groups=all
+    ends 1 web1 destination=pokdev62
+    err_has "Can't find web1"
+    ask chtab node=web1 zvm.userid=somebody zvm.parent=POKDEV61 zvm.hcp=hcp61.example
+    until_true 15 guest_is_seen web1
+    ok web1 destination=pokdev62
+    is "$(moved web1 SOMEBODY)"
+    tables_say web1 pokdev62
+    ask chtab node=web2 nodelist.groups=all
+    ask chtab -d node=web1 zvm
+    ask chtab node=web2 zvm.userid=SOMEBODY
+    until_true 15 guest_is_seen web2
+    ok web2 destination=pokdev61
+    is "$(moved web2 SOMEBODY)"
+    ok guests --json
+    json '.guests | map(select(.domain == "SOMEBODY") | .guest) == ["web2"]'
 }
 
 # ---- looking
