@@ -173,6 +173,7 @@ static void live_done(RmLive *live)
     job_set(&live->text, "");
     job_set(&live->cancelled_by, "");
     job_set(&live->fence, "");
+    job_set(&live->left, "");
     for (size_t i = 0; i < live->n_unfit; i++)
         job_set(&live->unfit[i], "");
     free(live->unfit);
@@ -321,6 +322,7 @@ static void write_result(struct core *core, const struct job *job, const struct 
     result.locked = ending->locked;
     result.already = ending->already;
     result.events = job->live.events;
+    result.left = job->live.left;
     result.code = report != NULL ? report->code : 0;
     r = record_result_put(core->store, &result);
     if (r >= 0)
@@ -386,6 +388,16 @@ void job_finish(struct core *core, struct job *job, RmEventKind event, const cha
     job_free(core, job);
 }
 
+/* What an earlier job of the guest left behind is there until somebody has removed it. */
+static void inherit_left(struct core *core, struct job *job)
+{
+    RmResult *last;
+
+    if (job->ask->previous != 0 &&
+        record_result_get(core->store, job->ask->previous, core->arena, &last) == 0)
+        job_set(&job->live.left, last->left);
+}
+
 struct job *job_submit(struct core *core, RmJob *ask, struct guest *guest, struct host *source,
                        struct host *destination, struct batch *batch)
 {
@@ -405,6 +417,7 @@ struct job *job_submit(struct core *core, RmJob *ask, struct guest *guest, struc
     if (batch != NULL)
         batch->live++;
     job->live.state = RM_STATE__QUEUED;
+    inherit_left(core, job);
     enter(core, job);
     job_set_destination(core, job, destination);
     guest->rec->active_job = ask->id;

@@ -168,6 +168,8 @@ static int start(struct core *core, struct job *job, struct starts *starts)
     if (one == NULL)
         return -ENOMEM;
     one->number = ++host->number;
+    one->may_be_left =
+        *job->live.left != '\0' && strcmp(job->live.left, job->live.destination) == 0;
     one->attempt = ++job->live.attempt;
     job_set(&job->live.fence, "");
     /* Until its worker says better: a guest that somebody paused is not to be let run by settling.

@@ -98,6 +98,23 @@ static void try_again(struct core *core, struct job *job, RmEventKind event, con
     job_move(core, job, event, who, report->text);
 }
 
+/* What may be left at the destination is not known only while that does not answer. */
+static void note_left(struct core *core, struct job *job, const char *who, const RmReport *report)
+{
+    bool was = *job->live.left != '\0' && strcmp(job->live.left, job->live.destination) == 0;
+
+    if (report->may_have_left)
+        job_set(&job->live.left, job->live.destination);
+    else if (was && (report->verdict == RM_VERDICT__VERDICT_SOURCE ||
+                     report->verdict == RM_VERDICT__VERDICT_DESTINATION))
+        job_set(&job->live.left, "");
+    else
+        return;
+    job_note(core, job, who,
+             report->may_have_left ? *report->notes != '\0' ? report->notes : "a copy may be left"
+                                   : "nothing is left at the destination any more");
+}
+
 /* How the try is made, as settling must know it. False: that was known. Who follows a try of which
  * that is not known teaches nothing. */
 static bool learn(struct job *job, const RmReport *report)
@@ -223,7 +240,8 @@ static void on_finished(struct core *core, struct session *session, struct job *
     if (job->live.state != RM_STATE__ASSIGNED && job->live.state != RM_STATE__RUNNING &&
         job->live.state != RM_STATE__CANCELLING && !settled)
         return;
-    if (*report->notes != '\0')
+    note_left(core, job, who, report);
+    if (*report->notes != '\0' && !report->may_have_left)
         job_note(core, job, who, report->notes);
     if (job->live.state == RM_STATE__ASSIGNED && report->verdict != RM_VERDICT__VERDICT_DESTINATION)
         job_move(core, job, RM_EVENT_KIND__ACCEPTED, who, NULL); /* that report was lost */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum {
+    TIDY_SECONDS = 10, /* between two requests to remove a copy that was left */
     SETTLE_SECONDS =
         3, /* the destination's inventory may be older than the end of a job by this much */
 };
@@ -86,6 +87,56 @@ static bool is_settling(const struct core *core, const struct guest *guest)
             core->now < guest->settled_at + (usec_t)SETTLE_SECONDS * USEC_PER_SEC);
 }
 
+bool sight_is_left(struct core *core, const struct guest *guest, const struct sighting *s)
+{
+    const struct sighting *other;
+    bool runs = false;
+    RmResult *last;
+
+    if (s->state != RM_GUEST_STATE__GUEST_PAUSED || guest->rec->last_job == 0)
+        return false;
+    DL_FOREACH2 (guest->sightings, other, g_next) {
+        if (other == s || !guest_is_active(other->state))
+            continue;
+        if (runs || other->state != RM_GUEST_STATE__GUEST_RUNNING ||
+            strcmp(other->uuid, s->uuid) != 0)
+            return false;
+        runs = true;
+    }
+    return runs && record_result_get(core->store, guest->rec->last_job, core->arena, &last) == 0 &&
+           !last->locked && strcmp(last->left, s->host->rec->name) == 0;
+}
+
+/* Lets the worker of the source remove it. Nobody waits for the answer: as long as it is seen, it
+ * is asked for again. */
+static void tidy(struct core *core, struct guest *guest, const struct sighting *left,
+                 const struct host *source)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmAsk ask = RM_ASK__INIT;
+    RmAssignment about = RM_ASSIGNMENT__INIT;
+
+    if (source->session == NULL || core->now < guest->tidy_at)
+        return;
+    guest->tidy_at = core->now + (usec_t)TIDY_SECONDS * USEC_PER_SEC;
+    about.guest = guest->rec->name;
+    about.uuid = guest->rec->uuid;
+    about.domain = guest->rec->domain;
+    about.host = source->rec->name;
+    about.destination = left->host->rec->name;
+    about.peer = left->host->rec->peer;
+    about.may_be_left = true;
+    ask.session = source->session->id;
+    ask.kind = RM_ASK_KIND__ASK_TIDY;
+    ask.about = &about;
+    message.body_case = RM_MESSAGE__BODY_ASK;
+    message.ask = &ask;
+    core_send(core, &source->session->peer, 0, &message);
+    core_note(core, LOG_LEVEL_INFO,
+              "guest=%s host=%s: has a paused copy that a failed try left, to be removed",
+              guest->rec->name, left->host->rec->name);
+}
+
 /* One guest runs under one uuid on two hypervisors: nothing is done to it but telling. */
 static void look_for_doubles(struct core *core, struct guest *guest)
 {
@@ -107,6 +158,14 @@ static void look_for_doubles(struct core *core, struct guest *guest)
     }
     if (guest->double_at == 0)
         guest->double_at = core->now;
+    if (sight_is_left(core, guest, first)) {
+        tidy(core, guest, first, second->host);
+        return;
+    }
+    if (sight_is_left(core, guest, second)) {
+        tidy(core, guest, second, first->host);
+        return;
+    }
     if (guest->double_told || core->now < guest->double_at + 2 * USEC_PER_SEC)
         return;
     guest->double_told = true;
@@ -146,6 +205,8 @@ static void believe(struct core *core, struct guest *guest, const struct sightin
     DL_FOREACH2 (guest->sightings, other, g_next)
         if (other != s && guest_is_active(other->state))
             elsewhere = true;
+    if (elsewhere && sight_is_left(core, guest, s))
+        return;
     if (!guest_is_active(s->state) && elsewhere)
         return; /* a definition that is left behind says nothing of where the guest runs */
     if (may_be_left_behind(core, guest, s))
@@ -300,7 +361,7 @@ struct host *sight_place(struct core *core, struct guest *guest, char *why, size
             return host;
     }
     DL_FOREACH2 (guest->sightings, s, g_next) {
-        if (guest_is_active(s->state)) {
+        if (guest_is_active(s->state) && !sight_is_left(core, guest, s)) {
             active = s;
             n++;
         }

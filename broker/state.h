@@ -78,6 +78,7 @@ struct guest {
     usec_t settled_at; /* when its last job moved it; 0 = none has since the start */
     usec_t double_at;  /* seen running on two hosts since; 0 = not */
     bool double_told;
+    usec_t tidy_at;    /* when its host is asked again to remove a copy that was left */
     bool stored;       /* rec is in the store; false: known from inventories only */
     UT_hash_handle hh; /* core->guests by name */
 };
@@ -329,6 +330,9 @@ void sight_moved(struct core *core, struct guest *guest, struct host *from, stru
  * one. */
 struct host *sight_place(struct core *core, struct guest *guest, char *why, size_t size);
 const struct sighting *sight_at(const struct guest *guest, const struct host *host);
+/* A paused copy where a try behind the fence may have left one (RmLive.left), while the guest runs
+ * elsewhere: it never ran, and is nothing but a leftover. */
+bool sight_is_left(struct core *core, const struct guest *guest, const struct sighting *s);
 /* vm.host of the table against the truth: 1 when it was wrong and was mended, 0 when right or
  * nothing is known. */
 int sight_mend_table(struct core *core, struct guest *guest, const struct host *host,

@@ -435,7 +435,11 @@ static void empty_host(struct core *core, struct request *request, struct wish *
         return;
     }
     DL_FOREACH2 (host->sightings, s, h_next) {
-        if (guest_is_active(s->state) && !noderange_has(&core->exclude, s->guest->rec->name))
+        if (sight_is_left(core, s->guest, s))
+            request_outcome(core, request, s->guest->rec->name, true,
+                            "a paused copy that a failed try left on %s is being removed",
+                            host->rec->name);
+        else if (guest_is_active(s->state) && !noderange_has(&core->exclude, s->guest->rec->name))
             names[n++] = s->guest->rec->name;
         else if (guest_is_active(s->state))
             request_outcome(core, request, s->guest->rec->name, false,

@@ -238,6 +238,15 @@ static void say_short(struct agent *agent, const RmAssignment *assignment, RmRep
     say(agent, (RmReport *)msg_copy(NULL, &report.base));
 }
 
+/* Does a task concern that guest? */
+static bool is_ours(const struct agent *agent, const char *uuid)
+{
+    for (const struct task *task = agent->tasks; task != NULL; task = task->hh.next)
+        if (strcmp(task->assignment->uuid, uuid) == 0)
+            return true;
+    return false;
+}
+
 static bool lease_holds(const struct agent *agent)
 {
     return agent->session != 0 && agent->now < agent->confirmed_at + agent->lease;
@@ -401,6 +410,8 @@ static void on_ask(struct agent *agent, const RmAsk *ask)
     if (ask->session != agent->session || ask->about == NULL ||
         find_host(agent, ask->about->host) == NULL)
         return;
+    if (ask->kind == RM_ASK_KIND__ASK_TIDY && is_ours(agent, ask->about->uuid))
+        return; /* its task sees to that */
     action = calloc(1, sizeof(*action));
     if (action == NULL)
         return; /* the client hears that nobody answered */
@@ -440,14 +451,6 @@ void agent_message(struct agent *agent, usec_t now, const RmMessage *message)
 }
 
 /* ---- what happens here */
-
-static bool is_ours(const struct agent *agent, const char *uuid)
-{
-    for (const struct task *task = agent->tasks; task != NULL; task = task->hh.next)
-        if (strcmp(task->assignment->uuid, uuid) == 0)
-            return true;
-    return false;
-}
 
 void agent_inventory(struct agent *agent, usec_t now, const RmInventory *inventory)
 {

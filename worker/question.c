@@ -1,6 +1,8 @@
 /* question.c - questions to a hypervisor that a client waits for */
 #include "worker/question.h"
 
+#include "worker/settle.h"
+
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -72,15 +74,35 @@ static int cancel(const struct hv_ops *ops, struct hv *hv, const struct env *env
     return look.active ? 0 : rm_fail(err, -ESTALE, "it had gone before it could be stopped");
 }
 
+/* What settling would have done then, had the destination answered: it removes nothing that could
+ * be the guest. */
+static int tidy(const struct hv_ops *ops, struct hv *hv, const RmAssignment *about,
+                char notes[static RM_ERR_MAX], struct rm_err *err)
+{
+    struct settle_case one = {.uuid = about->uuid,
+                              .destination_peer = about->peer,
+                              .source = about->host,
+                              .destination = about->destination,
+                              .fenced = true,
+                              .had_definition = true};
+    settle_step(ops, hv, &one, notes, RM_ERR_MAX, err, NULL);
+    return err->text[0] ? -EIO : 0;
+}
+
 int question_put(const struct hv_ops *ops, struct hv *hv, const struct env *env, const RmAsk *ask,
-                 struct rm_err *err)
+                 char notes[static RM_ERR_MAX], struct rm_err *err)
 {
     const RmAssignment *about = ask->about;
+    notes[0] = '\0';
     switch (ask->kind) {
     case RM_ASK_KIND__ASK_TEST:
         return test(ops, hv, about, err);
     case RM_ASK_KIND__ASK_CANCEL:
         return cancel(ops, hv, env, about->uuid, err);
+    case RM_ASK_KIND__ASK_TIDY:
+        if (about->may_be_left)
+            return tidy(ops, hv, about, notes, err);
+        break;
     case RM_ASK_KIND__ASK_MODIFY:
         if (ops->modify && about->options && about->options->relocation)
             return ops->modify(hv, about->uuid, about->options->relocation, err);

@@ -8,8 +8,9 @@
 /* What an assignment asks of a migration. Its strings are borrowed. */
 struct hv_migration question_migration(const RmAssignment *assignment);
 
-/* Blocks until it is known. 0, or -errno with the text for the client. */
+/* Blocks until it is known. 0, or -errno with the text for the client. notes (of RM_ERR_MAX bytes):
+ * what was mended on the way; "" = nothing. */
 int question_put(const struct hv_ops *ops, struct hv *hv, const struct env *env, const RmAsk *ask,
-                 struct rm_err *err);
+                 char notes[static RM_ERR_MAX], struct rm_err *err);
 
 #endif

@@ -72,6 +72,7 @@ struct task {
     char fence[64];
     bool guest_paused;
     bool had_definition; /* the destination, before the try */
+    bool may_have_left;
     char notes[NOTES_MAX];
 };
 
@@ -128,6 +129,7 @@ static RmReport report_of(const struct task *task, RmReportKind kind)
     report.fence = (char *)task->fence;
     report.guest_paused = task->guest_paused;
     report.had_definition = task->had_definition;
+    report.may_have_left = task->may_have_left;
     report.notes = (char *)task->notes;
     if (task->stats.total || task->stats.elapsed_for)
         report.stats = (RmStats *)&task->stats;
@@ -314,10 +316,11 @@ static void settle(struct task *task, struct settle_case *one, bool tried, struc
         return;
     }
     if (ending->verdict == RM_VERDICT__VERDICT_SOURCE) {
-        if (!round.facts.destination.answered && tried && !task->served->ops->single)
+        if (!round.facts.destination.answered && tried && !task->served->ops->single) {
+            task->may_have_left = one->fenced;
             add_note(task, "the destination did not answer: a paused copy or a definition may be "
                            "left there");
-        else
+        } else
             add_note(task, err.text);
         if (is_open(ending))
             ending->class_ = RM_CLASS__CLASS_RETRY; /* it is known now that nothing changed */
@@ -388,6 +391,36 @@ static struct hv_migration migration_of(struct task *task)
     return migration;
 }
 
+/* A paused copy of a guest that runs at the source, where an earlier try was made behind the fence:
+ * nobody else would come to remove it. */
+static bool is_leftover(const struct task *task, const struct hv_look *source,
+                        const struct hv_look *destination)
+{
+    return task->assignment->may_be_left && source->active && !source->outgoing &&
+           source->state == RM_GUEST_STATE__GUEST_RUNNING && destination->active &&
+           destination->state == RM_GUEST_STATE__GUEST_PAUSED;
+}
+
+/* What settling would have done then, had the destination answered. Where it does not work the
+ * check says why the guest cannot come. */
+static void remove_leftover(struct task *task)
+{
+    struct settle_case one = case_of(task, "paused");
+    struct settle_round round;
+    struct rm_err err = {""};
+    usec_t until_at = env_now(task->tasks->env) + SETTLE_FOR;
+    one.had_definition = true; /* a definition does not stand in the way */
+    for (;;) {
+        settle_step(task->served->ops, task->served->hv, &one, task->notes, sizeof(task->notes),
+                    &err, &round);
+        if (round.decision.verdict != RM_VERDICT__NO_VERDICT || err.text[0] ||
+            env_now(task->tasks->env) >= until_at)
+            return;
+        if (!round.decision.mends)
+            sleep_for(SETTLE_EVERY);
+    }
+}
+
 /* Is the wish fulfilled already? -errno with the text when a side cannot be asked. */
 static int is_there(struct task *task, struct rm_err *err)
 {
@@ -400,6 +433,8 @@ static int is_there(struct task *task, struct rm_err *err)
     ops->look(task->served->hv, a->peer, a->uuid, &destination, err);
     if (!destination.answered)
         return rm_prefix(err, -EIO, "%s", a->destination);
+    if (is_leftover(task, &source, &destination))
+        remove_leftover(task);
     return !source.active && destination.active && !destination.incoming &&
            destination.reason != HV_REASON_MIGRATING;
 }
@@ -545,7 +580,11 @@ static void *ask_thread(void *arg)
     struct tasks *tasks = asker->tasks;
     const RmAsk *ask = asker->ask;
     struct rm_err err = {""};
-    int r = question_put(asker->served->ops, asker->served->hv, tasks->env, ask, &err);
+    char notes[RM_ERR_MAX];
+    int r = question_put(asker->served->ops, asker->served->hv, tasks->env, ask, notes, &err);
+    if (notes[0])
+        log_info("guest=%s host=%s destination=%s: %s", ask->about->guest, ask->about->host,
+                 ask->about->destination, notes);
     answer(tasks, ask, r >= 0, err.text);
     atomic_fetch_sub(&tasks->askers, 1);
     rm_ask__free_unpacked(asker->ask, NULL);

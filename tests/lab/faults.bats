@@ -93,6 +93,28 @@ told() { rmigrate show "$(last_job "$1")" | grep -q -e "$2"; }
     told r9 'paused'
 }
 
+@test "a destination that stays silent keeps a paused copy: it does not stand in the way of the next move" {
+    # The daemon must be stopped within the second or so of the hand-over: four tries to hit it.
+    local try g hit=
+    for try in 1 2 3 4; do
+        g=r9s$try
+        into_handover $g --attempts 1
+        "$LAB" kill hyp02 libvirtd STOP
+        until_true 60 has_ended $g
+        fast_again
+        "$LAB" kill hyp02 libvirtd CONT
+        [ "$(where $g)" != $'hyp01 running\nhyp02 paused' ] || { hit=1; break; }
+    done
+    [ -n "$hit" ]
+    ended $g 1 'Failed migration'
+    told $g 'a paused copy .* may be left'
+    until_true 20 usable hyp02
+    run -0 rmigrate $g hyp02
+    runs_only_on $g hyp02
+    told $g 'removed the copy left on hyp02' || grep -q "guest=$g .*removed the copy left on hyp02" "$SITE"/log/hyp01
+}
+usable() { rmigrate hosts "$1" --json | grep -q '"reachable": *true'; }
+
 @test "the same without the fence: libvirt lets the guest run twice; the job says so and the guest is locked" {
     # The daemon must be stopped within the second or so of the hand-over: four tries to hit it.
     local try g hit=

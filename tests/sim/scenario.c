@@ -183,6 +183,40 @@ static void destination_stalls_at_handover(struct world *world)
     finish(world);
 }
 
+/* ---- the same, but it sleeps until the job has been cancelled: the copy that it keeps is removed
+ * when it wakes, and the guest can go there */
+
+static void knock_out_destination(struct world *world, struct sim_move *move)
+{
+    sim_hang_daemon(world->sim, move->destination, 400 * USEC_PER_SEC);
+}
+
+static void destination_sleeps_until_the_job_is_cancelled(struct world *world)
+{
+    const RmResult *result;
+
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, knock_out_destination);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    go_on(world, 120);
+    expect(world, world->ledger.n == 1, "there is one job");
+    client_cancel_job(operator_of(world), world->ledger.jobs[0].id);
+    wait_for_answer(world);
+    wait_for_end(world);
+    result = result_of(world, 0);
+    expect(world, result != NULL && strcmp(result->left, "hyp2") == 0 && !result->locked,
+           "it is known what may be left on hyp2");
+    arena_reset(world->arena);
+    go_on(world, 400);
+    expect(world, world->n_tidied == 1, "the copy was removed, once");
+    expect(world, sim_place(world->sim, 0) == 0, "vm1 is on hyp1, and only there");
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
 /* ---- the wish to cancel comes when the guest has been handed over: it arrives all the same, and
  * that is said */
 
@@ -310,6 +344,7 @@ const struct scenario scenarios[] = {
     SCENARIO(lost_worker_at_switchover, .guests = 3),
     SCENARIO(broker_dies_between_commit_and_send, .guests = 3),
     SCENARIO(destination_stalls_at_handover, .guests = 3),
+    SCENARIO(destination_sleeps_until_the_job_is_cancelled, .guests = 3),
     SCENARIO(cancel_races_with_finish, .guests = 3),
     SCENARIO(worker_sleeps_past_its_lease, .guests = 3),
     SCENARIO(submit_repeated_with_same_token, .guests = 3),

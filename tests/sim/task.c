@@ -25,7 +25,7 @@ struct task {
     struct yard *yard;
     struct hv *hv;
     RmAssignment *assignment; /* owned */
-    bool settle, at_source, stop, accepted, returned, tried, following;
+    bool settle, at_source, stop, accepted, returned, tried, following, may_have_left;
     enum step step;
     struct alarm alarm;
     struct hv_outcome outcome;
@@ -90,6 +90,7 @@ static RmReport report_of(struct task *task, RmReportKind kind)
     report.kind = kind;
     report.host = task->assignment->host;
     report.fence = task->fence;
+    report.may_have_left = task->may_have_left;
     report.guest_paused = task->guest_paused;
     report.notes = task->notes;
     return report;
@@ -174,6 +175,22 @@ static void begin_settling(struct task *task, bool tried)
     next_step(task, STEP_SETTLE, call_time(task));
 }
 
+/* In one go: the worker's loop makes no pauses either. */
+static void remove_leftover(struct task *task)
+{
+    struct settle_case one = task->one;
+    struct settle_round round;
+    struct rm_err err = {""};
+
+    one.fenced = one.had_definition = true;
+    one.locked = one.fence_unknown = false;
+    for (int i = 0; i < 8; i++) {
+        settle_step(&hv_sim, task->hv, &one, task->notes, sizeof(task->notes), &err, &round);
+        if (round.decision.verdict != RM_VERDICT__NO_VERDICT || err.text[0] != '\0')
+            return;
+    }
+}
+
 static void step_start(struct task *task)
 {
     const RmAssignment *a = task->assignment;
@@ -198,6 +215,10 @@ static void step_start(struct task *task)
         return;
     }
     report_progress(task, "checking");
+    if (a->may_be_left && source.active && !source.outgoing &&
+        source.state == RM_GUEST_STATE__GUEST_RUNNING && destination.active &&
+        destination.state == RM_GUEST_STATE__GUEST_PAUSED)
+        remove_leftover(task);
     next_step(task, STEP_CHECK, call_time(task));
 }
 
@@ -347,8 +368,10 @@ static void settled(struct task *task, const struct settle_round *round, const s
         task->text[0] = '\0';
         task->code = 0;
     } else if (task->verdict == RM_VERDICT__VERDICT_SOURCE) {
-        if (!round->facts.destination.answered && task->tried)
+        if (!round->facts.destination.answered && task->tried) {
+            task->may_have_left = task->one.fenced;
             add_note(task, "the destination did not answer");
+        }
         if (is_open(task))
             task->class_ = RM_CLASS__CLASS_RETRY;
         if (task->text[0] == '\0')

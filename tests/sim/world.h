@@ -227,6 +227,7 @@ struct world {
     unsigned n_clients; /* the last one is the janitor: no ideas of its own */
     struct luck luck;
     usec_t luck_at[16]; /* by kind: when it strikes next */
+    unsigned n_tidied;  /* copies that were removed on request */
     bool peace;         /* faults have stopped */
     usec_t peace_at, tidy_at;
     usec_t delay_least, delay_most;

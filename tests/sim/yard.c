@@ -2,6 +2,8 @@
  * stands still */
 #include "tests/sim/world.h"
 
+#include "worker/question.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,10 +141,27 @@ static void on_news(struct yard *yard)
     }
 }
 
+static void tidy(struct yard *yard, const RmAsk *ask)
+{
+    int at = yard_find_host(yard, ask->about->host);
+    char notes[RM_ERR_MAX];
+    struct rm_err err = {""};
+
+    if (at >= 0)
+        question_put(&hv_sim, yard->hv[at], &yard->world->sim->env, ask, notes, &err);
+    if (at >= 0 && notes[0] != '\0')
+        yard->world->n_tidied++;
+}
+
 /* The hypervisor says yes or no; now and then it says nothing. */
 static void answer(struct yard *yard, const RmAsk *ask)
 {
     RmAnswer message = RM_ANSWER__INIT;
+
+    if (ask->kind == RM_ASK_KIND__ASK_TIDY) {
+        tidy(yard, ask);
+        return;
+    }
 
     if (world_chance(yard->world, 100))
         return;
