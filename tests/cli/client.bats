@@ -257,7 +257,7 @@ interrupted() { [ -s "$OUT.code" ] || { kill -INT "$(cat "$OUT.pid")" 2>/dev/nul
     grep -q secret "$BATS_TEST_TMPDIR/night.key"
     local public
     public=$(sed 's/.*public = "\(.*\)"; }/\1/' <<<"$output")
-    grep -qF "$public" "$BATS_TEST_TMPDIR/night.key"
+    grep -qF -e "$public" "$BATS_TEST_TMPDIR/night.key"
     has_not "$(sed -n 's/^ *secret *= *"\(.*\)";.*/\1/p' "$BATS_TEST_TMPDIR/night.key")"
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # sim.bats - the simulator of SMAPI against bytes made by hand: what is recorded of a real z/VM, and what is damaged
+# bats file_tags=slow
 
 bats_require_minimum_version 1.5.0
 : "${BIN:?run by tests/run, or set BIN to a build directory}"
