@@ -705,10 +705,10 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     is $'vm.host: hyp01\nvm.host: hyp01\nnodehm.mgt: kvm'
 }
 
-# The broker has to answer within the client's time, 10 s.
+# The broker has to answer within the client's time, 10 s, also where everything takes five times as long (sanitizers).
 @test "a node in very many groups, lists of very many rows" {
     fresh
-    local n=100000
+    local n=40000
     printf '#node,groups\nmany,"%s"\n' "$(seq -f g%.0f -s, $n)" >"$BATS_TEST_TMPDIR/nodelist.csv"
     ok tabrestore "$BATS_TEST_TMPDIR/nodelist.csv"
     ok nodels "g$n@g1"
