@@ -1,7 +1,7 @@
 /* net.h - sockets: a ROUTER for the broker, a DEALER for everyone else, CURVE, and ZAP in the same
  * loop
  *
- * The only file that knows ZeroMQ. A peer of the broker is known by a routing id that ZeroMQ makes
+ * Only wire/net*.c knows ZeroMQ. A peer of the broker is known by a routing id that ZeroMQ makes
  * for its connection; who it is comes from its key (CURVE) or from the kernel (the uid of a local
  * socket), never from what it says. No logging. Nothing here blocks but net_wait(). */
 #ifndef WIRE_NET_H
