@@ -144,6 +144,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
 
 # ---- death and return
 
+# bats test_tags=slow
 @test "the broker is killed while a client waits: each result is printed once" {
     site
     plan kvm1 'ok 50'
@@ -163,6 +164,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     json '.history | length == 1'
 }
 
+# bats test_tags=slow
 @test "the broker does not come back: the client waits, says so once, and can be left" {
     site
     plan kvm1 'ok 500'
@@ -196,6 +198,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     is "kvm1: migrated to hyp04"
 }
 
+# bats test_tags=slow
 @test "a request that was sent again because nobody answered is carried out once" {
     SESSION='10 s' site
     kill -STOP "$(pid_of broker)"
@@ -240,6 +243,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     json '.events | map(.event) | index("lost") < index("at source")'
 }
 
+# bats test_tags=slow
 @test "a worker that falls silent is missed; queued jobs say so, and go on when it is back" {
     site
     kill -STOP "$(pid_of all)"

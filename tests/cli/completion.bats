@@ -99,6 +99,7 @@ offers() { # WORD... = WANTED...
     offers kvm1 -c "$TREE/conf/rmigrate.co" = "$TREE/conf/rmigrate.conf"
 }
 
+# bats test_tags=slow
 @test "a broker that is not there completes what needs none" {
     printf 'client: { broker = "ipc:///nowhere/broker"; timeout = "30 s"; };\n' >"$BATS_TEST_TMPDIR/conf"
     offers -c "$BATS_TEST_TMPDIR/conf" evacuate hyp =

@@ -502,6 +502,7 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ends 1 chtab -d colour=red vm
 }
 
+# bats test_tags=slow
 @test "chtab: all of it, or nothing" {
     fresh
     try() { ends "${@:2}"; }
@@ -595,6 +596,7 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ok nodech -d kvm1 vm
 }
 
+# bats test_tags=slow
 @test "nodech: all of it, or nothing" {
     fresh
     try() { ends "${@:2}"; }
@@ -720,6 +722,7 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     is a,b
 }
 
+# bats test_tags=slow
 @test "a pattern that takes very many steps is an error, and others are served meanwhile" {
     { echo '#node,groups'; seq -f 'gggg%05.0f,slow' 4000; } >"$BATS_TEST_TMPDIR/nodelist.csv"
     ask tabrestore "$BATS_TEST_TMPDIR/nodelist.csv"

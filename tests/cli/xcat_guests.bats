@@ -125,6 +125,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     ok web1,web2 hyp01
 }
 
+# bats test_tags=slow
 @test "a job keeps the name that it began with" {
     tables nodelist '#node' 'web3'
     plan web3 'ok 1500'

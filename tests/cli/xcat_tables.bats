@@ -156,6 +156,7 @@ reads() { # RECORD(S) JSON
     is x
 }
 
+# bats test_tags=slow
 @test "what it does not: the line, the column, exit 4, and the table as before" {
     fresh
     refused() { # CONTENT TEXT

@@ -338,6 +338,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     json '.jobs[0] | .state == "failed" and (.text | contains("max_total"))'
 }
 
+# bats test_tags=slow
 @test "max_quiesce is exceeded, unless it has no limit" {
     zvm_site
     sim quiesce LNX3 20
@@ -353,6 +354,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     ok gpok3 destination=pokdev62 max_quiesce=NOLIMIT
 }
 
+# bats test_tags=slow
 @test "modify gives a running move other limits" {
     zvm_site
     local job
@@ -465,6 +467,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
 
 # ---- which guest is which node
 
+# bats test_tags=slow
 @test "a user id becomes a node's guest as soon as the table says so, and another node's when it changes" {
     zvm_site
     sim guest SOMEBODY@POKDEV61

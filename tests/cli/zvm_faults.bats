@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # zvm_faults.bats - guests on z/VM when something breaks: daemons killed, SMAPI at its worst, logins, members, certificates
+# bats file_tags=slow
 
 setup() {
     load common
@@ -9,7 +10,6 @@ teardown() { zvm_down; }
 
 # ---- death
 
-# bats test_tags=slow
 @test "kill -9 of the worker during a move: the job goes on to its truth, and is not sent again" {
     zvm_site
     sim duration 4 LNX3
@@ -25,7 +25,6 @@ teardown() { zvm_down; }
     tables_say gpok3 pokdev62
 }
 
-# bats test_tags=slow
 @test "kill -9 of the worker, and the move ends while it is away" {
     zvm_site
     sim duration 60 LNX3
@@ -40,7 +39,6 @@ teardown() { zvm_down; }
     tables_say gpok3 pokdev62
 }
 
-# bats test_tags=slow
 @test "kill -9 of the broker during a move" {
     zvm_site
     sim duration 4 LNX3
@@ -55,7 +53,6 @@ teardown() { zvm_down; }
     tables_say gpok3 pokdev62
 }
 
-# bats test_tags=slow
 @test "kill -9 of both, and the move ends while they are away" {
     zvm_site
     sim duration 60 LNX3
@@ -74,7 +71,6 @@ teardown() { zvm_down; }
     tables_say gpok3 pokdev62
 }
 
-# bats test_tags=slow
 @test "kill -9 of both during a move that is cancelled by z/VM meanwhile" {
     zvm_site
     sim duration 60 LNX3
@@ -109,7 +105,6 @@ moves_under() { # FAULT...
     [ -z "$(sim faults)" ] || { echo "the fault was not met: $(sim faults)" >&2; return 1; }
 }
 
-# bats test_tags=slow
 @test "the connection closes before the request id, nothing was done: it is not sent again on a guess" {
     zvm_site
     sim fault MOVE close-before-id
@@ -137,7 +132,6 @@ moves_under() { # FAULT...
 
 @test "the connection closes after the request id" { moves_under close-after-id; }
 @test "the reply comes byte by byte" { moves_under bytewise; }
-# bats test_tags=slow
 @test "the reply comes late" { moves_under late 4; }
 @test "the request id comes late" { moves_under late-id 1; }
 @test "the reply's length is garbage" { moves_under garbage-length; }
@@ -149,7 +143,6 @@ moves_under() { # FAULT...
 @test "the move goes on in the background: 592 with the id as reason" { moves_under 592-rs; }
 @test "the system has changed: 900/99, and it is asked again" { SENT=2 moves_under rc 900 99; }
 
-# bats test_tags=slow
 @test "the same faults in what is asked before and after" {
     zvm_site
     local f
@@ -180,7 +173,6 @@ moves_under() { # FAULT...
 wrong_passwords_are() { [ "$(wrong_passwords)" = "$1" ]; }
 wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
 
-# bats test_tags=slow
 @test "a wrong password is sent once, until the file has changed" {
     export SITE_AT=$BATS_TEST_TMPDIR/site
     site_new
@@ -209,7 +201,6 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     is "$(moved gpok3 LNX3)"
 }
 
-# bats test_tags=slow
 @test "a password that has changed meanwhile" {
     zvm_site
     sim password RMIG neu-und-anders
@@ -223,7 +214,6 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     ZVM_SECRET=neu-und-anders
 }
 
-# bats test_tags=slow
 @test "a password that has expired" {
     zvm_site
     sim expire RMIG
@@ -252,7 +242,6 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     ok gpok3 destination=pokdev62
 }
 
-# bats test_tags=slow
 @test "a login file that others may read is refused with what to do" {
     zvm_site
     chmod 644 "$SITE/login"
@@ -279,7 +268,6 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     ok gpok3 destination=pokdev62
 }
 
-# bats test_tags=slow
 @test "a member that was started with REPAIR, and a cluster that is not stable" {
     zvm_site
     sim member POKDEV61 repair
@@ -296,7 +284,6 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
 }
 move_was_asked() { [ -n "$(relocations | grep action=MOVE)" ]; }
 
-# bats test_tags=slow
 @test "a destination that is down, refuses, or is silent" {
     zvm_site
     local mode
@@ -315,7 +302,6 @@ move_was_asked() { [ -n "$(relocations | grep action=MOVE)" ]; }
     ok gpok3 destination=pokdev62
 }
 
-# bats test_tags=slow
 @test "the source falls silent during a move, and comes back" {
     zvm_site
     sim duration 3 LNX3
