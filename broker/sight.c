@@ -116,7 +116,9 @@ static void tidy(struct core *core, struct guest *guest, const struct sighting *
     RmAsk ask = RM_ASK__INIT;
     RmAssignment about = RM_ASSIGNMENT__INIT;
 
-    if (source->session == NULL || core->now < guest->tidy_at)
+    /* What is seen of a host that does not answer is old. */
+    if (source->session == NULL || left->host->session == NULL || !left->host->reachable ||
+        core->now < guest->tidy_at)
         return;
     guest->tidy_at = core->now + (usec_t)TIDY_SECONDS * USEC_PER_SEC;
     about.guest = guest->rec->name;

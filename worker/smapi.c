@@ -169,7 +169,7 @@ static enum smapi_end recover(struct smapi_talk *talk, const struct smapi_reques
 static enum smapi_end follow(struct smapi_talk *talk, const struct smapi_request *request,
                              struct smapi_answer *answer, struct rm_err *err)
 {
-    enum { SUCCEEDED = 100, GOES_ON = 104, FAILED = 108 };
+    enum { SUCCEEDED = 100, FAILED = 108 }; /* all else: it goes on */
     const char *name = smapi_function_name(request->function);
     uint32_t operation;
     int r = smapi_form_operation(answer, &operation, err);

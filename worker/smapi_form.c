@@ -30,7 +30,6 @@ static const struct {
                                            BIT(SMAPI_RELOCATION_SETTING) | BIT(SMAPI_DOMAIN_NAME) |
                                                BIT(SMAPI_ARCHFORCE)},
     [SMAPI_IMAGE_STATUS_QUERY] = {"Image_Status_Query", HAS_TARGET | TAKES_ANY_USER, 0},
-    [SMAPI_IMAGE_NAME_QUERY_DM] = {"Image_Name_Query_DM", HAS_TARGET, 0},
     [SMAPI_SSI_QUERY] = {"SSI_Query", HAS_TARGET, 0},
     [SMAPI_CHECK_AUTHENTICATION] = {"Check_Authentication", 0, 0},
     [SMAPI_RESPONSE_RECOVERY] = {"Response_Recovery", HAS_TARGET | HAS_NUMBER, 0},

@@ -31,7 +31,6 @@ enum smapi_function {
     SMAPI_VMRELOCATE_MODIFY,
     SMAPI_VMRELOCATE_IMAGE_ATTRIBUTES,
     SMAPI_IMAGE_STATUS_QUERY,   /* target: a user id, or "*" for all that are active */
-    SMAPI_IMAGE_NAME_QUERY_DM,  /* target: the own user id */
     SMAPI_SSI_QUERY,            /* target: "ALL" */
     SMAPI_CHECK_AUTHENTICATION, /* has no target */
     SMAPI_RESPONSE_RECOVERY,
@@ -112,7 +111,7 @@ int smapi_form_numbers(const struct smapi_answer *answer, unsigned *ret_numbers,
 
 typedef char smapi_name[SMAPI_NAME_MAX + 1];
 
-/* Image_Status_Query, Image_Name_Query_DM. No data are no images. */
+/* Image_Status_Query. No data are no images. */
 int smapi_form_images(const struct smapi_answer *answer, smapi_name *ret_names, size_t max,
                       struct rm_err *err);
 

@@ -193,11 +193,6 @@ static void constructed_requests_follow_the_same_form(void **state)
                          "\0\0\0\x09"
                          "SSI_Query" LOGIN "\0\0\0\x03"
                          "ALL");
-    const struct smapi_request names = {.function = SMAPI_IMAGE_NAME_QUERY_DM, .target = "maint"};
-    expect_request(&names, "\0\0\0\x32"
-                           "\0\0\0\x13"
-                           "Image_Name_Query_DM" LOGIN "\0\0\0\x05"
-                           "maint");
     const struct smapi_request user = {.function = SMAPI_VMRELOCATE_STATUS,
                                        .target = "gt@pong",
                                        .operand = {[SMAPI_STATUS_TARGET] = "USER gt@pong"}};
