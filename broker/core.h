@@ -1,12 +1,11 @@
-/* core.h - the decisions of the broker: messages and time in, record changes and messages out; no
- * I/O
+/* core.h - the decisions of the broker: messages and time in, record changes and messages out; no I/O
  *
  * loop.c (or the simulation) runs it turn by turn:
  *
  *     core_begin(core, now, wall);       the time of this turn
  *     core_input(core, peer, message);   for each message that has arrived
  *     core_tick(core);                   deadlines, assignments, answers that waited for something
- *     core_commit(core, err);            one durable commit; a failure is fatal
+ *     core_commit(core, err);            one durable commit; a failure is fatal, but for a full store
  *     core_next_out(core, ...);          only now may anyone hear
  *
  * It reads and writes the store that it is given and nothing else: no clock, no socket, no log.
@@ -27,13 +26,20 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
 void core_free(struct core *core);
 
 void core_begin(struct core *core, usec_t now, usec_t wall);
+/* hosts: that the peer's key may speak for, NULL-terminated (net_peer_hosts). NULL: none, or any where the
+ * peer is an admin. */
 void core_input(struct core *core, const struct net_peer *peer, char *const *hosts,
-                const RmMessage *message);
-/* hosts: that the peer's key may speak for, NULL: any (net_peer_hosts) */
+                RmMessage *message); /* what is too long in it is cut (wire/bounds.h) */
 void core_tick(struct core *core);
-usec_t
-core_deadline(const struct core *core); /* when core_tick() wants to be called at the latest */
+/* When core_tick() wants to be called at the latest. */
+usec_t core_deadline(const struct core *core);
 int core_commit(struct core *core, struct rm_err *err);
+
+/* After core_commit() has returned -ENOSPC: nothing of the turn has happened, the memory is made anew of
+ * what the store has, as at a start, and whoever asked for a change in this turn hears that it was not
+ * done: so that nobody asks for it again and again. -ENOSPC: nobody has asked; what runs cannot be
+ * written any more, and err says what to do. The core is gone after an error. */
+int core_begin_anew(struct core **core, uint64_t epoch, struct rm_err *err);
 
 struct core_out {
     const struct net_peer *peer; /* borrowed until the next core_begin() */
@@ -42,15 +48,10 @@ struct core_out {
 };
 bool core_next_out(struct core *core, struct core_out *ret_out);
 
-/* The connection of that peer is gone (a send said so). */
+/* The connection of that peer is gone (a send failed). */
 void core_gone(struct core *core, const struct net_peer *peer);
 
-/* A line for the log: 0 = none, else its enum log_level + 1. Borrowed until the next core_begin().
- */
+/* A line for the log: 0 = none, else its enum log_level + 1. Borrowed until the next core_begin(). */
 int core_next_note(struct core *core, const char **ret_text);
-
-/* For tests: every index against the records; returns the number of complaints, written to file. */
-#include <stdio.h>
-int core_check(struct core *core, FILE *complaints);
 
 #endif

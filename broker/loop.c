@@ -15,10 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What one turn takes at most; the rest waits in the sockets, where each peer is served in its turn. A
+ * message that takes longer than TURN_SPAN is the last of its turn. */
 enum {
-    TURN_MESSAGES = 4096,          /* messages in one turn at most: the rest waits in the sockets */
-    TURN_BYTES = 64 * 1024 * 1024, /* and bytes */
+    TURN_MESSAGES = 4096,
+    TURN_BYTES = 64 * 1024 * 1024,
+    CONNECTIONS_SPARE = 64, /* that there should be for people, whatever the number of workers */
 };
+#define TURN_SPAN (50 * USEC_PER_MSEC)
 
 struct loop {
     const struct conf_broker *conf;
@@ -27,11 +31,14 @@ struct loop {
     struct net *net;
     struct core *core;
     struct arena *arena;
-    struct log_limit bad; /* damaged messages */
-    uint64_t refused;     /* keys, as far as the log knows */
+    struct log_limit bad;    /* damaged messages */
+    struct log_limit unread; /* peers that do not read */
+    struct log_limit dropped;
+    uint64_t refused; /* keys, as far as the log knows */
     struct log_limit refusals;
-    usec_t watchdog; /* interval; 0 = none */
-    usec_t alive_at;
+    uint64_t turned_away; /* connections, as far as the log knows */
+    struct log_limit crowds;
+    struct watchdog watchdog;
     int signals;
 };
 
@@ -40,7 +47,9 @@ static void drain(struct loop *loop, usec_t now)
 {
     size_t bytes = 0;
 
-    for (unsigned n = 0; n < TURN_MESSAGES && bytes < TURN_BYTES; n++) {
+    for (unsigned n = 0; n < TURN_MESSAGES && bytes < TURN_BYTES &&
+                         (n == 0 || env_now(loop->env) - now < TURN_SPAN);
+         n++) {
         struct net_peer peer;
         struct net_frame frame;
         struct rm_err err = {0};
@@ -61,13 +70,30 @@ static void drain(struct loop *loop, usec_t now)
 }
 
 /* Only what is on disk may be heard. */
-static void send_all(struct loop *loop)
+static void send_all(struct loop *loop, usec_t now)
 {
     struct core_out out;
 
-    while (core_next_out(loop->core, &out))
-        if (net_send(loop->net, out.peer, out.frame, out.length) == -EHOSTUNREACH)
+    while (core_next_out(loop->core, &out)) {
+        int r = net_send(loop->net, out.peer, out.frame, out.length);
+        if (r == -EHOSTUNREACH)
             core_gone(loop->core, out.peer);
+        else if (r == -EAGAIN && log_allowed(&loop->unread, now, 60 * USEC_PER_SEC, 5))
+            log_warn(
+                "peer=%s address=%s: does not read what it is sent: more than %d messages wait, "
+                "the rest is dropped",
+                out.peer->user, out.peer->address, NET_PEER_MAX);
+    }
+}
+
+/* A peer that asks for more than it waits for. */
+static void tell_dropped(struct loop *loop, usec_t now)
+{
+    struct net_peer peer;
+
+    if (net_dropped(loop->net, &peer) && log_allowed(&loop->dropped, now, 60 * USEC_PER_SEC, 5))
+        log_warn("peer=%s address=%s: too much that it sent waits to be read: disconnected",
+                 peer.user, peer.address);
 }
 
 static void tell_notes(struct loop *loop)
@@ -92,34 +118,53 @@ static void tell_refusals(struct loop *loop, usec_t now)
                  refusal->public_key);
 }
 
-static usec_t wait_for(const struct loop *loop)
+static void tell_crowd(struct loop *loop, usec_t now)
 {
-    usec_t now = env_now(loop->env);
-    usec_t deadline = core_deadline(loop->core);
+    uint64_t refused = net_connections_refused();
 
-    if (loop->watchdog != 0 && loop->alive_at < deadline)
-        deadline = loop->alive_at;
-    return deadline == USEC_NEVER ? 3600 * USEC_PER_SEC : deadline > now ? deadline - now : 0;
+    if (refused == loop->turned_away || !log_allowed(&loop->crowds, now, 60 * USEC_PER_SEC, 1))
+        return;
+    log_warn(
+        "%zu connections are open, as many as there may be: refused %llu more; raise the number of "
+        "files (LimitNOFILE), or look who connects",
+        net_connections_max(loop->net), (unsigned long long)(refused - loop->turned_away));
+    loop->turned_away = refused;
+}
+
+/* A connection for each worker, and as many people. */
+static void tell_files(const struct loop *loop, size_t hosts)
+{
+    size_t workers = loop->conf->n_keys > hosts ? loop->conf->n_keys : hosts;
+    size_t needs = 2 * workers + CONNECTIONS_SPARE;
+
+    if (net_connections_max(loop->net) < needs)
+        log_warn(
+            "only %zu connections may be open at once, and %zu keys and hypervisors may need %zu: "
+            "raise the number of files (LimitNOFILE)",
+            net_connections_max(loop->net), workers, needs);
 }
 
 static int turn(struct loop *loop, struct rm_err *err)
 {
     usec_t now = env_now(loop->env);
-    int r;
 
     core_begin(loop->core, now, env_wall(loop->env));
     drain(loop, now);
     tell_refusals(loop, now);
+    tell_dropped(loop, now);
+    tell_crowd(loop, now);
     core_tick(loop->core);
-    r = core_commit(loop->core, err);
+    int r = core_commit(loop->core, err);
     tell_notes(loop);
+    if (r == -ENOSPC) {
+        r = core_begin_anew(&loop->core, env_random(loop->env), err);
+        if (r >= 0)
+            tell_notes(loop);
+    }
     if (r < 0)
         return r;
-    send_all(loop);
-    if (loop->watchdog != 0 && loop->alive_at <= now) {
-        service_alive();
-        loop->alive_at = now + loop->watchdog;
-    }
+    send_all(loop, now);
+    service_alive(&loop->watchdog, now);
     return 0;
 }
 
@@ -127,13 +172,15 @@ static int serve(struct loop *loop, struct rm_err *err)
 {
     for (;;) {
         bool ready = false;
-        int r = net_wait(loop->net, &loop->signals, 1, &ready, wait_for(loop));
+        usec_t wait_for =
+            service_wait(&loop->watchdog, env_now(loop->env), core_deadline(loop->core));
+        int r = net_wait(loop->net, &loop->signals, 1, &ready, wait_for);
         if (r < 0 && r != -EINTR)
             return rm_fail(err, r, "cannot wait for messages: %s", strerror(-r));
         if (ready) {
             int signal = service_signal_read(loop->signals);
             if (signal == SIGTERM || signal == SIGINT) {
-                log_info("signal=%d: ends; workers go on with what they have in hand", signal);
+                log_info("signal=%d: ends; workers continue what is in progress", signal);
                 return 0;
             }
         }
@@ -153,12 +200,13 @@ static int loop_open(struct loop *loop, struct rm_err *err)
     if (r < 0)
         return r;
     loop->arena = arena_new(0);
-    if (loop->arena == NULL)
+    if (!loop->arena)
         return rm_fail(err, -ENOMEM, "no memory");
     r = core_new(loop->conf, loop->store, env_random(loop->env), env_now(loop->env),
                  env_wall(loop->env), &loop->core, err);
     if (r < 0)
         return r;
+    tell_notes(loop); /* what the store said: the first turn begins anew */
     /* Only who can answer may be reached: the sockets come last. */
     return net_listen(loop->conf, &loop->net, err);
 }
@@ -171,6 +219,7 @@ int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
     if (r >= 0) {
         for (size_t i = 0; i < conf->n_listen; i++)
             log_info("listens on %s", net_endpoint(loop.net, i));
+        tell_files(&loop, store_count(loop.store, STORE_HOST));
         loop.watchdog = service_watchdog();
         service_ready("serving");
         r = serve(&loop, err);

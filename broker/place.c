@@ -1,152 +1,116 @@
-/* place.c - where a guest can go, and why not
- *
- * Memory is a hard limit: what guests have, and what is promised to those on their way, may not
- * exceed what the host gives to guests. vCPUs may be given out several times (`vcpus_per_cpu`).
- * Among the hosts that fit, the one with the largest share of both left is taken. */
-#include "broker/state.h"
+/* place.c - where a guest can go, and why not */
+#include "broker/place.h"
 
+#include "broker/instance.h"
+#include "broker/job.h"
+#include "broker/platforms.h"
 #include "conf/unit.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum { COUNT_MOST = 1000 }; /* guests by which hosts without figures are told apart */
+enum {
+    COUNT_MOST = 1000, /* guests by which hosts without figures are told apart */
+    REASONS_MAX = 8,   /* hosts of one kind of reason that a refusal names */
+};
 
-static void say(char *why, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void say(char *why, size_t size, const char *format, ...)
+struct figures place_figures(const struct core *core, const struct host *host)
 {
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(why, size, format, args);
-    va_end(args);
+    return (struct figures){.memory = host->rec->memory,
+                            .vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu};
 }
 
-uint64_t place_free(const struct host *host)
+uint64_t place_free_memory(const struct host *host)
 {
-    uint64_t taken = host->used + host->promised;
-    return host->rec->memory > taken ? host->rec->memory - taken : 0;
+    struct figures all = {.memory = host->rec->memory};
+
+    return capacity_left(&host->load, &all, NULL, CAPACITY_LATER).memory;
 }
 
 bool place_may_come(const struct core *core, const struct host *host)
 {
     usec_t timeout = core->conf->session_timeout;
 
-    if (host->session == NULL)
+    if (!host->link.session)
         return core->now < core->started_at + timeout && host->rec->seen_at != 0;
-    return !host->seen && core->wall < host->session->connected_wall + timeout;
+    return !host->link.seen && core->now < host->link.session->connected_at + timeout;
 }
 
-bool place_usable(struct core *core, const struct host *host, char *why, size_t size)
+bool place_usable(const struct core *core, const struct host *host, char *why, size_t size)
 {
+    const struct host_link *link = &host->link;
     const char *name = host->rec->name;
 
     if (host->rec->state == RM_HOST_STATE__HOST_CLOSED) {
-        say(why, size, "%s is closed%s%s", name, *host->rec->why != '\0' ? ": " : "",
-            host->rec->why);
+        snprintf(why, size, "%s is closed%s%s", name, *host->rec->why != '\0' ? ": " : "",
+                 host->rec->why);
         return false;
     }
-    if ((host->session == NULL || !host->reachable) && place_may_come(core, host))
+    if (!host_link_is_up(link) && place_may_come(core, host))
         return true;
-    if (host->session == NULL) {
-        say(why, size, "%s has no worker", name);
-        return false;
-    }
-    if (!host->reachable && host->seen) {
-        say(why, size, "%s does not answer its worker%s%s", name, host->text != NULL ? ": " : "",
-            host->text != NULL ? host->text : "");
-        return false;
-    }
-    if (!host->reachable) {
-        say(why, size, "%s: its hypervisor has not answered its worker%s%s", name,
-            host->text != NULL ? ": " : "", host->text != NULL ? host->text : "");
-        return false;
-    }
-    if (*host->rec->peer == '\0') {
-        say(why, size, "%s has no `peer` in its worker's settings, so no one can %s there", name,
-            host->rec->kind == RM_KIND__KIND_ZVM ? "see whether a guest has arrived"
-                                                 : "send guests");
-        return false;
-    }
-    return true;
+    if (!link->session)
+        snprintf(why, size, "%s has no worker", name);
+    else if (!link->reachable)
+        snprintf(why, size, "%s%s%s%s", name,
+                 link->seen ? " does not answer its worker"
+                            : ": its hypervisor has not answered its worker",
+                 link->text ? ": " : "", link->text ? link->text : "");
+    else if (*host->rec->peer == '\0')
+        snprintf(why, size, "%s has no `peer` in its worker's settings, so no one can %s there",
+                 name, platform_of(host->rec->kind)->peer_use);
+    else
+        return true;
+    return false;
 }
 
 /* What this guest could have there. Its own promise does not stand in its way. */
-struct room {
-    uint64_t memory, vcpus;
-};
-
-static struct room room_for(const struct core *core, const struct guest *guest,
-                            const struct host *host, bool now)
+static struct figures left_for(const struct core *core, const struct guest *guest,
+                               const struct host *host, enum capacity_when when)
 {
-    uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
-    uint64_t memory = host->used + (now ? host->arriving : host->promised);
-    uint64_t vcpus =
-        (uint64_t)host->used_vcpus + (now ? host->arriving_vcpus : host->promised_vcpus);
+    struct figures all = place_figures(core, host);
     const struct job *job = guest->job;
+    bool own = job && job->destination == host && when != CAPACITY_EVER &&
+               (when == CAPACITY_LATER || job_is_active(job->live.state));
 
-    if (job != NULL && job->destination == host && (!now || job_is_active(job->live.state))) {
-        memory -= guest->rec->memory;
-        vcpus -= guest->rec->vcpus;
-    }
-    return (struct room){.memory = host->rec->memory > memory ? host->rec->memory - memory : 0,
-                         .vcpus = all_vcpus > vcpus ? all_vcpus - vcpus : 0};
+    return capacity_left(&host->load, &all, own ? &job->promised : NULL, when);
 }
 
-static bool fits(const struct core *core, const struct guest *guest, const struct host *host,
-                 bool now, char *why, size_t size)
+bool place_fits(const struct core *core, const struct guest *guest, const struct host *host,
+                enum capacity_when when, char *why, size_t size)
 {
-    struct room room = room_for(core, guest, host, now);
+    struct figures left = left_for(core, guest, host, when), needs = guest_figures(guest);
+    char has[UNIT_TEXT_MAX], wants[UNIT_TEXT_MAX];
 
-    if (room.memory < guest->rec->memory) {
-        char has[UNIT_TEXT_MAX], needs[UNIT_TEXT_MAX];
-        say(why, size, "%s has no room: %s of memory free, %s needed", host->rec->name,
-            unit_size_text(room.memory, has), unit_size_text(guest->rec->memory, needs));
-        return false;
-    }
-    if (room.vcpus < guest->rec->vcpus) {
-        say(why, size, "%s has no room: %llu vCPUs free (%u CPUs, %u vCPUs for each), %u needed",
-            host->rec->name, (unsigned long long)room.vcpus, (unsigned)host->rec->vcpus,
-            core->conf->vcpus_per_cpu, (unsigned)guest->rec->vcpus);
-        return false;
-    }
-    return true;
-}
-
-bool place_fits(struct core *core, const struct guest *guest, const struct host *host, char *why,
-                size_t size)
-{
-    return fits(core, guest, host, /* now = */ false, why, size);
-}
-
-bool place_fits_now(struct core *core, const struct guest *guest, const struct host *host,
-                    char *why, size_t size)
-{
-    return fits(core, guest, host, /* now = */ true, why, size);
+    if (left.memory < needs.memory)
+        snprintf(why, size, "%s has too little memory: %s free, %s needed", host->rec->name,
+                 unit_size_text(left.memory, has), unit_size_text(needs.memory, wants));
+    else if (left.vcpus < needs.vcpus)
+        snprintf(why, size,
+                 "%s has too few vCPUs: %llu free (%u CPUs, %u vCPUs for each), %u needed",
+                 host->rec->name, (unsigned long long)left.vcpus, (unsigned)host->rec->vcpus,
+                 core->conf->vcpus_per_cpu, (unsigned)needs.vcpus);
+    else
+        return true;
+    return false;
 }
 
 /* What would be left, in thousandths of what the host has, of the scarcer of memory and vCPUs. */
-static uint64_t left(const struct core *core, const struct guest *guest, const struct host *host)
+static uint64_t share_left(const struct core *core, const struct guest *guest,
+                           const struct host *host)
 {
-    struct room room = room_for(core, guest, host, /* now = */ false);
-    uint64_t all_vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu;
-    uint64_t memory, vcpus;
+    struct figures left = left_for(core, guest, host, CAPACITY_LATER);
+    struct figures all = place_figures(core, host), needs = guest_figures(guest);
 
     /* What cannot be measured is spread by number. */
-    if (host->rec->memory == 0 || all_vcpus == 0) {
-        uint64_t n = (uint64_t)host->active + host->promised_guests;
+    if (all.memory == 0 || all.vcpus == 0) {
+        unsigned n = capacity_guests(&host->load);
         return n < COUNT_MOST ? COUNT_MOST - n : 0;
     }
-    memory = (room.memory - guest->rec->memory) / (host->rec->memory / 1000 + 1);
-    vcpus = (room.vcpus - guest->rec->vcpus) * 1000 / all_vcpus;
+    uint64_t memory = (left.memory - needs.memory) / (all.memory / 1000 + 1);
+    uint64_t vcpus = (left.vcpus - needs.vcpus) * 1000 / all.vcpus;
     return memory < vcpus ? memory : vcpus;
 }
 
-static bool listed(struct host *const *list, size_t n, const struct host *host)
+bool place_listed(struct host *const *list, size_t n, const struct host *host)
 {
     for (size_t i = 0; i < n; i++)
         if (list[i] == host)
@@ -162,157 +126,244 @@ static bool named(char *const *names, size_t n, const struct host *host)
     return false;
 }
 
-/* Why not, of all hosts that were asked for: that an open one has no room tells more than that
- * another one is closed. */
-static bool suits(struct core *core, struct place_ask *ask, struct host *host, bool *no_room)
+/* A domain of that name is there that is another guest: one of two that share it (guest.h), or a
+ * definition. */
+static bool name_is_taken(struct core *core, const struct guest *guest, const struct host *host)
 {
-    char why[sizeof(ask->why)];
+    const RmGuest *rec = guest->rec;
+    const char *name = *rec->shares != '\0' ? rec->shares : rec->name;
+    const struct guest *other =
+        core->n_twins > 0 ? guest_find(core, core_printf(core, "%s@%s", name, host->rec->name))
+                          : NULL;
+    const struct instance *there = instance_at(guest, host);
 
-    if (host == ask->source || listed(ask->never, ask->n_never, host) ||
-        (ask->n_to > 0 && !listed(ask->to, ask->n_to, host)))
-        return false;
-    /* Among all hosts those of another kind are not worth a word. */
-    if (ask->source != NULL && !zvm_may_go(ask->source, host, why, sizeof(why))) {
-        if (ask->n_to > 0 && !*no_room)
-            say(ask->why, sizeof(ask->why), "%s", why);
-        return false;
-    }
-    if (named(ask->unfit, ask->n_unfit, host))
-        say(why, sizeof(why), "%s could not take it", host->rec->name);
-    else if (host->rec->kind == RM_KIND__KIND_ZVM && zvm_needs_hcp(core, ask->guest->rec->name) &&
-             zvm_hcp(core, host) == NULL)
-        say(why, sizeof(why),
-            "Failed to find zHCP of %s: set zvm.hcp of the node %s, which the guest's row needs "
-            "after the move",
-            host->rec->name, host->rec->name);
-    else if (place_usable(core, host, why, sizeof(why))) {
-        if (place_fits(core, ask->guest, host, ask->why, sizeof(ask->why)))
-            return true;
-        *no_room = true;
-        return false;
-    }
-    if (!*no_room)
-        say(ask->why, sizeof(ask->why), "%s", why);
+    return (there && strcmp(there->uuid, rec->uuid) != 0) ||
+           (other && other != guest && instance_at(other, host));
+}
+
+bool place_suits(struct core *core, const struct place_ask *ask, const struct host *host, char *why,
+                 size_t size)
+{
+    const struct platform *platform = platform_of(host->rec->kind);
+
+    if (ask->n_to != 1 && name_is_taken(core, ask->guest, host))
+        snprintf(why, size, "%s has another guest of its name", host->rec->name);
+    else if (named(ask->unfit, ask->n_unfit, host))
+        snprintf(why, size, "%s could not take it", host->rec->name);
+    else
+        return !platform->may_take || platform->may_take(core, ask->guest, host, why, size);
     return false;
 }
 
-/* tight: the host with the least left, so that big gaps stay for big guests. */
-static struct host *choose(struct core *core, struct place_ask *ask, bool tight)
-{
-    struct host *best = NULL;
-    uint64_t best_left = 0;
-    bool no_room = false;
+/* Why not, of each host: that an open one is too small helps more than that another one is closed. */
+struct reasons {
+    char small[400], other[400];
+    unsigned n_small, n_other, n_room;
+};
 
-    for (struct host *host = core->hosts; host != NULL; host = host->hh.next) {
-        uint64_t rest;
-        if (!suits(core, ask, host, &no_room))
-            continue;
-        rest = left(core, ask->guest, host);
-        /* Of equals the one whose name comes first, so that the same question has the same answer.
-         */
-        if (best == NULL || (tight ? rest < best_left : rest > best_left) ||
-            (rest == best_left && strcmp(host->rec->name, best->rec->name) < 0)) {
-            best = host;
-            best_left = rest;
-        }
+static void add_reason(char *text, size_t size, unsigned *n, const char *why)
+{
+    size_t used = strlen(text);
+
+    if ((*n)++ < REASONS_MAX)
+        snprintf(text + used, size - used, "%s%s", used > 0 ? "; " : "", why);
+}
+
+static bool suits(struct core *core, struct place_ask *ask, struct host *host,
+                  struct reasons *reasons)
+{
+    const struct platform *platform = platform_of(host->rec->kind);
+    char why[300] = "";
+
+    if (host == ask->source || place_listed(ask->never, ask->n_never, host) ||
+        (ask->n_to > 0 && !place_listed(ask->to, ask->n_to, host)))
+        return false;
+    ask->own = ask->own || ask->n_unfit > 0 || platform->may_take;
+    if (ask->source && !platform_may_go(ask->source, host, why, sizeof(why))) {
+        /* Among all hosts those of another kind are not worth a word. */
+        if (ask->n_to > 0)
+            add_reason(reasons->other, sizeof(reasons->other), &reasons->n_other, why);
+        return false;
     }
-    if (best != NULL)
-        ask->why[0] = '\0';
-    else if (ask->why[0] == '\0')
-        say(ask->why, sizeof(ask->why), "there is no other open host");
-    return best;
+    ask->own = ask->own || (ask->n_to != 1 && name_is_taken(core, ask->guest, host));
+    if (place_suits(core, ask, host, why, sizeof(why)) &&
+        place_usable(core, host, why, sizeof(why))) {
+        char ever[300];
+        ask->usable = true;
+        if (place_fits(core, ask->guest, host, CAPACITY_LATER, why, sizeof(why)))
+            return true;
+        add_reason(reasons->small, sizeof(reasons->small), &reasons->n_small, why);
+        if (place_fits(core, ask->guest, host, CAPACITY_EVER, ever, sizeof(ever)))
+            add_reason(ask->room, sizeof(ask->room), &reasons->n_room, host->rec->name);
+        return false;
+    }
+    add_reason(reasons->other, sizeof(reasons->other), &reasons->n_other, why);
+    return false;
+}
+
+static void explain(struct place_ask *ask, const struct reasons *reasons)
+{
+    unsigned n = reasons->n_small + reasons->n_other;
+    unsigned said = (reasons->n_small < REASONS_MAX ? reasons->n_small : REASONS_MAX) +
+                    (reasons->n_other < REASONS_MAX ? reasons->n_other : REASONS_MAX);
+
+    ask->may_wait = reasons->n_room > 0;
+    if (n == 0)
+        snprintf(ask->why, sizeof(ask->why), "there is no other open host");
+    else
+        snprintf(ask->why, sizeof(ask->why), "%s%s%s", reasons->small,
+                 reasons->n_small > 0 && reasons->n_other > 0 ? "; " : "", reasons->other);
+    size_t used = strlen(ask->why);
+    if (n > said)
+        snprintf(ask->why + used, sizeof(ask->why) - used, "; and %u more", n - said);
+}
+
+/* What comes first: hosts that are neither suspect nor tried, then suspect ones, then those where it
+ * failed, the last one last. */
+static size_t rank(const struct core *core, const struct place_ask *ask, const struct host *host)
+{
+    for (size_t i = 0; i < ask->n_tried; i++)
+        if (strcmp(ask->tried[i], host->rec->name) == 0)
+            return i + 2;
+    return host_is_suspect(core, host) ? 1 : 0;
 }
 
 struct host *place_choose(struct core *core, struct place_ask *ask)
 {
-    ask->why[0] = '\0';
-    ask->chosen = choose(core, ask, /* tight = */ false);
-    return ask->chosen;
-}
+    struct host *best = NULL;
+    uint64_t best_left = 0;
+    size_t best_rank = 0;
+    struct reasons reasons = {0};
 
-static int by_size(const void *a, const void *b)
-{
-    const struct place_ask *x = *(struct place_ask *const *)a, *y = *(struct place_ask *const *)b;
-
-    if (x->guest->rec->memory != y->guest->rec->memory)
-        return x->guest->rec->memory < y->guest->rec->memory ? 1 : -1;
-    if (x->guest->rec->vcpus != y->guest->rec->vcpus)
-        return x->guest->rec->vcpus < y->guest->rec->vcpus ? 1 : -1;
-    return strcmp(x->guest->rec->name, y->guest->rec->name);
-}
-
-/* One pass over all; what is chosen is promised for the time of the pass. */
-static size_t pass(struct core *core, struct place_ask **order, size_t n, bool tight)
-{
-    size_t without = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        struct place_ask *ask = order[i];
-        ask->why[0] = '\0';
-        ask->chosen = choose(core, ask, tight);
-        if (ask->chosen == NULL) {
-            without++;
+    ask->usable = ask->may_wait = ask->own = false;
+    ask->room[0] = '\0';
+    for (struct host *host = core->hosts; host; host = host->hh.next) {
+        uint64_t rest;
+        if (!suits(core, ask, host, &reasons))
             continue;
+        rest = share_left(core, ask->guest, host);
+        size_t at = rank(core, ask, host);
+        if (best && at > best_rank)
+            continue;
+        /* Of equals the one whose name comes first, so that the same question has the same answer.
+         */
+        if (!best || at < best_rank || rest > best_left ||
+            (rest == best_left && strcmp(host->rec->name, best->rec->name) < 0)) {
+            best = host;
+            best_left = rest;
+            best_rank = at;
         }
-        ask->chosen->promised += ask->guest->rec->memory;
-        ask->chosen->promised_vcpus += ask->guest->rec->vcpus;
-        ask->chosen->promised_guests++;
     }
-    for (size_t i = 0; i < n; i++) {
-        struct place_ask *ask = order[i];
-        if (ask->chosen != NULL) {
-            ask->chosen->promised -= ask->guest->rec->memory;
-            ask->chosen->promised_vcpus -= ask->guest->rec->vcpus;
-            ask->chosen->promised_guests--;
-        }
-    }
-    return without;
+    if (best)
+        ask->why[0] = '\0';
+    else
+        explain(ask, &reasons);
+    return best;
 }
 
-size_t place_joint(struct core *core, struct place_ask *asks, size_t n)
+static struct batch_hosts wanted_hosts(const struct job *job)
 {
-    struct place_ask **order = calloc(n + 1, sizeof(struct place_ask *));
-    size_t even, tight;
-
-    if (order == NULL) {
-        core_fail(core, -ENOMEM, "plan");
-        return n;
-    }
-    for (size_t i = 0; i < n; i++)
-        order[i] = &asks[i];
-    qsort(order, n, sizeof(struct place_ask *), by_size);
-    /* Spread evenly if all find a place; packed tightly if that places more. */
-    even = pass(core, order, n, false);
-    if (even > 0) {
-        tight = pass(core, order, n, true);
-        if (tight >= even)
-            even = pass(core, order, n, false);
-        else
-            even = tight;
-    }
-    free(order);
-    return even;
+    return batch_hosts(job->batch, job->ask);
 }
 
-struct host *place_again(struct core *core, struct job *job, char *why, size_t size)
+static bool takes_any(const RmJob *ask)
 {
+    return ask->n_to == 0 || (ask->options && ask->options->anywhere);
+}
+
+bool place_may_choose(const struct job *job)
+{
+    return wanted_hosts(job).n != 1 || (job->ask->options && job->ask->options->anywhere);
+}
+
+/* What the job asks for now. to: to be freed. */
+static struct place_ask ask_of(struct core *core, const struct job *job, struct host ***ret_to)
+{
+    const struct batch_hosts wanted = wanted_hosts(job);
     struct host **to = NULL;
     struct place_ask ask = {
         .guest = job->guest,
         .source = job->source,
         .unfit = job->live.unfit,
         .n_unfit = job->live.n_unfit,
+        .tried = job->live.tried,
+        .n_tried = job->live.n_tried,
     };
 
-    /* A job that names its hosts keeps to them, unless it was said that any other will do. */
-    if (job->ask->n_to > 0 && !(job->ask->options != NULL && job->ask->options->anywhere)) {
-        to = calloc(job->ask->n_to, sizeof(struct host *));
-        for (size_t i = 0; to != NULL && i < job->ask->n_to; i++)
-            to[ask.n_to++] = host_find(core, job->ask->to[i]);
+    /* A job that names its hosts keeps to them, unless any other will do. */
+    if (!takes_any(job->ask)) {
+        to = must(calloc(wanted.n, sizeof(struct host *)));
+        for (size_t i = 0; i < wanted.n; i++)
+            to[ask.n_to++] = host_find(core, wanted.names[i]);
         ask.to = to;
     }
-    place_choose(core, &ask);
-    snprintf(why, size, "%s", ask.why);
+    *ret_to = to;
+    return ask;
+}
+
+struct host *place_again(struct core *core, const struct job *job, struct place_answer *ret)
+{
+    struct host **to;
+    struct place_ask ask = ask_of(core, job, &to);
+
+    ret->chosen = place_choose(core, &ask);
+    ret->may_wait = ask.may_wait;
+    ret->own = ask.own;
+    snprintf(ret->why, sizeof(ret->why), "%s%s", ask.may_wait ? "waits for room on " : "",
+             ask.may_wait ? ask.room : ask.why);
     free(to);
-    return ask.chosen;
+    return ret->chosen;
+}
+
+static bool same_choice(const struct job *one, const struct job *other)
+{
+    const struct batch_hosts a = wanted_hosts(one), b = wanted_hosts(other);
+
+    if (takes_any(one->ask) || takes_any(other->ask))
+        return takes_any(one->ask) && takes_any(other->ask);
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n && a.names != b.names; i++)
+        if (strcmp(a.names[i], b.names[i]) != 0)
+            return false;
+    return true;
+}
+
+bool place_as_before(const struct job *other, const struct job *job)
+{
+    struct figures less = guest_figures(other->guest), needs = guest_figures(job->guest);
+
+    return other->source == job->source && needs.memory >= less.memory &&
+           needs.vcpus >= less.vcpus && same_choice(other, job);
+}
+
+bool place_has_way(struct core *core, const struct job *job, char *why, size_t size)
+{
+    const struct batch_hosts to = wanted_hosts(job);
+
+    if (job->destination && place_usable(core, job->destination, why, size))
+        return true;
+    if (takes_any(job->ask)) {
+        for (const struct host *host = core->hosts; host; host = host->hh.next)
+            if (host != job->source && place_usable(core, host, why, size))
+                return true;
+        snprintf(why, size, "there is no other open host");
+        return false;
+    }
+    for (size_t i = 0; i < to.n; i++) {
+        const struct host *host = host_find(core, to.names[i]);
+        if (host && host != job->source && place_usable(core, host, why, size))
+            return true;
+    }
+    if (to.n != 1)
+        snprintf(why, size, "none of the %zu hosts that it may go to is open and answers", to.n);
+    return false;
+}
+
+bool place_is_wanted(const struct core *core, const struct job *but)
+{
+    for (const struct job *job = core->jobs.by_id; job; job = job->hh.next)
+        if (job != but && job->live.state == RM_STATE__QUEUED && !job->destination)
+            return true;
+    return false;
 }

@@ -1,117 +1,170 @@
-/* request.c - client requests: who may ask what, and each thing once */
+/* request.c - what the handlers of client requests share: outcomes, refusals, noderanges */
 #include "broker/request.h"
 
-#include "conf/service.h"
+#include "broker/guest.h"
+#include "broker/host_query.h"
+#include "broker/platforms.h"
+#include "conf/unit.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum {
-    TOKEN_REPLY_MAX = 1024 * 1024, /* bytes of a reply that is kept whole for a repeated request */
-    REASON_MAX = 4096,             /* bytes: it is stored with each job */
-};
+void request_init(struct core *core, struct request *request, const struct net_peer *peer,
+                  uint64_t tag, const RmRequest *message, RmReply *reply)
+{
+    *request = (struct request){.peer = peer, .tag = tag, .message = message, .reply = reply};
+    page_begin(&request->page, core, message, reply);
+}
 
-static void ping(struct core *core, struct request *request);
+void request_done(struct request *request)
+{
+    noderange_done(&request->exclude);
+}
 
-/* What a request does to the store. */
-enum effect {
-    LOOKS,
-    CHANGES, /* carried out once, by its token */
-    ADDS,    /* the same, and needs room that a store which is nearly full keeps for results */
-};
-
-/* One row for each request: the least role that may ask, whether it changes something (then it
- * needs a token and is carried out once), and who carries it out. */
-static const struct handler {
-    RmRequest__AskCase ask;
-    enum role role;
-    enum effect effect;
-    void (*f)(struct core *core, struct request *request);
-} handlers[] = {
-    {RM_REQUEST__ASK_PING, ROLE_VIEWER, LOOKS, ping},
-    {RM_REQUEST__ASK_LIST_JOBS, ROLE_VIEWER, LOOKS, list_jobs},
-    {RM_REQUEST__ASK_SHOW, ROLE_VIEWER, LOOKS, list_show},
-    {RM_REQUEST__ASK_HISTORY, ROLE_VIEWER, LOOKS, list_history},
-    {RM_REQUEST__ASK_QUEUE, ROLE_VIEWER, LOOKS, list_hosts},
-    {RM_REQUEST__ASK_HOSTS, ROLE_VIEWER, LOOKS, list_hosts},
-    {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, LOOKS, list_workers},
-    {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, LOOKS, list_guests},
-    {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, LOOKS, list_events},
-    {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, LOOKS, site_dump},
-    {RM_REQUEST__ASK_TABLE_GET, ROLE_VIEWER, LOOKS, site_get},
-    {RM_REQUEST__ASK_NODES, ROLE_VIEWER, LOOKS, site_nodes},
-    {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, ADDS, wish_submit},
-    {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, ADDS, wish_evacuate},
-    {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, CHANGES, change_cancel},
-    {RM_REQUEST__ASK_PAUSE, ROLE_OPERATOR, CHANGES, change_pause},
-    {RM_REQUEST__ASK_RESUME, ROLE_OPERATOR, CHANGES, change_resume},
-    {RM_REQUEST__ASK_RETRY, ROLE_OPERATOR, ADDS, change_retry},
-    {RM_REQUEST__ASK_HOST_CHANGE, ROLE_OPERATOR, CHANGES, change_host},
-    {RM_REQUEST__ASK_RELEASE, ROLE_ADMIN, CHANGES, change_release},
-    {RM_REQUEST__ASK_RECONCILE, ROLE_OPERATOR, CHANGES, change_reconcile},
-    {RM_REQUEST__ASK_MODIFY, ROLE_OPERATOR, CHANGES, change_modify},
-    {RM_REQUEST__ASK_TABLE_RESTORE, ROLE_ADMIN, ADDS, site_restore},
-    {RM_REQUEST__ASK_TABLES_RESTORE, ROLE_ADMIN, ADDS, site_restore_several},
-    {RM_REQUEST__ASK_TABLE_CHANGE, ROLE_ADMIN, ADDS, site_table_change},
-    {RM_REQUEST__ASK_NODE_CHANGE, ROLE_ADMIN, ADDS, site_node_change},
-};
+void request_answer(struct request *request, RmReply *reply)
+{
+    request->reply = reply;
+}
 
 void request_refuse(struct core *core, struct request *request, RmCode code, const char *format,
                     ...)
 {
-    char text[RM_ERR_MAX];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    char *text = arena_vprintf(core->arena, format, args);
     va_end(args);
     request->reply->code = code;
-    request->reply->text = arena_strdup(core->arena, text);
-    if (request->reply->text == NULL)
-        request->reply->text = (char *)"no memory";
+    request->reply->text = text ? text : (char *)"the answer is too long";
+}
+
+bool request_room(struct core *core, struct request *request, uint64_t bytes)
+{
+    struct store_usage usage = {0};
+    char needs[UNIT_TEXT_MAX], has[UNIT_TEXT_MAX], kept[UNIT_TEXT_MAX];
+    uint64_t left;
+    int r = store_claim(core->store, bytes, &left);
+
+    if (r == 0)
+        return true;
+    if (r == -ENOSPC)
+        r = store_usage(core->store, &usage);
+    if (r < 0) {
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN, "cannot read the store: %s",
+                       strerror(-r));
+        return false;
+    }
+    unit_size_text(bytes, needs);
+    unit_size_text(left, has);
+    if (usage.reader != 0)
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN,
+                       "this may take %s in the store, which has room for %s; process %d, which "
+                       "reads an old state of it, keeps %s of it: end that, and try again",
+                       needs, has, usage.reader, unit_size_text(usage.kept, kept));
+    else
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN,
+                       "this may take %s in the store, which has room for %s; ask for less at "
+                       "once, or raise store_size and restart the broker",
+                       needs, has);
+    return false;
+}
+
+static RmOutcome *push_outcome(struct core *core, RmReply *reply, const char *name, char *text)
+{
+    RmOutcome *outcome = arena_alloc(core->arena, sizeof(*outcome));
+
+    if (!outcome)
+        return NULL;
+    rm_outcome__init(outcome);
+    outcome->name = arena_strdup(core->arena, name);
+    outcome->text = text;
+    if (!outcome->name || !outcome->text ||
+        ARENA_PUSH(core->arena, reply->n_outcomes, reply->outcomes, outcome) < 0)
+        return NULL;
+    return outcome;
+}
+
+__attribute__((format(printf, 5, 0))) static RmOutcome *
+add_outcome(struct core *core, struct request *request, const char *name, bool ok,
+            const char *format, va_list args)
+{
+    RmReply *reply = request->reply;
+    RmOutcome *outcome = push_outcome(core, reply, name, arena_vprintf(core->arena, format, args));
+    if (!outcome) {
+        request_refuse(core, request, RM_CODE__CODE_TRY_AGAIN,
+                       "the answer is too long: ask for fewer at once");
+        return &request->spare;
+    }
+    outcome->ok = ok;
+    if (!ok && reply->code == RM_CODE__CODE_OK)
+        reply->code = RM_CODE__CODE_SOME_FAILED;
+    return outcome;
 }
 
 RmOutcome *request_outcome(struct core *core, struct request *request, const char *name, bool ok,
                            const char *format, ...)
 {
-    RmOutcome *outcome = arena_alloc(core->arena, sizeof(*outcome));
-    char text[RM_ERR_MAX];
     va_list args;
 
-    if (outcome == NULL)
-        return NULL;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    RmOutcome *outcome = add_outcome(core, request, name, ok, format, args);
     va_end(args);
-    rm_outcome__init(outcome);
-    outcome->name = arena_strdup(core->arena, name);
-    outcome->text = arena_strdup(core->arena, text);
-    outcome->ok = ok;
-    if (outcome->name == NULL || outcome->text == NULL ||
-        ARENA_PUSH(core->arena, request->reply->n_outcomes, request->reply->outcomes, outcome) < 0)
-        return NULL;
-    if (!ok && request->reply->code == RM_CODE__CODE_OK)
-        request->reply->code = RM_CODE__CODE_SOME_FAILED;
+    outcome->guest = outcome->name;
     return outcome;
 }
 
-void request_ask(struct core *core, struct request *request, struct host *host, RmAskKind kind,
-                 const RmAssignment *about, const char *lead)
+RmOutcome *request_host_outcome(struct core *core, struct request *request, const char *host,
+                                bool ok, const char *format, ...)
 {
-    struct asking *asking = arena_alloc(core->arena, sizeof(*asking));
-    RmAsk *message = arena_alloc(core->arena, sizeof(*message));
+    va_list args;
 
-    if (asking == NULL || message == NULL || request->reply->n_outcomes == 0)
+    va_start(args, format);
+    RmOutcome *outcome = add_outcome(core, request, host, ok, format, args);
+    va_end(args);
+    outcome->host = outcome->name;
+    return outcome;
+}
+
+void request_hold(struct request *request)
+{
+    request->held = true;
+}
+
+void request_only_this(struct core *core, struct request *request, const char *name)
+{
+    RmReply *reply = request->reply;
+    const char *text = reply->text;
+
+    reply->text = (char *)"";
+    reply->code = RM_CODE__CODE_SOME_FAILED;
+    request_outcome(core, request, name, false, "%s", text);
+}
+
+void request_ask(struct core *core, struct request *request, struct host *host, RmAskKind kind,
+                 const RmAssignment *about, const char *lead, usec_t wait_for)
+{
+    struct host_ask_draft *draft = core_alloc(core, sizeof(*draft));
+    RmAsk *message = core_alloc(core, sizeof(*message));
+
+    if (request->reply->n_outcomes == 0)
         return;
+    request->wait_for = wait_for;
     rm_ask__init(message);
     message->kind = kind;
     message->about = (RmAssignment *)about;
-    *asking = (struct asking){
+    *draft = (struct host_ask_draft){
         .outcome = request->reply->n_outcomes - 1, .lead = lead, .host = host, .message = message};
-    ARENA_PUSH(core->arena, request->n_askings, request->askings, asking);
+    CORE_PUSH(core, request->n_drafts, request->drafts, draft);
+}
+
+bool request_selects(const RmSelect *what, const struct noderange *guests, const RmJob *job,
+                     const char *source, const char *destination)
+{
+    return (what->batch == 0 || job->batch == what->batch) &&
+           (*what->host == '\0' || strcmp(source, what->host) == 0) &&
+           (*what->to == '\0' || strcmp(destination, what->to) == 0) &&
+           (*what->guests == '\0' || noderange_has(guests, job->guest));
 }
 
 /* ---- noderanges */
@@ -121,7 +174,7 @@ static bool is_guest(void *ctx, const char *name)
     struct core *core = ctx;
     struct guest *guest = guest_find(core, name);
 
-    return guest != NULL && (guest->stored || guest->sightings != NULL);
+    return guest && (guest->stored || guest->instances);
 }
 
 static int each_guest(void *ctx, int (*f)(void *to, const char *name), void *to)
@@ -129,15 +182,15 @@ static int each_guest(void *ctx, int (*f)(void *to, const char *name), void *to)
     struct core *core = ctx;
     int r = 0;
 
-    for (struct guest *guest = core->guests; guest != NULL && r == 0; guest = guest->hh.next)
-        if (guest->stored || guest->sightings != NULL)
+    for (struct guest *guest = core->guests; guest && r == 0; guest = guest->hh.next)
+        if (guest->stored || guest->instances)
             r = f(to, guest->rec->name);
     return r;
 }
 
 static bool is_host(void *ctx, const char *name)
 {
-    return host_called(ctx, name) != NULL;
+    return platform_host(ctx, name);
 }
 
 static int each_host(void *ctx, int (*f)(void *to, const char *name), void *to)
@@ -145,7 +198,7 @@ static int each_host(void *ctx, int (*f)(void *to, const char *name), void *to)
     struct core *core = ctx;
     int r = 0;
 
-    for (struct host *host = core->hosts; host != NULL && r == 0; host = host->hh.next)
+    for (struct host *host = core->hosts; host && r == 0; host = host->hh.next)
         r = f(to, host->rec->name);
     return r;
 }
@@ -184,7 +237,7 @@ bool request_exclude(struct core *core, struct request *request)
     struct noderange_site site = guest_site(core);
     struct noderange range = {0};
 
-    if (core->conf->exclude_nodes == NULL)
+    if (!core->conf->exclude_nodes)
         return true;
     site.lenient = true;
     if (!expand(core, request, core->conf->exclude_nodes, &site, &range)) {
@@ -192,8 +245,8 @@ bool request_exclude(struct core *core, struct request *request)
                        request->reply->text);
         return false;
     }
-    noderange_done(&core->exclude);
-    core->exclude = range;
+    noderange_done(&request->exclude);
+    request->exclude = range;
     return true;
 }
 
@@ -202,8 +255,8 @@ static void set_digits(const struct request *request, struct noderange_site *sit
 {
     const RmDigits *digits = request->message->digits;
 
-    site->prefix = digits != NULL ? digits->prefix : NULL;
-    site->suffix = digits != NULL ? digits->suffix : NULL;
+    site->prefix = digits ? digits->prefix : NULL;
+    site->suffix = digits ? digits->suffix : NULL;
 }
 
 bool request_guests(struct core *core, struct request *request, const char *expression,
@@ -213,11 +266,11 @@ bool request_guests(struct core *core, struct request *request, const char *expr
     size_t kept = 0;
 
     set_digits(request, &site);
-    if (request->message->digits == NULL)
+    if (!request->message->digits)
         site.exclude = core->conf->exclude_nodes;
     if (!expand(core, request, expression, &site, ret_range))
         return false;
-    if (request->message->digits == NULL || core->conf->exclude_nodes == NULL)
+    if (!request->message->digits || !core->conf->exclude_nodes)
         return true;
     /* The settings' digits are not the client's: they are expanded on their own. */
     if (!request_exclude(core, request)) {
@@ -225,7 +278,7 @@ bool request_guests(struct core *core, struct request *request, const char *expr
         return false;
     }
     for (size_t i = 0; i < ret_range->n; i++) {
-        if (noderange_has(&core->exclude, ret_range->names[i]))
+        if (noderange_has(&request->exclude, ret_range->names[i]))
             free(ret_range->names[i]);
         else
             ret_range->names[kept++] = ret_range->names[i];
@@ -239,6 +292,18 @@ bool request_guests(struct core *core, struct request *request, const char *expr
     return false;
 }
 
+void request_each_guest(struct core *core, struct request *request, const char *expression,
+                        request_each_f *f)
+{
+    struct noderange guests = {0};
+
+    if (!request_guests(core, request, expression, &guests))
+        return;
+    for (size_t i = 0; i < guests.n; i++)
+        f(core, request, guests.names[i]);
+    noderange_done(&guests);
+}
+
 bool request_all_guests(struct core *core, struct request *request, struct noderange *ret_range)
 {
     struct noderange_site site = guest_site(core);
@@ -247,21 +312,19 @@ bool request_all_guests(struct core *core, struct request *request, struct noder
     return expand(core, request, "/.*", &site, ret_range);
 }
 
-/* A member of z/VM may be written in any case. Named twice, it counts once. */
+/* As it calls itself. Named twice, it counts once. */
 static void call_as_known(struct core *core, struct noderange *range)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < range->n; i++) {
-        const struct host *host = host_called(core, range->names[i]);
-        char *name = host != NULL ? strdup(host->rec->name) : NULL;
+        const struct host *host = platform_host(core, range->names[i]);
+        char *name = host ? must(strdup(host->rec->name)) : NULL;
         bool twice = false;
-        for (size_t k = 0; k < kept && name != NULL; k++)
+        for (size_t k = 0; k < kept && name; k++)
             twice = twice || strcmp(range->names[k], name) == 0;
-        if (name == NULL)
-            core_fail(core, -ENOMEM, "hosts");
         free(range->names[i]);
-        if (name == NULL || twice)
+        if (!name || twice)
             free(name);
         else
             range->names[kept++] = name;
@@ -282,152 +345,14 @@ bool request_hosts(struct core *core, struct request *request, const char *expre
         call_as_known(core, ret_range);
         return true;
     }
-    for (struct host *host = core->hosts; host != NULL && n <= KNOWN_MAX; host = host->hh.next, n++)
-        known = known == NULL ? arena_strdup(core->arena, host->rec->name)
-                              : arena_printf(core->arena, "%s,%s", known, host->rec->name);
-    if (known != NULL && n <= KNOWN_MAX)
+    for (struct host *host = core->hosts; host && n <= KNOWN_MAX; host = host->hh.next, n++)
+        known = !known ? core_strdup(core, host->rec->name)
+                       : core_printf(core, "%s,%s", known, host->rec->name);
+    if (known && n <= KNOWN_MAX)
         request_refuse(core, request, request->reply->code, "%s; the known hypervisors are: %s",
                        request->reply->text, known);
     else if (n == 0)
         request_refuse(core, request, request->reply->code,
-                       "%s; no worker has ever told of a hypervisor", request->reply->text);
+                       "%s; no worker has ever reported a hypervisor", request->reply->text);
     return false;
-}
-
-/* ---- dispatch */
-
-static void ping(struct core *core, struct request *request)
-{
-    request->reply->broker = (char *)service_version();
-    request->reply->started_at = core->started_wall;
-    request->reply->user = (char *)request->peer->user;
-    request->reply->role = (char *)role_name(request->peer->role);
-}
-
-static const struct handler *find_handler(RmRequest__AskCase ask)
-{
-    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
-        if (handlers[i].ask == ask)
-            return &handlers[i];
-    return NULL;
-}
-
-static void reply_send(struct core *core, struct request *request)
-{
-    RmMessage message = RM_MESSAGE__INIT;
-
-    message.body_case = RM_MESSAGE__BODY_REPLY;
-    message.reply = request->reply;
-    core_send(core, request->peer, request->tag, &message);
-}
-
-static bool repeated(struct core *core, struct request *request)
-{
-    RmToken *token;
-    RmReply *reply;
-
-    if (record_token_get(core->store, request->message->token.data, core->arena, &token) < 0)
-        return false;
-    reply = rm_reply__unpack(arena_allocator(core->arena), token->reply.len, token->reply.data);
-    if (reply == NULL)
-        return false;
-    request->reply = reply;
-    return true;
-}
-
-static void remember(struct core *core, const struct request *request)
-{
-    RmToken token = RM_TOKEN__INIT;
-    RmReply reply = *request->reply;
-    uint8_t *bytes;
-    int r;
-
-    if (rm_reply__get_packed_size(&reply) > TOKEN_REPLY_MAX) {
-        reply.n_outcomes = 0; /* the batch tells what became of the guests */
-        reply.outcomes = NULL;
-    }
-    bytes = arena_alloc(core->arena, rm_reply__get_packed_size(&reply) + 1);
-    if (bytes == NULL)
-        return;
-    token.reply.len = rm_reply__pack(&reply, bytes);
-    token.reply.data = bytes;
-    token.token = request->message->token;
-    token.at = core->wall;
-    token.batch = reply.batch;
-    r = record_token_put(core->store, &token);
-    if (r < 0)
-        core_fail(core, r, "token");
-}
-
-static const char *reason_of(const RmRequest *message)
-{
-    switch (message->ask_case) {
-    case RM_REQUEST__ASK_SUBMIT:
-        return message->submit->reason;
-    case RM_REQUEST__ASK_EVACUATE:
-        return message->evacuate->reason;
-    case RM_REQUEST__ASK_HOST_CHANGE:
-        return message->host_change->reason;
-    case RM_REQUEST__ASK_RELEASE:
-        return message->release->reason;
-    default:
-        return ""; /* goes nowhere */
-    }
-}
-
-void request_input(struct core *core, const struct net_peer *peer, uint64_t tag,
-                   const RmRequest *message)
-{
-    RmReply reply = RM_REPLY__INIT;
-    struct request request = {.peer = peer, .message = message, .tag = tag, .reply = &reply};
-    const struct handler *handler;
-    uint64_t used, size;
-
-    if (message->ask_case == RM_REQUEST__ASK_FOLLOW) {
-        if (peer->role == ROLE_NONE || peer->role == ROLE_WORKER)
-            request_refuse(core, &request, RM_CODE__CODE_NOT_PERMITTED,
-                           "%s (role %s) may not look at jobs", peer->user, role_name(peer->role));
-        else {
-            follow_request(core, peer, tag, message->follow);
-            return;
-        }
-        reply_send(core, &request);
-        return;
-    }
-    handler = find_handler(message->ask_case);
-    if (handler == NULL) {
-        request_refuse(core, &request, RM_CODE__CODE_USAGE,
-                       "this broker does not know that request; is it older than the client?");
-    } else if (peer->role == ROLE_WORKER || peer->role < handler->role) {
-        request_refuse(core, &request, RM_CODE__CODE_NOT_PERMITTED,
-                       "Permission denied for request: %s has the role %s, this needs %s",
-                       peer->user, role_name(peer->role), role_name(handler->role));
-        if (log_allowed(&core->denied, core->now, USEC_PER_SEC, 5))
-            site_event(core, RM_EVENT_KIND__DENIED, peer->user, NULL, NULL, "denied: %s",
-                       message->command);
-    } else if (handler->effect != LOOKS && message->token.len != RECORD_TOKEN) {
-        request_refuse(core, &request, RM_CODE__CODE_USAGE,
-                       "a request that changes something needs a token of %d bytes", RECORD_TOKEN);
-    } else if (strlen(reason_of(message)) > REASON_MAX) {
-        request_refuse(core, &request, RM_CODE__CODE_USAGE, "a reason has %d bytes at most",
-                       REASON_MAX);
-    } else if (handler->effect != LOOKS && repeated(core, &request)) {
-        ; /* the answer is there already */
-    } else if (handler->effect == ADDS && store_usage(core->store, &used, &size) == 0 &&
-               used > size / 100 * STORE_FULL_PERCENT) {
-        request_refuse(
-            core, &request, RM_CODE__CODE_TRY_AGAIN,
-            "the store is more than %d %% full; raise store_size and start the broker anew",
-            STORE_FULL_PERCENT);
-    } else {
-        handler->f(core, &request);
-        if (request.n_askings > 0) {
-            question_begin(core, peer, tag, request.reply, request.askings, request.n_askings,
-                           request.wait_for);
-            return; /* asked again, they are asked again: that changes nothing */
-        }
-        if (handler->effect != LOOKS)
-            remember(core, &request);
-    }
-    reply_send(core, &request);
 }

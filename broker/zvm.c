@@ -1,240 +1,94 @@
-/* zvm.c - what the broker knows of z/VM: which user ids are nodes, and the table zvm
- *
- * On a member of an SSI cluster every service machine is logged on, many of them on all members at
- * once; guests are those user ids that the table zvm names (columns userid and parent, through
- * groups and patterns). Two nodes may have one user id where they are on different members or
- * clusters: the member that zvm.parent names decides. A guest that has a live job keeps its node
- * until the job has ended. */
-#include "broker/state.h"
+/* zvm.c - members of an SSI cluster of z/VM: which user ids are guests, and the table zvm */
+#include "broker/zvm.h"
+
+#include "broker/guest.h"
+#include "broker/host.h"
+#include "broker/job.h"
+#include "conf/array.h"
+#include "store/tables/attr.h"
+#include "store/tables/table.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 enum { USERID_MAX = 8 };
 
-/* A node and its user id. */
-struct zvm_node {
-    char *node, *userid;   /* owned; userid in upper case */
-    char *parent;          /* owned: the member that the table names; "" = none */
-    char *cluster;         /* owned, of a live job's guest; "" otherwise */
-    struct zvm_node *more; /* with the same user id */
-    UT_hash_handle hh;     /* by userid, the first of them */
-    UT_hash_handle hh_node;
+/* ---- which user ids are nodes */
+
+static char *change_case(struct arena *arena, const char *text, int (*change)(int c))
+{
+    char *copy = arena_strdup(arena, text);
+
+    for (char *p = copy; p && *p != '\0'; p++)
+        *p = (char)change((unsigned char)*p);
+    return copy;
+}
+
+static char *userid_of(struct arena *arena, const char *value)
+{
+    return strlen(value) <= USERID_MAX ? change_case(arena, value, toupper) : NULL;
+}
+
+static const struct alias_rule rule = {
+    .attr = "zvm.userid",
+    .host_attr = "zvm.parent",
+    .name_of = userid_of,
+    .is_shared = true,
+    .lists_guests = true,
 };
 
-struct zvm {
-    struct zvm_node *by_user, *by_node;
-    bool kept; /* a live job keeps what the table does not say */
-};
-
-static struct zvm_node *find_node(const struct zvm *zvm, const char *node)
+static const char *userid(const RmGuest *guest)
 {
-    struct zvm_node *one;
-    HASH_FIND(hh_node, zvm->by_node, node, strlen(node), one);
-    return one;
+    return *guest->domain != '\0' ? guest->domain : guest->name;
 }
 
-static struct zvm_node *find_user(const struct zvm *zvm, const char *userid)
+static void keep(struct alias_map *map, const struct job *job)
 {
-    struct zvm_node *one;
-    HASH_FIND(hh, zvm->by_user, userid, strlen(userid), one);
-    return one;
+    const char *slash = strchr(job->ask->uuid, '/'); /* USERID/CLUSTER */
+    const char *name = *job->ask->domain != '\0' ? job->ask->domain : job->ask->guest;
+
+    if (job->ask->kind == RM_KIND__KIND_ZVM && slash)
+        alias_keep(map, &(struct alias){job->ask->guest, name, job->live.source, slash + 1, NULL});
 }
 
-static void node_free(struct zvm_node *one)
+/* Members may be written in any case. */
+static struct host *find_host(struct core *core, const char *name)
 {
-    free(one->node);
-    free(one->userid);
-    free(one->parent);
-    free(one->cluster);
-    free(one);
+    for (struct host *host = core->hosts; host; host = host->hh.next)
+        if (host->rec->kind == RM_KIND__KIND_ZVM && strcasecmp(host->rec->name, name) == 0)
+            return host;
+    return NULL;
 }
 
-void zvm_free(struct zvm *zvm)
+static struct host *find_member(struct core *core, const char *name)
 {
-    struct zvm_node *one, *next;
-
-    if (zvm == NULL)
-        return;
-    HASH_CLEAR(hh, zvm->by_user);
-    HASH_ITER (hh_node, zvm->by_node, one, next) {
-        HASH_DELETE(hh_node, zvm->by_node, one);
-        node_free(one);
-    }
-    free(zvm);
+    struct host *host = host_find(core, name);
+    return host ? host : find_host(core, name);
 }
-
-static int add(struct zvm *zvm, const char *node, const char *userid, const char *parent,
-               const char *cluster)
-{
-    struct zvm_node *one = calloc(1, sizeof(*one)), *first;
-
-    if (one == NULL)
-        return -ENOMEM;
-    one->node = strdup(node);
-    one->userid = strdup(userid);
-    one->parent = strdup(parent);
-    one->cluster = strdup(cluster);
-    if (one->node == NULL || one->userid == NULL || one->parent == NULL || one->cluster == NULL) {
-        node_free(one);
-        return -ENOMEM;
-    }
-    for (char *p = one->userid; *p != '\0'; p++)
-        *p = (char)toupper((unsigned char)*p);
-    first = find_user(zvm, one->userid);
-    if (first == NULL) {
-        HASH_ADD_KEYPTR(hh, zvm->by_user, one->userid, strlen(one->userid), one);
-    } else {
-        while (first->more != NULL)
-            first = first->more;
-        first->more = one;
-    }
-    HASH_ADD_KEYPTR(hh_node, zvm->by_node, one->node, strlen(one->node), one);
-    return 0;
-}
-
-/* ---- what the table says */
-
-struct row {
-    const char *node;
-    char *userid, *parent; /* in the arena */
-};
-
-struct reading {
-    struct core *core;
-    struct attr userid, parent;
-    struct row *list; /* owned */
-    size_t n, room;
-};
-
-static int collect(void *ctx, const struct attr_node *node)
-{
-    struct reading *reading = ctx;
-    struct core *core = reading->core;
-    struct attr_value value;
-    struct row row = {.node = attr_node_name(node)};
-
-    /* What cannot be evaluated is told by whoever asks for the attribute. */
-    if (attr_value(core->attr, node, &reading->userid, &value, NULL) < 0 || value.text == NULL ||
-        strlen(value.text) > USERID_MAX)
-        return 0;
-    row.userid = arena_strdup(core->arena, value.text);
-    if (attr_value(core->attr, node, &reading->parent, &value, NULL) < 0 || value.text == NULL)
-        row.parent = (char *)"";
-    else
-        row.parent = arena_strdup(core->arena, value.text);
-    if (row.userid == NULL || row.parent == NULL)
-        return -ENOMEM;
-    if (reading->n == reading->room) {
-        size_t room = reading->room == 0 ? 64 : reading->room * 2;
-        struct row *list = reallocarray(reading->list, room, sizeof(*list));
-        if (list == NULL)
-            return -ENOMEM;
-        reading->list = list;
-        reading->room = room;
-    }
-    reading->list[reading->n++] = row;
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct row *)a)->node, ((const struct row *)b)->node);
-}
-
-static int take_row(struct zvm *zvm, const struct row *row)
-{
-    const struct zvm_node *known = find_node(zvm, row->node);
-
-    if (known == NULL)
-        return add(zvm, row->node, row->userid, row->parent, "");
-    /* Of a live job: as the job has it. */
-    zvm->kept = zvm->kept || strcasecmp(known->userid, row->userid) != 0;
-    return 0;
-}
-
-static int read_table(struct core *core, struct zvm *zvm)
-{
-    struct reading reading = {.core = core};
-    struct rm_err err = {0};
-    int r = attr_find("zvm.userid", strlen("zvm.userid"), &reading.userid, &err);
-
-    if (r >= 0)
-        r = attr_find("zvm.parent", strlen("zvm.parent"), &reading.parent, &err);
-    if (r >= 0)
-        r = attr_refresh(core->attr, &err);
-    if (r >= 0)
-        r = attr_walk_nodes(core->attr, collect, &reading);
-    if (r >= 0 && reading.n > 0)
-        qsort(reading.list, reading.n, sizeof(*reading.list), by_name);
-    for (size_t i = 0; r >= 0 && i < reading.n; i++)
-        r = take_row(zvm, &reading.list[i]);
-    free(reading.list);
-    return r;
-}
-
-static int add_jobs(struct core *core, struct zvm *zvm)
-{
-    int r = 0;
-
-    for (struct job *job = core->jobs; r == 0 && job != NULL; job = job->hh.next) {
-        const char *slash = strchr(job->ask->uuid, '/');
-        const char *userid = *job->ask->domain != '\0' ? job->ask->domain : job->ask->guest;
-        if (job->ask->kind == RM_KIND__KIND_ZVM && slash != NULL)
-            r = add(zvm, job->ask->guest, userid, job->live.source, slash + 1);
-    }
-    return r;
-}
-
-int zvm_refresh(struct core *core)
-{
-    struct zvm *zvm = calloc(1, sizeof(*zvm));
-    int r = zvm != NULL ? add_jobs(core, zvm) : -ENOMEM;
-
-    if (r == 0)
-        r = read_table(core, zvm);
-    if (r < 0) {
-        zvm_free(zvm);
-        core_fail(core, r, "names of z/VM");
-        return r;
-    }
-    zvm_free(core->zvm);
-    core->zvm = zvm;
-    return 0;
-}
-
-bool zvm_keeps(const struct core *core)
-{
-    return core->zvm != NULL && core->zvm->kept;
-}
-
-/* ---- questions */
 
 /* Can the node be on that member? 2: it is the one that the table names. */
-static int suits(struct core *core, const struct zvm_node *one, const struct host *host)
+static int suits(struct core *core, const struct alias *alias, const struct host *host)
 {
-    const struct host *parent;
-
-    if (*one->cluster != '\0')
-        return strcmp(one->cluster, host->rec->cluster) == 0 ? 1 : 0;
-    if (strcasecmp(one->parent, host->rec->name) == 0)
+    if (*alias->cluster != '\0')
+        return strcmp(alias->cluster, host->rec->cluster) == 0 ? 1 : 0;
+    if (strcasecmp(alias->host, host->rec->name) == 0)
         return 2;
-    parent = *one->parent != '\0' ? host_called(core, one->parent) : NULL;
-    if (parent == NULL || *parent->rec->cluster == '\0' || *host->rec->cluster == '\0')
+    const struct host *parent = *alias->host != '\0' ? find_member(core, alias->host) : NULL;
+    if (!parent || *parent->rec->cluster == '\0' || *host->rec->cluster == '\0')
         return 1;
     return strcmp(parent->rec->cluster, host->rec->cluster) == 0 ? 1 : 0;
 }
 
-const char *zvm_node(struct core *core, const char *userid, const struct host *host)
+static const char *guest_of(struct core *core, const struct alias_map *map, const struct host *host,
+                            const char *name)
 {
     const char *best = NULL;
     int best_suits = 0;
 
-    if (core->zvm == NULL)
-        return NULL;
-    for (struct zvm_node *one = find_user(core->zvm, userid); one != NULL; one = one->more) {
+    for (const struct alias *one = alias_by_name(map, name); host && one; one = one->more) {
         int fit = suits(core, one, host);
         if (fit > best_suits) {
             best = one->node;
@@ -244,66 +98,82 @@ const char *zvm_node(struct core *core, const char *userid, const struct host *h
     return best;
 }
 
-const char *zvm_userid(struct core *core, const char *node)
+static const char *others_text(struct core *core, unsigned n)
 {
-    const struct zvm_node *one = core->zvm != NULL ? find_node(core->zvm, node) : NULL;
-
-    return one != NULL ? one->userid : NULL;
+    return core_printf(core, "%u user id%s that the table zvm does not name stay%s logged on there",
+                       n, n == 1 ? "" : "s", n == 1 ? "s" : "");
 }
 
-const char *zvm_name(const RmGuest *guest)
-{
-    return *guest->domain != '\0' ? guest->domain : guest->name;
-}
-
-const char *zvm_speech(const struct host *host)
-{
-    return host->rec->kind == RM_KIND__KIND_ZVM ? "SMAPI" : "libvirt";
-}
-
-bool zvm_may_go(const struct host *from, const struct host *to, char *why, size_t size)
-{
-    if (from->rec->kind != to->rec->kind) {
-        snprintf(why, size, "%s is %s", to->rec->name,
-                 to->rec->kind == RM_KIND__KIND_ZVM ? "a member of z/VM" : "no member of z/VM");
-        return false;
-    }
-    if (strcmp(from->rec->cluster, to->rec->cluster) != 0) {
-        snprintf(why, size, "%s is in the SSI cluster %s, %s in %s", to->rec->name,
-                 to->rec->cluster, from->rec->name, from->rec->cluster);
-        return false;
-    }
-    return true;
-}
-
-/* ---- the table */
+/* ---- what the table zvm says */
 
 static const char *get(struct core *core, const char *node, const char *attr)
 {
     struct attr_value value;
 
-    if (attr_get(core->attr, node, attr, &value, NULL) < 0 || value.text == NULL)
+    if (attr_get(core->attr, node, attr, &value, NULL) < 0 || !value.text)
         return NULL;
-    return arena_strdup(core->arena, value.text);
+    return arena_strdup(core->arena, value.text); /* of many guests, when all are compared */
 }
 
-/* xCAT looks for the node of a member as it is written, then in lower and in upper case. */
-const char *zvm_hcp(struct core *core, const struct host *host)
+/* Nobody can say that it is not logged on where nobody answers. */
+static const char *remark(struct core *core, const struct alias_map *map, const char *node)
 {
+    const struct alias *alias = alias_by_node(map, node);
+    const char *parent = alias ? get(core, node, "zvm.parent") : NULL;
+    const struct host *host = parent ? find_member(core, parent) : NULL;
+
+    if (!alias)
+        return NULL;
+    if (host && !host_link_is_up(&host->link))
+        return arena_printf(
+            core->arena, " (Cannot communicate via SMAPI to %s, its zvm.parent%s%s)",
+            host->rec->name, host->link.text ? ": " : "", host->link.text ? host->link.text : "");
+    return core_printf(core, " (its z/VM user %s is not logged on)", alias->name);
+}
+
+/* zvm.hcp of a member. xCAT looks for its node as it is written, then in lower and in upper case.
+ */
+static const char *hcp_of(struct core *core, const struct host *host)
+{
+    int (*const cases[])(int c) = {tolower, toupper};
     const char *hcp = get(core, host->rec->name, "zvm.hcp");
 
-    for (int upper = 0; upper < 2 && hcp == NULL; upper++) {
-        char *name = arena_strdup(core->arena, host->rec->name);
-        for (char *p = name; p != NULL && *p != '\0'; p++)
-            *p = (char)(upper ? toupper((unsigned char)*p) : tolower((unsigned char)*p));
-        hcp = name != NULL ? get(core, name, "zvm.hcp") : NULL;
+    for (size_t i = 0; i < 2 && !hcp; i++) {
+        const char *name = must(change_case(core->arena, host->rec->name, cases[i]));
+        hcp = get(core, name, "zvm.hcp");
     }
     return hcp;
 }
 
-bool zvm_needs_hcp(struct core *core, const char *node)
+static bool may_go(const struct host *from, const struct host *to, char *why, size_t size)
 {
-    return get(core, node, "zvm.hcp") != NULL;
+    if (strcmp(from->rec->cluster, to->rec->cluster) == 0)
+        return true;
+    snprintf(why, size, "%s is in the SSI cluster %s, %s in %s", to->rec->name, to->rec->cluster,
+             from->rec->name, from->rec->cluster);
+    return false;
+}
+
+static bool may_take(struct core *core, const struct guest *guest, const struct host *host,
+                     char *why, size_t size)
+{
+    if (!get(core, guest->rec->name, "zvm.hcp") || hcp_of(core, host))
+        return true;
+    snprintf(why, size,
+             "Failed to find zHCP of %s: set zvm.hcp of the node %s, which the guest's row needs "
+             "after the move",
+             host->rec->name, host->rec->name);
+    return false;
+}
+
+/* As xCAT's plugin for z/VM begins its lines. */
+static const char *announce(struct core *core, RmAskKind kind, const RmGuest *guest)
+{
+    const char *what = kind == RM_ASK_KIND__ASK_MODIFY   ? "_Modify"
+                       : kind == RM_ASK_KIND__ASK_CANCEL ? " action=CANCEL"
+                                                         : " action=TEST";
+
+    return core_printf(core, "Running VMRELOCATE%s against %s...", what, userid(guest));
 }
 
 static void set(struct core *core, const char *node, const char *column, const char *value)
@@ -315,37 +185,47 @@ static void set(struct core *core, const char *node, const char *column, const c
         core_fail(core, r, "table zvm");
 }
 
-const char *zvm_wrong(struct core *core, const char *node, const struct host *host,
-                      const char *says)
+static const char *table_wrong(struct core *core, const char *node, const struct host *host,
+                               const char *says)
 {
     const char *parent = get(core, node, "zvm.parent"), *hcp = get(core, node, "zvm.hcp");
-    const char *right = hcp != NULL ? zvm_hcp(core, host) : NULL;
+    const char *right = hcp ? hcp_of(core, host) : NULL;
 
-    if (parent != NULL && strcasecmp(parent, host->rec->name) != 0)
+    if (parent && strcasecmp(parent, host->rec->name) != 0)
         return arena_printf(core->arena, "zvm.parent %s %s", says, parent);
-    if (right != NULL && strcmp(hcp, right) != 0)
+    if (right && strcmp(hcp, right) != 0)
         return arena_printf(core->arena, "zvm.hcp %s %s, and that of %s is %s", says, hcp,
                             host->rec->name, right);
     return NULL;
 }
 
-void zvm_mend(struct core *core, const char *node, const struct host *host)
+static void table_repair(struct core *core, const char *node, const struct host *host)
 {
     const char *parent = get(core, node, "zvm.parent"), *hcp = get(core, node, "zvm.hcp");
-    const char *right = zvm_hcp(core, host);
-    struct zvm_node *known = core->zvm != NULL ? find_node(core->zvm, node) : NULL;
+    const char *right = hcp_of(core, host);
 
-    if (parent == NULL || strcasecmp(parent, host->rec->name) != 0)
+    if (!parent || strcasecmp(parent, host->rec->name) != 0)
         set(core, node, "parent", host->rec->name);
-    if (right != NULL && (hcp == NULL || strcmp(hcp, right) != 0))
+    if (right && (!hcp || strcmp(hcp, right) != 0))
         set(core, node, "hcp", right);
-    if (known != NULL) {
-        char *now = strdup(host->rec->name);
-        if (now == NULL) {
-            core_fail(core, -ENOMEM, "table zvm");
-            return;
-        }
-        free(known->parent);
-        known->parent = now;
-    }
 }
+
+const struct platform platform_zvm = {
+    .kind = RM_KIND__KIND_ZVM,
+    .what = "member of z/VM",
+    .protocol = "SMAPI",
+    .peer_use = "see whether a guest has arrived",
+    .has_limits = true,
+    .cancels_foreign = true,
+    .aliases = &rule,
+    .keep = keep,
+    .guest_of = guest_of,
+    .remark = remark,
+    .others_text = others_text,
+    .find_host = find_host,
+    .may_go = may_go,
+    .may_take = may_take,
+    .announce = announce,
+    .table_wrong = table_wrong,
+    .table_repair = table_repair,
+};

@@ -1,6 +1,7 @@
 /* conf.c - the settings of each program: their tables, and what must hold between them */
 #include "conf/conf.h"
 
+#include "conf/endpoint.h"
 #include "conf/setting.h"
 #include "conf/source.h"
 #include "conf/word.h"
@@ -16,6 +17,12 @@
 #define TIB    (MIB * MIB)
 #define MINUTE (60 * USEC_PER_SEC)
 #define DAY    (1440 * MINUTE)
+
+#ifdef RMIGRATE_ZVM
+enum { HAS_ZVM = 1 };
+#else
+enum { HAS_ZVM = 0 };
+#endif
 
 enum {
     HEARTBEATS_MIN = 3,       /* of one session: two may be lost */
@@ -37,8 +44,8 @@ enum {
      .check = (check_), .standard = (standard_)}
 #define TEXTS(name_, type, field, count_, most, check_, standard_)                                 \
     {.name = (name_), .kind = SETTING_TEXTS, .offset = offsetof(type, field),                      \
-     .count_offset = offsetof(type, count_), .high = (most), .check = (check_),                    \
-     .standard = (standard_)}
+     .count_offset = offsetof(type, count_), .high = (most), .size = sizeof(char *),               \
+     .check = (check_), .standard = (standard_)}
 #define WORD(name_, type, field, flags_, parse_, standard_)                                        \
     {.name = (name_), .kind = SETTING_WORD, .offset = offsetof(type, field), .flags = (flags_),    \
      .parse = (parse_), .standard = (standard_)}
@@ -78,7 +85,7 @@ static const struct setting migration_table[] = {
          USEC_PER_SEC, 365 * DAY, "3 min"),
     {.name = "auto_converge", .kind = SETTING_BOOL,
      .offset = offsetof(struct conf_migration, auto_converge), .standard = "false"},
-    WORD("fence", struct conf_migration, fence, 0, word_parse_fence, "auto"),
+    WORD("fence", struct conf_migration, fence, 0, word_parse_fence, "always"),
     END,
 };
 
@@ -150,9 +157,9 @@ static const struct setting client_table[] = {
 
 /* The only names that may stand at the top of a file. */
 static const struct setting sections[] = {
-    GROUP("broker", broker_table, 0),
-    GROUP("worker", worker_table, 0),
-    GROUP("client", client_table, 0),
+    {.name = "broker", .table = broker_table, .size = sizeof(struct conf_broker)},
+    {.name = "worker", .table = worker_table, .size = sizeof(struct conf_worker)},
+    {.name = "client", .table = client_table, .size = sizeof(struct conf_client)},
     END,
 };
 /* clang-format on */
@@ -239,7 +246,7 @@ static int relate_keys(struct conf_broker *conf, const struct setting_reader *rd
                                 i, key->name, role_name(key->role));
         if (key->role != ROLE_WORKER || key->n_hosts > 0)
             continue;
-        key->hosts = calloc(1, sizeof(char *));
+        key->hosts = calloc(2, sizeof(char *));
         if (!key->hosts || !(key->hosts[0] = strdup(key->name)))
             return rm_fail(rd->err, -ENOMEM, "%s", strerror(ENOMEM));
         key->n_hosts = 1;
@@ -255,7 +262,7 @@ static int relate_listen(const struct conf_broker *conf, const struct setting_re
         return setting_fail(rd, place(group, "allow"),
                             "broker.allow has no effect without broker.key, the broker's own key");
     for (size_t i = 0; i < conf->n_listen; i++)
-        if (!conf_endpoint_is_local(conf->listen[i]) && (!conf->key_file || conf->n_keys == 0))
+        if (!endpoint_is_local(conf->listen[i]) && (!conf->key_file || conf->n_keys == 0))
             return setting_fail(
                 rd, place(group, "listen"),
                 "broker.listen: '%s' can be reached from other machines, so CURVE keys are needed: "
@@ -304,7 +311,7 @@ static int relate_peer(const char *section, const char *broker, const char *key_
             rd, place(group, key_file ? "key" : "server"), "%s.%s needs %s.%s beside it", section,
             key_file ? "key" : "server", section,
             key_file ? "server, the broker's public key" : "key, the file of its own key");
-    if (!key_file && !conf_endpoint_is_local(broker))
+    if (!key_file && !endpoint_is_local(broker))
         return setting_fail(rd, place(group, "broker"),
                             "%s.broker: '%s' is another machine, so CURVE keys are needed: make "
                             "them with `rmigrate keygen`, set %s.key to its file and %s.server to "
@@ -316,19 +323,20 @@ static int relate_peer(const char *section, const char *broker, const char *key_
 static int check_hypervisor(const struct conf_hypervisor *hypervisor, size_t i,
                             const struct setting_reader *rd, const config_setting_t *at)
 {
-    if (!hypervisor->connect && !hypervisor->smapi)
-        return setting_fail(rd, at,
-                            "worker.hypervisors[%zu] needs the setting 'connect' (or, for z/VM, "
-                            "'smapi' and 'login')",
-                            i);
     bool iucv = hypervisor->smapi && strncmp(hypervisor->smapi, "iucv:", 5) == 0;
-    if (hypervisor->smapi ? !hypervisor->login && !iucv : hypervisor->login != NULL)
-        return setting_fail(rd, at, "worker.hypervisors[%zu]: smapi and login belong together", i);
-    if (hypervisor->smapi ? hypervisor->connect || hypervisor->migration : hypervisor->ca != NULL)
-        return setting_fail(rd, at,
-                            "worker.hypervisors[%zu]: connect and migration are libvirt's, smapi, "
-                            "login and ca are z/VM's",
-                            i);
+    const char *wrong = NULL;
+    if (!HAS_ZVM && (hypervisor->smapi || hypervisor->login || hypervisor->ca))
+        wrong = ": smapi, login and ca are z/VM's, and this program was built without it "
+                "(RMIGRATE_ZVM)";
+    else if (!hypervisor->connect && !hypervisor->smapi)
+        wrong = " needs the setting 'connect' (or, for z/VM, 'smapi' and 'login')";
+    else if (hypervisor->smapi ? !hypervisor->login && !iucv : hypervisor->login != NULL)
+        wrong = ": smapi and login belong together";
+    else if (hypervisor->smapi ? hypervisor->connect || hypervisor->migration
+                               : hypervisor->ca != NULL)
+        wrong = ": connect and migration are libvirt's, smapi, login and ca are z/VM's";
+    if (wrong)
+        return setting_fail(rd, at, "worker.hypervisors[%zu]%s", i, wrong);
     if (!hypervisor->smapi)
         return 0;
     struct rm_err err = {""};
@@ -418,12 +426,9 @@ static int find_section(const struct setting_reader *rd, const config_t *config,
     int n = config_setting_length(root);
     for (int i = 0; i < n; i++) {
         const config_setting_t *group = config_setting_get_elem(root, (unsigned)i);
-        const char *there = config_setting_name(group), *guess = setting_guess(sections, there);
-        bool known = guess && strcmp(guess, there) == 0;
-        if (!known)
-            return setting_fail(rd, group, "unknown setting '%.100s'%s%s%s", there,
-                                guess ? ": did you mean '" : "", guess ? guess : "",
-                                guess ? "'?" : "");
+        const char *there = config_setting_name(group);
+        if (!setting_find(sections, there))
+            return setting_unknown(rd, sections, group, "");
         if (!config_setting_is_group(group))
             return setting_fail(rd, group, "%s must be a group { }", there);
         if (strcmp(there, name) == 0)
@@ -433,10 +438,11 @@ static int find_section(const struct setting_reader *rd, const config_t *config,
     return 0;
 }
 
-static int
-read_section(const struct setting_reader *rd, config_t *config, const struct setting *section,
-             int (*relate)(void *, const struct setting_reader *, const config_setting_t *),
-             void *conf)
+/* What must hold between the settings of a section. */
+typedef int relate_f(void *conf, const struct setting_reader *rd, const config_setting_t *group);
+
+static int read_section(const struct setting_reader *rd, config_t *config,
+                        const struct setting *section, relate_f *relate, void *conf)
 {
     const config_setting_t *group = NULL;
     if (rd->source) {
@@ -453,10 +459,9 @@ read_section(const struct setting_reader *rd, config_t *config, const struct set
     return r < 0 ? r : relate(conf, rd, group);
 }
 
-/* Fills the zeroed conf; a file that nobody named may be missing when optional. */
-static int load(const char *file, const struct setting *section, bool optional,
-                int (*relate)(void *, const struct setting_reader *, const config_setting_t *),
-                void *conf, struct rm_err *err)
+/* A file that nobody named may be missing when optional. */
+static int load(const char *file, const struct setting *section, bool optional, relate_f *relate,
+                void *ret_conf, struct rm_err *err)
 {
     const char *named = file ? file : getenv("RMIGRATE_CONF");
     if (named && !*named)
@@ -471,9 +476,14 @@ static int load(const char *file, const struct setting *section, bool optional,
     const struct setting_reader rd = {.source = source, .err = err};
     config_t config;
     config_init(&config);
-    r = read_section(&rd, &config, section, relate, conf);
-    if (r < 0)
+    void *conf = calloc(1, section->size);
+    r = conf ? read_section(&rd, &config, section, relate, conf)
+             : rm_fail(err, -ENOMEM, "%s", strerror(ENOMEM));
+    if (r == 0)
+        memcpy(ret_conf, conf, section->size);
+    else if (conf)
         setting_done(section->table, conf);
+    free(conf);
     config_destroy(&config);
     source_free(source);
     return r;
@@ -481,29 +491,17 @@ static int load(const char *file, const struct setting *section, bool optional,
 
 int conf_broker_load(const char *file, struct conf_broker *ret_conf, struct rm_err *err)
 {
-    struct conf_broker conf = {0};
-    int r = load(file, &sections[0], /* optional = */ false, relate_broker, &conf, err);
-    if (r == 0)
-        *ret_conf = conf;
-    return r;
+    return load(file, &sections[0], /* optional = */ false, relate_broker, ret_conf, err);
 }
 
 int conf_worker_load(const char *file, struct conf_worker *ret_conf, struct rm_err *err)
 {
-    struct conf_worker conf = {0};
-    int r = load(file, &sections[1], /* optional = */ false, relate_worker, &conf, err);
-    if (r == 0)
-        *ret_conf = conf;
-    return r;
+    return load(file, &sections[1], /* optional = */ false, relate_worker, ret_conf, err);
 }
 
 int conf_client_load(const char *file, struct conf_client *ret_conf, struct rm_err *err)
 {
-    struct conf_client conf = {0};
-    int r = load(file, &sections[2], /* optional = */ true, relate_client, &conf, err);
-    if (r == 0)
-        *ret_conf = conf;
-    return r;
+    return load(file, &sections[2], /* optional = */ true, relate_client, ret_conf, err);
 }
 
 void conf_broker_done(struct conf_broker *conf)

@@ -3,7 +3,7 @@
  * One file serves all programs; each reads its own section and checks that the others' top-level
  * names are known. Unknown keys, wrong types and values out of range are errors that name file and
  * line. Every size, rate and duration is a string with a unit (unit.h); plain integers are counts.
- * conf/rmigrate.conf documents every setting with its default; a test parses it and compares.
+ * The tables of settings stand in conf.c; conf/rmigrate.conf documents every setting with its default; a test parses it and compares.
  *
  * Where the file comes from: the -c option, else RMIGRATE_CONF, else RM_CONF_DEFAULT. A client may
  * have none (only when neither -c nor RMIGRATE_CONF names one) and then uses the defaults. */
@@ -12,6 +12,7 @@
 
 #include "conf/env.h"
 #include "conf/err.h"
+#include "conf/word.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,32 +22,19 @@
 #define RM_BROKER_DEFAULT "ipc:///run/rmigrate/broker"
 
 enum {
-    CONF_NAME_MAX = 255,      /* bytes of the name of a host, a guest, a key */
-    CONF_ENDPOINT_MAX = 1024, /* bytes of an endpoint or a connection URI */
     CONF_LISTEN_MAX = 16,
     CONF_KEYS_MAX = 16384,      /* named keys */
     CONF_HYPERVISORS_MAX = 256, /* of one worker */
     CONF_SLOTS_MAX = 64,        /* migrations at once from one hypervisor */
     CONF_LIMIT_MAX = 10000,     /* migrations at once, of any limit of the broker */
     CONF_USERS_MAX = 1024,      /* viewers, operators */
-    CONF_Z85_LEN = 40,          /* characters of a CURVE key as Z85 text */
 };
-
-/* What a key, or a user on the local socket, may do; each role may do what stands before it.
- * A worker is apart: it may speak for its hypervisors and nothing else. */
-enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_WORKER };
-const char *role_name(enum role role);
-int role_parse(const char *text, enum role *ret_role); /* -EINVAL for an unknown one */
-
-enum fence_mode { FENCE_AUTO, FENCE_ALWAYS, FENCE_NEVER };
-int fence_parse(const char *text, enum fence_mode *ret_mode);
-const char *fence_name(enum fence_mode mode);
 
 struct conf_key { /* one row of the allow-list */
     char *name;   /* who it is: stands in every event */
     enum role role;
     char public_key[CONF_Z85_LEN + 1];
-    char **hosts; /* worker: the hypervisors it may speak for; default: its name */
+    char **hosts; /* worker: the hypervisors it may speak for, and NULL; default: its name */
     size_t n_hosts;
 };
 
@@ -77,7 +65,8 @@ struct conf_broker {
     usec_t session_timeout; /* a worker that is silent this long is lost; at least 3 heartbeats */
     unsigned attempts;      /* tries of one job, the first one counted */
     usec_t retry_wait;      /* before the second try; doubles each time, at most 5 min */
-    usec_t unreachable; /* no worker for its hypervisor: a queued job fails; 0 = waits for ever */
+    usec_t
+        unreachable; /* a queued job fails whose source or destinations cannot be used; 0 = never */
     unsigned vcpus_per_cpu;   /* that a CPU may carry when a destination is chosen */
     char *exclude_nodes;      /* a noderange taken out of every noderange; NULL = none */
     char *hierarchical_attrs; /* attributes that are joined over all groups; NULL = none */
@@ -127,14 +116,6 @@ int conf_client_load(const char *file, struct conf_client *ret_conf, struct rm_e
 void conf_broker_done(struct conf_broker *conf);
 void conf_worker_done(struct conf_worker *conf);
 void conf_client_done(struct conf_client *conf);
-
-/* True for a name that may stand for a host, a guest or a key: 1..CONF_NAME_MAX bytes, printable
- * ASCII without blanks, and none of : , ' " ( ) @ ^ / (a noderange and `NODE: text` could not carry
- * it). */
-bool conf_name_is_valid(const char *name);
-
-/* True for an endpoint that no other machine reaches: ipc, or tcp on 127.x, ::1 or localhost. */
-bool conf_endpoint_is_local(const char *endpoint);
 
 /* Calls visit for each setting that a file may hold. name is whole ("broker.limits.source",
  * "worker.hypervisors.peer"); standard is the default as the file would write it, NULL: none. */

@@ -1,7 +1,6 @@
 /* daemon.c - the command line that the programs share: help, version; and that of the daemons */
-#include "conf/service.h"
-
 #include "conf/log.h"
+#include "conf/service.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* env.c - clock and random numbers: the only file that asks the machine for them */
+/* env.c - clock, sleep and random numbers: the only file that asks the machine for them */
 #include "conf/env.h"
 
 #include <errno.h>
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 static usec_t read_clock(clockid_t clock)
 {
@@ -31,19 +32,28 @@ static uint64_t system_random(void *ctx)
 {
     (void)ctx;
     uint64_t value;
-    ssize_t n;
-    do
-        n = getrandom(&value, sizeof(value), /* flags = */ 0);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = TEMP_FAILURE_RETRY(getrandom(&value, sizeof(value), /* flags = */ 0));
     if (n != (ssize_t)sizeof(value))
         abort(); /* tokens that can be guessed would be worse than no program */
     return value;
 }
 
+static void system_sleep(void *ctx, usec_t span)
+{
+    (void)ctx;
+    struct timespec ts = {.tv_sec = (time_t)(span / USEC_PER_SEC),
+                          .tv_nsec = (long)(span % USEC_PER_SEC) * 1000};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
+        ;
+}
+
 const struct env *env_system(void)
 {
-    static const struct env env = {
-        .now = system_now, .wall = system_wall, .random = system_random, .ctx = NULL};
+    static const struct env env = {.now = system_now,
+                                   .wall = system_wall,
+                                   .random = system_random,
+                                   .sleep = system_sleep,
+                                   .ctx = NULL};
     return &env;
 }
 

@@ -1,4 +1,4 @@
-/* env.h - clock and random numbers as a struct, so that tests can bring their own
+/* env.h - clock, sleep and random numbers as a struct, so that tests can bring their own
  *
  * Only env.c reads a real clock or a random source. Core and agent are given `now` as an argument;
  * the shells around them (loop, main) call env_now(). */
@@ -14,13 +14,14 @@ typedef uint64_t usec_t; /* microseconds: a point (suffix _at) or a span (suffix
 #define USEC_NEVER    UINT64_MAX
 
 struct env {
-    usec_t (*now)(void *ctx);      /* monotonic, for deadlines */
-    usec_t (*wall)(void *ctx);     /* since 1970, for what people read and what is stored */
-    uint64_t (*random)(void *ctx); /* unpredictable in the real one, seeded in tests */
-    void *ctx;                     /* theirs */
+    usec_t (*now)(void *ctx);              /* monotonic, for deadlines */
+    usec_t (*wall)(void *ctx);             /* since 1970, for what people read and what is stored */
+    uint64_t (*random)(void *ctx);         /* unpredictable in the real one, seeded in tests */
+    void (*sleep)(void *ctx, usec_t span); /* of this thread; NULL: nobody may sleep by it */
+    void *ctx;                             /* theirs */
 };
 
-/* The real one: CLOCK_MONOTONIC, CLOCK_REALTIME, getrandom(2). */
+/* The real one: CLOCK_MONOTONIC, CLOCK_REALTIME, getrandom(2), clock_nanosleep(2). */
 const struct env *env_system(void);
 
 static inline usec_t env_now(const struct env *env)
@@ -36,6 +37,11 @@ static inline usec_t env_wall(const struct env *env)
 static inline uint64_t env_random(const struct env *env)
 {
     return env->random(env->ctx);
+}
+
+static inline void env_sleep(const struct env *env, usec_t span)
+{
+    env->sleep(env->ctx, span);
 }
 
 /* Seeds the C library's rand(), from which ZeroMQ makes its routing ids: unseeded, a peer could

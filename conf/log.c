@@ -1,7 +1,8 @@
 /* log.c - levelled key=value lines to the journal or to stderr */
 #include "conf/log.h"
 
-#include "conf/err.h"
+#include "conf/io.h"
+#include "conf/text.h"
 
 #define SD_JOURNAL_SUPPRESS_LOCATION /* file and line of this file would say nothing */
 
@@ -120,16 +121,8 @@ static void send_stderr(enum log_level level, const char *text)
     char line[LINE_MAX_BYTES + 64], time[ENV_TIME_MAX];
     int length = snprintf(line, sizeof(line), "%s %-7s %s\n",
                           env_time_text(env_wall(env_system()), time), levels[level].name, text);
-    const char *p = line;
-    while (length > 0) {
-        ssize_t n = write(STDERR_FILENO, p, (size_t)length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return; /* nobody is left who could be told */
-        p += n;
-        length -= (int)n;
-    }
+    if (length > 0)
+        io_write(STDERR_FILENO, line, (size_t)length); /* nobody is left who could be told */
 }
 
 void log_write(enum log_level level, const char *format, ...)
@@ -138,15 +131,10 @@ void log_write(enum log_level level, const char *format, ...)
         return;
     int saved_errno = errno;
     char text[LINE_MAX_BYTES];
-    va_list ap;
-    va_start(ap, format);
-    int r = vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    if (r < 0)
-        snprintf(text, sizeof(text), "a line that cannot be written: %s", format);
-    else if ((size_t)r >= sizeof(text))
-        memcpy(text + sizeof(text) - sizeof("..."), "...", sizeof("..."));
-    rm_one_line(text);
+    va_list list;
+    va_start(list, format);
+    text_one_line(text_vformat(text, sizeof(text), format, list));
+    va_end(list);
     if (!log_to_journal || send_journal(level, text) < 0)
         send_stderr(level, text);
     errno = saved_errno;

@@ -2,6 +2,7 @@
 #include "conf/service.h"
 
 #include "conf/err.h"
+#include "conf/text.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -35,10 +36,7 @@ int service_signals(void)
 int service_signal_read(int fd)
 {
     struct signalfd_siginfo info;
-    ssize_t n;
-    do
-        n = read(fd, &info, sizeof(info));
-    while (n < 0 && errno == EINTR);
+    ssize_t n = TEMP_FAILURE_RETRY(read(fd, &info, sizeof(info)));
     return n == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
 }
 
@@ -47,7 +45,7 @@ static void notify(const char *first, const char *status)
 {
     char line[STATUS_MAX];
     snprintf(line, sizeof(line), "%s", status ? status : "");
-    rm_one_line(line);
+    text_one_line(line);
     sd_notifyf(/* unset_environment = */ 0, "%s%s%s", first, status ? "STATUS=" : "", line);
 }
 
@@ -56,28 +54,31 @@ void service_ready(const char *status)
     notify("READY=1\n", status);
 }
 
-void service_status(const char *status)
-{
-    if (status)
-        notify("", status);
-}
-
 void service_stopping(void)
 {
     notify("STOPPING=1\n", NULL);
 }
 
-usec_t service_watchdog(void)
+struct watchdog service_watchdog(void)
 {
     uint64_t usec = 0;
-    if (sd_watchdog_enabled(/* unset_environment = */ 0, &usec) <= 0)
-        return 0;
-    return usec / 2;
+    bool is_on = sd_watchdog_enabled(/* unset_environment = */ 0, &usec) > 0;
+    return (struct watchdog){.interval = is_on ? usec / 2 : 0};
 }
 
-void service_alive(void)
+usec_t service_wait(const struct watchdog *watchdog, usec_t now, usec_t deadline)
 {
+    if (watchdog->interval != 0 && watchdog->due_at < deadline)
+        deadline = watchdog->due_at;
+    return deadline == USEC_NEVER ? 3600 * USEC_PER_SEC : deadline > now ? deadline - now : 0;
+}
+
+void service_alive(struct watchdog *watchdog, usec_t now)
+{
+    if (watchdog->interval == 0 || watchdog->due_at > now)
+        return;
     notify("WATCHDOG=1\n", NULL);
+    watchdog->due_at = now + watchdog->interval;
 }
 
 const char *service_version(void)

@@ -41,12 +41,18 @@ int service_signal_read(int fd);
 
 /* sd_notify: does nothing where there is no systemd. status may be NULL. */
 void service_ready(const char *status);
-void service_status(const char *status);
 void service_stopping(void);
 
-/* Half of systemd's watchdog interval, or 0 when it asks for none; service_alive() feeds it. */
-usec_t service_watchdog(void);
-void service_alive(void);
+/* systemd's watchdog, which is fed twice in its interval. */
+struct watchdog {
+    usec_t interval; /* between two meals; 0: it wants none */
+    usec_t due_at;   /* the next one */
+};
+struct watchdog service_watchdog(void);
+/* How long a loop may wait that has something to do at deadline: no longer than the watchdog does,
+ * nor than an hour. */
+usec_t service_wait(const struct watchdog *watchdog, usec_t now, usec_t deadline);
+void service_alive(struct watchdog *watchdog, usec_t now); /* feeds it when that is due */
 
 /* "0.1.0 (git commit abc1234)"; where the version is written is CMakeLists.txt. */
 const char *service_version(void);

@@ -1,8 +1,10 @@
 /* setting.c - a table of settings, read from libconfig into a struct */
 #include "conf/setting.h"
 
+#include "conf/text.h"
 #include "conf/unit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -17,20 +19,8 @@ enum {
     GUESS_DISTANCE = 2,  /* letters to change until two names are equal */
 };
 
-int setting_fail(const struct setting_reader *rd, const config_setting_t *at, const char *format,
-                 ...)
-{
-    char text[RM_ERR_MAX];
-    va_list ap;
-    va_start(ap, format);
-    if (vsnprintf(text, sizeof(text), format, ap) < 0)
-        text[0] = '\0';
-    va_end(ap);
-    rm_fail(rd->err, -EINVAL, "%s", text);
-    return setting_place(rd, at, -EINVAL);
-}
-
-int setting_place(const struct setting_reader *rd, const config_setting_t *at, int code)
+/* Puts the place of `at` before the text that stands in rd->err; is the code. */
+static int set_place(const struct setting_reader *rd, const config_setting_t *at, int code)
 {
     if (!rd->source || !at)
         return code;
@@ -39,22 +29,33 @@ int setting_place(const struct setting_reader *rd, const config_setting_t *at, i
     return rm_prefix(rd->err, code, "%s:%u", file, line);
 }
 
+int setting_fail(const struct setting_reader *rd, const config_setting_t *at, const char *format,
+                 ...)
+{
+    char text[RM_ERR_MAX];
+    va_list list;
+    va_start(list, format);
+    rm_err_set(rd->err, "%s", text_vformat(text, sizeof(text), format, list));
+    va_end(list);
+    return set_place(rd, at, -EINVAL);
+}
+
 static void *at_offset(void *base, size_t offset)
 {
     return (char *)base + offset;
 }
 
-/* The field is a pointer to a struct that is not known here. */
-static void put_rows(void *at, char *rows)
+/* The field is a pointer to items that are not known here. */
+static void put_items(void *at, char *items)
 {
-    memcpy(at, &rows, sizeof(rows));
+    memcpy(at, &items, sizeof(items));
 }
 
-static char *get_rows(const void *at)
+static char *get_items(const void *at)
 {
-    char *rows;
-    memcpy(&rows, at, sizeof(rows));
-    return rows;
+    char *items;
+    memcpy(&items, at, sizeof(items));
+    return items;
 }
 
 static int out_of_memory(const struct setting_reader *rd)
@@ -62,64 +63,44 @@ static int out_of_memory(const struct setting_reader *rd)
     return rm_fail(rd->err, -ENOMEM, "%s", strerror(ENOMEM));
 }
 
-static const char *type_name(int type)
-{
-    switch (type) {
-    case CONFIG_TYPE_GROUP:
-        return "a group { }";
-    case CONFIG_TYPE_INT:
-    case CONFIG_TYPE_INT64:
-        return "a number";
-    case CONFIG_TYPE_FLOAT:
-        return "a number with a point";
-    case CONFIG_TYPE_STRING:
-        return "a text in quotes";
-    case CONFIG_TYPE_BOOL:
-        return "true or false";
-    case CONFIG_TYPE_ARRAY:
-        return "a list [ ]";
-    case CONFIG_TYPE_LIST:
-        return "a list ( )";
-    default:
-        return "nothing";
-    }
-}
+/* What may stand in a file. */
+static const char *const type_names[] = {
+    [CONFIG_TYPE_NONE] = "nothing",
+    [CONFIG_TYPE_GROUP] = "a group { }",
+    [CONFIG_TYPE_INT] = "a number",
+    [CONFIG_TYPE_INT64] = "a number",
+    [CONFIG_TYPE_FLOAT] = "a number with a point",
+    [CONFIG_TYPE_STRING] = "a text in quotes",
+    [CONFIG_TYPE_BOOL] = "true or false",
+    [CONFIG_TYPE_ARRAY] = "a list [ ]",
+    [CONFIG_TYPE_LIST] = "a list ( )",
+};
 
-static const char *kind_name(const struct setting *setting)
-{
-    switch (setting->kind) {
-    case SETTING_TEXT:
-    case SETTING_WORD:
-        return "a text in quotes";
-    case SETTING_SIZE:
-        return "a size with a unit in quotes, as \"16 GiB\"";
-    case SETTING_RATE:
-        return "a rate with a unit in quotes, as \"1 Gbit/s\"";
-    case SETTING_DURATION:
-        return "a duration with a unit in quotes, as \"10 min\"";
-    case SETTING_COUNT:
-        return "a whole number";
-    case SETTING_BOOL:
-        return "true or false";
-    case SETTING_TEXTS:
-        return "a list of texts [ \"...\", \"...\" ]";
-    case SETTING_GROUP:
-        return "a group { }";
-    case SETTING_ROWS:
-        return "a list of groups ( { }, { } )";
-    }
-    return "?";
-}
+/* What each kind must be: in words, and one of two types. */
+static const struct {
+    const char *name;
+    int type, other;
+} kinds[] = {
+    [SETTING_TEXT] = {"a text in quotes", CONFIG_TYPE_STRING, CONFIG_TYPE_STRING},
+    [SETTING_TEXTS] = {"a list of texts [ \"...\", \"...\" ]", CONFIG_TYPE_ARRAY, CONFIG_TYPE_LIST},
+    [SETTING_WORD] = {"a text in quotes", CONFIG_TYPE_STRING, CONFIG_TYPE_STRING},
+    [SETTING_SIZE] = {"a size with a unit in quotes, as \"16 GiB\"", CONFIG_TYPE_STRING,
+                      CONFIG_TYPE_STRING},
+    [SETTING_RATE] = {"a rate with a unit in quotes, as \"1 Gbit/s\"", CONFIG_TYPE_STRING,
+                      CONFIG_TYPE_STRING},
+    [SETTING_DURATION] = {"a duration with a unit in quotes, as \"10 min\"", CONFIG_TYPE_STRING,
+                          CONFIG_TYPE_STRING},
+    [SETTING_COUNT] = {"a whole number", CONFIG_TYPE_INT, CONFIG_TYPE_INT64},
+    [SETTING_BOOL] = {"true or false", CONFIG_TYPE_BOOL, CONFIG_TYPE_BOOL},
+    [SETTING_GROUP] = {"a group { }", CONFIG_TYPE_GROUP, CONFIG_TYPE_GROUP},
+    [SETTING_ROWS] = {"a list of groups ( { }, { } )", CONFIG_TYPE_LIST, CONFIG_TYPE_LIST},
+};
 
-/* Replaces *p by a copy; a value is set once, but a default may stand there. */
-static int set_text(char **p, const char *text)
+static int fail_type(const struct setting_reader *rd, const config_setting_t *value,
+                     const char *path, const char *must_be)
 {
-    char *copy = strdup(text);
-    if (!copy)
-        return -ENOMEM;
-    free(*p);
-    *p = copy;
-    return 0;
+    return setting_fail(rd, value, "%s must be %s, not %s", path, must_be,
+                        type_names[config_setting_type(value)]);
 }
 
 static int check_text(const struct setting *setting, const char *text, struct rm_err *err)
@@ -127,7 +108,7 @@ static int check_text(const struct setting *setting, const char *text, struct rm
     if (!*text)
         return rm_fail(err, -EINVAL, "the text is empty");
     for (const char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+        if (text_control(p) > 0)
             return rm_fail(err, -EINVAL, "the text holds a control character");
     return setting->check ? setting->check(text, err) : 0;
 }
@@ -135,28 +116,25 @@ static int check_text(const struct setting *setting, const char *text, struct rm
 static int set_unit(const struct setting *setting, const char *text, uint64_t *ret_value,
                     struct rm_err *err)
 {
+    static const struct {
+        int (*read)(const char *text, uint64_t *ret_value, struct rm_err *err);
+        const char *(*write)(uint64_t value, char *buffer);
+    } units[] = {
+        [SETTING_SIZE] = {unit_size, unit_size_text},
+        [SETTING_RATE] = {unit_rate, unit_rate_text},
+        [SETTING_DURATION] = {unit_duration, unit_duration_text},
+    };
     char low[UNIT_TEXT_MAX], high[UNIT_TEXT_MAX];
     uint64_t value;
-    int r;
-    if (setting->kind == SETTING_SIZE) {
-        r = unit_size(text, &value, err);
-        unit_size_text(setting->low, low);
-        unit_size_text(setting->high, high);
-    } else if (setting->kind == SETTING_RATE) {
-        r = unit_rate(text, &value, err);
-        unit_rate_text(setting->low, low);
-        unit_rate_text(setting->high, high);
-    } else {
-        r = unit_duration(text, &value, err);
-        unit_duration_text(setting->low, low);
-        unit_duration_text(setting->high, high);
-    }
+    assert(units[setting->kind].read); /* the other kinds are no numbers with a unit */
+    int r = units[setting->kind].read(text, &value, err);
     if (r < 0)
         return r;
     bool zero = setting->flags & SETTING_ZERO;
     if ((value < setting->low || value > setting->high) && !(zero && value == 0))
         return rm_fail(err, -ERANGE, "'%s' is out of range: %s%s to %s", text, zero ? "0, or " : "",
-                       low, high);
+                       units[setting->kind].write(setting->low, low),
+                       units[setting->kind].write(setting->high, high));
     *ret_value = value;
     return 0;
 }
@@ -171,67 +149,58 @@ static int set_count(const struct setting *setting, long long value, unsigned *r
     return 0;
 }
 
-static int read_texts(const struct setting_reader *rd, const struct setting *setting,
-                      const config_setting_t *list, const char *path, void *base)
+/* Makes the array of a list, n zeroed items and one more. NULL: no memory. */
+static char *make_items(const struct setting *setting, size_t n, void *base)
 {
-    int n = config_setting_length(list);
-    if ((uint64_t)n > setting->high)
-        return setting_fail(rd, list, "%s: %d entries are more than %" PRIu64, path, n,
-                            setting->high);
-    if (n == 0)
-        return 0;
-    char **texts = calloc((size_t)n, sizeof(char *));
-    if (!texts)
-        return out_of_memory(rd);
-    *(char ***)at_offset(base, setting->offset) = texts;
-    *(size_t *)at_offset(base, setting->count_offset) = (size_t)n;
-    for (int i = 0; i < n; i++) {
-        const config_setting_t *entry = config_setting_get_elem(list, (unsigned)i);
-        const char *text = config_setting_get_string(entry);
-        if (!text)
-            return setting_fail(rd, entry, "%s[%d] must be a text in quotes, not %s", path, i,
-                                type_name(config_setting_type(entry)));
-        int r = check_text(setting, text, rd->err);
-        if (r < 0) {
-            rm_prefix(rd->err, r, "%s[%d]", path, i);
-            return setting_place(rd, entry, -EINVAL);
-        }
-        for (int k = 0; k < i; k++)
-            if (strcmp(texts[k], text) == 0)
-                return setting_fail(rd, entry, "%s names '%s' twice", path, text);
-        texts[i] = strdup(text);
-        if (!texts[i])
-            return out_of_memory(rd);
-    }
-    return 0;
+    char *items = calloc(n + 1, setting->size);
+    put_items(at_offset(base, setting->offset), items);
+    *(size_t *)at_offset(base, setting->count_offset) = items ? n : 0;
+    return items;
 }
 
-static int read_rows(const struct setting_reader *rd, const struct setting *setting,
-                     const config_setting_t *list, const char *path, void *base)
+/* Text i of a list. */
+static int read_text(const struct setting_reader *rd, const struct setting *setting,
+                     const config_setting_t *item, const char *path, char **texts, int i)
 {
-    int n = config_setting_length(list);
+    const char *text = config_setting_get_string(item);
+    int r = check_text(setting, text, rd->err);
+    if (r < 0) {
+        rm_prefix(rd->err, r, "%s[%d]", path, i);
+        return set_place(rd, item, -EINVAL);
+    }
+    for (int k = 0; k < i; k++)
+        if (strcmp(texts[k], text) == 0)
+            return setting_fail(rd, item, "%s names '%s' twice", path, text);
+    texts[i] = strdup(text);
+    return texts[i] ? 0 : out_of_memory(rd);
+}
+
+static int read_items(const struct setting_reader *rd, const struct setting *setting,
+                      const config_setting_t *list, const char *path, void *base)
+{
+    bool are_rows = setting->kind == SETTING_ROWS;
+    int n = config_setting_length(list), r = 0;
+    int type = are_rows ? CONFIG_TYPE_GROUP : CONFIG_TYPE_STRING;
     if ((uint64_t)n > setting->high)
         return setting_fail(rd, list, "%s: %d entries are more than %" PRIu64, path, n,
                             setting->high);
     if (n == 0)
         return 0;
-    char *rows = calloc((size_t)n, setting->size);
-    if (!rows)
+    char *items = make_items(setting, (size_t)n, base);
+    if (!items)
         return out_of_memory(rd);
-    put_rows(at_offset(base, setting->offset), rows);
-    *(size_t *)at_offset(base, setting->count_offset) = (size_t)n;
-    for (int i = 0; i < n; i++) {
-        char row_path[PATH_BYTES + sizeof("[2147483647]")];
-        snprintf(row_path, sizeof(row_path), "%s[%d]", path, i);
-        const config_setting_t *row = config_setting_get_elem(list, (unsigned)i);
-        if (!config_setting_is_group(row))
-            return setting_fail(rd, row, "%s must be a group { }, not %s", row_path,
-                                type_name(config_setting_type(row)));
-        int r = setting_read(rd, setting->table, row, row_path, rows + (size_t)i * setting->size);
-        if (r < 0)
-            return r;
+    for (int i = 0; i < n && r == 0; i++) {
+        char inner[PATH_BYTES + sizeof("[2147483647]")];
+        snprintf(inner, sizeof(inner), "%s[%d]", path, i);
+        const config_setting_t *item = config_setting_get_elem(list, (unsigned)i);
+        if (config_setting_type(item) != type)
+            r = fail_type(rd, item, inner, type_names[type]);
+        else if (are_rows)
+            r = setting_read(rd, setting->table, item, inner, items + (size_t)i * setting->size);
+        else
+            r = read_text(rd, setting, item, path, (char **)(void *)items, i);
     }
-    return 0;
+    return r;
 }
 
 /* A value from its text: what stands in quotes in the file. */
@@ -245,9 +214,10 @@ static int set_from_text(const struct setting *setting, const char *text, void *
         if (!*text && (setting->flags & SETTING_EMPTY))
             return 0;
         r = check_text(setting, text, err);
-        if (r == 0 && (r = set_text(at, text)) < 0)
-            rm_fail(err, r, "%s", strerror(-r));
-        return r;
+        if (r < 0)
+            return r;
+        *(char **)at = strdup(text);
+        return *(char **)at ? 0 : rm_fail(err, -ENOMEM, "%s", strerror(ENOMEM));
     case SETTING_WORD:
         return setting->parse(text, at, err);
     default:
@@ -255,37 +225,17 @@ static int set_from_text(const struct setting *setting, const char *text, void *
     }
 }
 
-static bool is_type(const struct setting *setting, int type)
-{
-    switch (setting->kind) {
-    case SETTING_COUNT:
-        return type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
-    case SETTING_BOOL:
-        return type == CONFIG_TYPE_BOOL;
-    case SETTING_TEXTS:
-        return type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST;
-    case SETTING_ROWS:
-        return type == CONFIG_TYPE_LIST;
-    case SETTING_GROUP:
-        return type == CONFIG_TYPE_GROUP;
-    default:
-        return type == CONFIG_TYPE_STRING;
-    }
-}
-
 static int read_value(const struct setting_reader *rd, const struct setting *setting,
                       const config_setting_t *value, const char *path, void *base)
 {
     int type = config_setting_type(value);
-    if (!is_type(setting, type))
-        return setting_fail(rd, value, "%s must be %s, not %s", path, kind_name(setting),
-                            type_name(type));
+    if (type != kinds[setting->kind].type && type != kinds[setting->kind].other)
+        return fail_type(rd, value, path, kinds[setting->kind].name);
     int r = 0;
     switch (setting->kind) {
     case SETTING_TEXTS:
-        return read_texts(rd, setting, value, path, base);
     case SETTING_ROWS:
-        return read_rows(rd, setting, value, path, base);
+        return read_items(rd, setting, value, path, base);
     case SETTING_GROUP:
         return setting_read(rd, setting->table, value, path, at_offset(base, setting->offset));
     case SETTING_COUNT:
@@ -304,7 +254,7 @@ static int read_value(const struct setting_reader *rd, const struct setting *set
     if (r == 0)
         return 0;
     rm_prefix(rd->err, r, "%s", path);
-    return setting_place(rd, value, r == -ENOMEM ? r : -EINVAL);
+    return set_place(rd, value, r == -ENOMEM ? r : -EINVAL);
 }
 
 static int set_default(const struct setting_reader *rd, const struct setting *setting,
@@ -322,89 +272,10 @@ static int set_default(const struct setting_reader *rd, const struct setting *se
         return 0;
     }
     if (setting->kind == SETTING_TEXTS) { /* of one element */
-        char **texts = calloc(1, sizeof(char *));
-        *(char ***)at = texts;
-        if (!texts || !(texts[0] = strdup(setting->standard)))
-            return out_of_memory(rd);
-        *(size_t *)at_offset(base, setting->count_offset) = 1;
-        return 0;
+        char **texts = (char **)(void *)make_items(setting, 1, base);
+        return texts && (texts[0] = strdup(setting->standard)) ? 0 : out_of_memory(rd);
     }
     return set_from_text(setting, setting->standard, base, rd->err);
-}
-
-static const struct setting *find(const struct setting *table, const char *name)
-{
-    for (; table->name; table++)
-        if (strcmp(table->name, name) == 0)
-            return table;
-    return NULL;
-}
-
-static int fail_unknown(const struct setting_reader *rd, const struct setting *table,
-                        const config_setting_t *value, const char *path)
-{
-    const char *name = config_setting_name(value);
-    const char *guess = setting_guess(table, name);
-    if (guess)
-        return setting_fail(rd, value, "unknown setting '%s.%.100s': did you mean '%s'?", path,
-                            name, guess);
-    return setting_fail(rd, value, "unknown setting '%s.%.100s'", path, name);
-}
-
-int setting_read(const struct setting_reader *rd, const struct setting *table,
-                 const config_setting_t *group, const char *path, void *base)
-{
-    int n = group ? config_setting_length(group) : 0;
-    for (int i = 0; i < n; i++) {
-        const config_setting_t *value = config_setting_get_elem(group, (unsigned)i);
-        if (!find(table, config_setting_name(value)))
-            return fail_unknown(rd, table, value, path);
-    }
-    for (const struct setting *setting = table; setting->name; setting++) {
-        const config_setting_t *value =
-            group ? config_setting_get_member(group, setting->name) : NULL;
-        char inner[PATH_BYTES];
-        snprintf(inner, sizeof(inner), "%s.%s", path, setting->name);
-        int r = 0;
-        if (value)
-            r = read_value(rd, setting, value, inner, base);
-        else if (setting->flags & SETTING_REQUIRED)
-            r = setting_fail(rd, group, "%s needs the setting '%s'", path, setting->name);
-        else
-            r = set_default(rd, setting, inner, base);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-void setting_done(const struct setting *table, void *base)
-{
-    for (; table->name; table++) {
-        void *at = at_offset(base, table->offset);
-        if (table->kind == SETTING_TEXT) {
-            free(*(char **)at);
-            *(char **)at = NULL;
-        } else if (table->kind == SETTING_GROUP) {
-            setting_done(table->table, at);
-        } else if (table->kind == SETTING_TEXTS) {
-            char **texts = *(char ***)at;
-            size_t *n = at_offset(base, table->count_offset);
-            for (size_t i = 0; i < *n; i++)
-                free(texts[i]);
-            free(texts);
-            *(char ***)at = NULL;
-            *n = 0;
-        } else if (table->kind == SETTING_ROWS) {
-            char *rows = get_rows(at);
-            size_t *n = at_offset(base, table->count_offset);
-            for (size_t i = 0; i < *n; i++)
-                setting_done(table->table, rows + i * table->size);
-            free(rows);
-            put_rows(at, NULL);
-            *n = 0;
-        }
-    }
 }
 
 /* How many letters must be put in, taken out or replaced until a is b. */
@@ -430,7 +301,8 @@ static unsigned distance(const char *a, const char *b)
     return row[length];
 }
 
-const char *setting_guess(const struct setting *table, const char *name)
+/* The name that comes next to a wrong one, or NULL. */
+static const char *find_guess(const struct setting *table, const char *name)
 {
     const char *guess = NULL;
     unsigned nearest = GUESS_DISTANCE + 1;
@@ -444,6 +316,75 @@ const char *setting_guess(const struct setting *table, const char *name)
         }
     }
     return guess;
+}
+
+const struct setting *setting_find(const struct setting *table, const char *name)
+{
+    for (; table->name; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}
+
+int setting_unknown(const struct setting_reader *rd, const struct setting *table,
+                    const config_setting_t *value, const char *path)
+{
+    const char *name = config_setting_name(value), *guess = find_guess(table, name);
+    return setting_fail(rd, value, "unknown setting '%s%.100s'%s%s%s", path, name,
+                        guess ? ": did you mean '" : "", guess ? guess : "", guess ? "'?" : "");
+}
+
+int setting_read(const struct setting_reader *rd, const struct setting *table,
+                 const config_setting_t *group, const char *path, void *base)
+{
+    int n = group ? config_setting_length(group) : 0;
+    char prefix[PATH_BYTES];
+    snprintf(prefix, sizeof(prefix), "%s.", path);
+    for (int i = 0; i < n; i++) {
+        const config_setting_t *value = config_setting_get_elem(group, (unsigned)i);
+        if (!setting_find(table, config_setting_name(value)))
+            return setting_unknown(rd, table, value, prefix);
+    }
+    for (const struct setting *setting = table; setting->name; setting++) {
+        const config_setting_t *value =
+            group ? config_setting_get_member(group, setting->name) : NULL;
+        char inner[PATH_BYTES];
+        snprintf(inner, sizeof(inner), "%s%s", prefix, setting->name);
+        int r = 0;
+        if (value)
+            r = read_value(rd, setting, value, inner, base);
+        else if (setting->flags & SETTING_REQUIRED)
+            r = setting_fail(rd, group, "%s needs the setting '%s'", path, setting->name);
+        else
+            r = set_default(rd, setting, inner, base);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void setting_done(const struct setting *table, void *base)
+{
+    for (; table->name; table++) {
+        void *at = at_offset(base, table->offset);
+        if (table->kind == SETTING_TEXT) {
+            free(*(char **)at);
+            *(char **)at = NULL;
+        } else if (table->kind == SETTING_GROUP) {
+            setting_done(table->table, at);
+        } else if (table->kind == SETTING_TEXTS || table->kind == SETTING_ROWS) {
+            char *items = get_items(at);
+            size_t *n = at_offset(base, table->count_offset);
+            for (size_t i = 0; i < *n; i++)
+                if (table->kind == SETTING_ROWS)
+                    setting_done(table->table, items + i * table->size);
+                else
+                    free(((char **)(void *)items)[i]);
+            free(items);
+            put_items(at, NULL);
+            *n = 0;
+        }
+    }
 }
 
 /* The default as the file would write it; NULL when there is none. */

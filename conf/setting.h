@@ -15,7 +15,7 @@
 
 enum setting_kind {
     SETTING_TEXT,     /* char *, NULL = none */
-    SETTING_TEXTS,    /* char ** and size_t: list of texts, each once */
+    SETTING_TEXTS,    /* char ** and size_t: list of texts, each once, NULL behind them */
     SETTING_WORD,     /* whatever parse writes */
     SETTING_SIZE,     /* uint64_t: "16 GiB" */
     SETTING_RATE,     /* uint64_t: "1 Gbit/s" */
@@ -42,7 +42,7 @@ struct setting {
     const char *standard; /* the default without quotes; NULL: none, that is 0 or NULL */
 
     const struct setting *table; /* GROUP, ROWS: the settings inside */
-    size_t size;                 /* ROWS: bytes of one struct */
+    size_t size;                 /* TEXTS, ROWS: bytes of one element; a section: of its struct */
 
     int (*check)(const char *text, struct rm_err *err);            /* TEXT, TEXTS: may it stand */
     int (*parse)(const char *text, void *ret, struct rm_err *err); /* WORD */
@@ -64,11 +64,12 @@ void setting_done(const struct setting *table, void *base);
 int setting_fail(const struct setting_reader *rd, const config_setting_t *at, const char *format,
                  ...) __attribute__((format(printf, 3, 4)));
 
-/* The same with the text that stands in rd->err; returns code. */
-int setting_place(const struct setting_reader *rd, const config_setting_t *at, int code);
+const struct setting *setting_find(const struct setting *table, const char *name); /* or NULL */
 
-/* The name of the table that comes next to a wrong one, or NULL. */
-const char *setting_guess(const struct setting *table, const char *name);
+/* Fails for a setting that the table does not have, with the name that is like it. path: what its
+ * name begins with, "broker.", or "". */
+int setting_unknown(const struct setting_reader *rd, const struct setting *table,
+                    const config_setting_t *value, const char *path);
 
 /* Calls visit for each setting but groups and lists of rows themselves, whose settings follow. name
  * is whole ("broker.limits.source"), standard as the file would write it or NULL. */

@@ -1,6 +1,10 @@
 /* source.c - a configuration file, with all that it includes, as one text that libconfig reads */
 #include "conf/source.h"
 
+#include "conf/array.h"
+#include "conf/io.h"
+#include "conf/text.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { READ_BYTES = 8192 }; /* room for a file at first */
 
 /* From line `first` of the whole on, lines come from `file`, beginning with its line `line`. */
 struct segment {
@@ -28,7 +30,7 @@ struct source {
     char *files[SOURCE_FILES_MAX];
     size_t n_files;
     struct segment *segments; /* by first, rising */
-    size_t n_segments;
+    size_t n_segments, segment_room;
 };
 
 void source_free(struct source *source)
@@ -59,14 +61,8 @@ const char *source_file(const struct source *source, unsigned line, unsigned *re
 
 static int append(struct source *source, const char *text, size_t length)
 {
-    if (source->length + length + 1 > source->room) {
-        size_t room = 2 * source->room + length + 1;
-        char *bigger = realloc(source->text, room);
-        if (!bigger)
-            return -ENOMEM;
-        source->text = bigger;
-        source->room = room;
-    }
+    if (array_grow(&source->text, source->length + length, &source->room, 1) < 0)
+        return -ENOMEM;
     memcpy(source->text + source->length, text, length);
     source->length += length;
     source->text[source->length] = '\0';
@@ -77,13 +73,10 @@ static int append(struct source *source, const char *text, size_t length)
 
 static int begin_segment(struct source *source, const char *file, unsigned line)
 {
-    size_t size = (source->n_segments + 1) * sizeof(struct segment);
-    struct segment *segments = realloc(source->segments, size);
-    if (!segments)
+    struct segment *segment = ARRAY_ADD(source->segments, source->n_segments, source->segment_room);
+    if (!segment)
         return -ENOMEM;
-    source->segments = segments;
-    segments[source->n_segments++] =
-        (struct segment){.first = source->line, .line = line, .file = file};
+    *segment = (struct segment){.first = source->line, .line = line, .file = file};
     return 0;
 }
 
@@ -100,44 +93,10 @@ struct reader {
 
 static int add_file(struct source *source, const char *path, unsigned depth, struct rm_err *err);
 
-/* Reads until the end, at most `left` bytes; the text grows with what comes. */
-static int read_open(int fd, size_t left, char **ret_text, size_t *ret_length)
-{
-    char *text = NULL;
-    size_t length = 0, room = 0;
-    int r = 0;
-    for (;;) {
-        if (length + 1 >= room) {
-            room = room > 0 ? 2 * room : READ_BYTES;
-            char *bigger = realloc(text, room);
-            if (!bigger) {
-                r = -ENOMEM;
-                break;
-            }
-            text = bigger;
-        }
-        ssize_t n = read(fd, text + length, room - 1 - length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            r = -errno;
-        if (n <= 0)
-            break;
-        length += (size_t)n;
-        if (length > left) {
-            r = -EFBIG;
-            break;
-        }
-    }
-    if (r < 0) {
-        free(text);
-        return r;
-    }
-    text[length] = '\0';
-    *ret_text = text;
-    *ret_length = length;
-    return 0;
-}
+/* Fails at the line that is read now. */
+#define fail_here(rd, ...)                                                                         \
+    (rm_err_set((rd)->err, __VA_ARGS__),                                                           \
+     rm_prefix((rd)->err, -EINVAL, "%s:%u", (rd)->file, (rd)->line))
 
 static int read_whole(const char *path, size_t left, char **ret_text, size_t *ret_length,
                       struct rm_err *err)
@@ -152,7 +111,7 @@ static int read_whole(const char *path, size_t left, char **ret_text, size_t *re
         r = -errno;
     bool regular = r == 0 && S_ISREG(st.st_mode);
     if (regular)
-        r = read_open(fd, left, ret_text, ret_length);
+        r = io_read(fd, left, ret_text, ret_length);
     close(fd);
     if (r == -EFBIG)
         return rm_fail(err, -EINVAL, "%s: more than %d bytes of settings", path, SOURCE_BYTES_MAX);
@@ -179,12 +138,8 @@ static char *beside(const char *file, const char *name, size_t length)
 /* At the begin of a line: true when it includes a file. */
 static bool is_include(const char *p, const char **ret_name)
 {
-    static const char word[] = "@include";
-    p += strspn(p, " \t");
-    if (strncmp(p, word, strlen(word)) != 0)
-        return false;
-    p += strlen(word);
-    size_t blanks = strspn(p, " \t");
+    p = text_behind(p + strspn(p, " \t"), "@include");
+    size_t blanks = p ? strspn(p, " \t") : 0;
     if (blanks == 0 || p[blanks] != '"')
         return false;
     *ret_name = p + blanks + 1;
@@ -202,16 +157,13 @@ static int include(struct reader *rd, const char *name)
 {
     size_t length = strcspn(name, "\"\n");
     if (name[length] != '"' || length == 0 || length >= PATH_MAX)
-        return rm_fail(rd->err, -EINVAL, "%s:%u: @include needs a file's name in quotes", rd->file,
-                       rd->line);
+        return fail_here(rd, "@include needs a file's name in quotes");
     const char *rest = name + length + 1;
     rest += strspn(rest, " \t\r");
     if (*rest && *rest != '\n' && *rest != '#' && strncmp(rest, "//", 2) != 0)
-        return rm_fail(rd->err, -EINVAL, "%s:%u: nothing may follow an @include on its line",
-                       rd->file, rd->line);
+        return fail_here(rd, "nothing may follow an @include on its line");
     if (rd->depth + 1 >= SOURCE_DEPTH_MAX)
-        return rm_fail(rd->err, -EINVAL, "%s:%u: files include each other more than %d deep",
-                       rd->file, rd->line, SOURCE_DEPTH_MAX);
+        return fail_here(rd, "files include each other more than %d deep", SOURCE_DEPTH_MAX);
     int r = copy(rd, rd->p);
     if (r < 0)
         return r;
@@ -256,10 +208,10 @@ static int check_number(struct reader *rd)
     errno = 0;
     unsigned long long value = strtoull(rd->p, NULL, hex ? 16 : 10);
     if (!real && (errno == ERANGE || value > INT_MAX))
-        return rm_fail(rd->err, -EINVAL,
-                       "%s:%u: the number %.*s is too large (a size, rate or duration is a text "
-                       "with a unit, as \"16 GiB\")",
-                       rd->file, rd->line, (int)(length < 80 ? length : 80), rd->p);
+        return fail_here(rd,
+                         "the number %.*s is too large (a size, rate or duration is a text with a "
+                         "unit, as \"16 GiB\")",
+                         (int)(length < 80 ? length : 80), rd->p);
     rd->p += length;
     return 0;
 }

@@ -5,6 +5,8 @@
  * refused, since 0 stands for "no limit" in many places. */
 #include "conf/unit.h"
 
+#include "conf/text.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -83,17 +85,6 @@ static const char *skip_blanks(const char *p)
     return p;
 }
 
-static int read_digits(const char **p, uint64_t *ret_value)
-{
-    uint64_t value = 0;
-    for (; is_digit(**p); (*p)++)
-        if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
-            __builtin_add_overflow(value, (uint64_t)(**p - '0'), &value))
-            return -ERANGE;
-    *ret_value = value;
-    return 0;
-}
-
 static int read_number(const struct kind *kind, const char *text, const char **p,
                        struct number *ret_number, struct rm_err *err)
 {
@@ -103,21 +94,18 @@ static int read_number(const struct kind *kind, const char *text, const char **p
     if (!is_digit(**p))
         return rm_fail(err, -EINVAL, "'%s' is not a %s: a number and a unit (%s)", text, kind->what,
                        kind->choice);
-    if (read_digits(p, &number.whole) < 0)
+    if (text_number(p, &number.whole) < 0)
         return rm_fail(err, -ERANGE, "'%s': the number is too large", text);
     if (**p == '.') {
         const char *first = ++*p;
-        while (is_digit(**p))
-            (*p)++;
+        text_number(p, &number.fraction); /* too large: too many digits as well */
         if (*p == first)
             return rm_fail(err, -EINVAL, "'%s': a digit must follow the point", text);
         if (*p - first > FRACTION_MAX)
             return rm_fail(err, -EINVAL, "'%s': more than %d digits behind the point", text,
                            FRACTION_MAX);
-        for (const char *digit = first; digit < *p; digit++) {
-            number.fraction = number.fraction * 10 + (uint64_t)(*digit - '0');
+        for (const char *digit = first; digit < *p; digit++)
             number.scale *= 10;
-        }
     }
     *ret_number = number;
     return 0;
@@ -135,8 +123,8 @@ static const struct unit *read_unit(const struct kind *kind, const char **p)
 }
 
 /* number * factor / divisor, to the nearest; -ERANGE above 64 bits, -EDOM where it rounds to 0. The
- * whole part is held against 64 bits first; then whole * factor < 2^67, scale < 2^60 and fraction *
- * factor < 2^100, so that nothing overflows. */
+ * whole part is compared with 64 bits first; then whole * factor < 2^67, scale < 2^60 and fraction
+ * * factor < 2^100, so that nothing overflows. */
 static int multiply(const struct number *number, const struct unit *unit, uint64_t *ret_value)
 {
     wide_t whole = (wide_t)number->whole * unit->factor;
@@ -229,12 +217,12 @@ int unit_duration(const char *text, usec_t *ret_usec, struct rm_err *err)
 }
 
 /* Three digits that matter of a binary size; end is "" or "/s". */
-static void size_text(uint64_t bytes, const char *end, char *buffer)
+static const char *size_text(uint64_t bytes, const char *end, char *buffer)
 {
     static const char *const names[] = {"KiB", "MiB", "GiB", "TiB"};
     if (bytes < KIBI) {
         snprintf(buffer, UNIT_TEXT_MAX, "%" PRIu64 " B%s", bytes, end);
-        return;
+        return buffer;
     }
     for (unsigned i = 0;; i++) {
         wide_t unit = (wide_t)1 << (10 * (i + 1));
@@ -251,20 +239,18 @@ static void size_text(uint64_t bytes, const char *end, char *buffer)
             snprintf(buffer, UNIT_TEXT_MAX, "%" PRIu64 " %s%s", whole, names[i], end);
         else
             continue;
-        return;
+        return buffer;
     }
 }
 
 const char *unit_size_text(uint64_t bytes, char buffer[static UNIT_TEXT_MAX])
 {
-    size_text(bytes, "", buffer);
-    return buffer;
+    return size_text(bytes, "", buffer);
 }
 
 const char *unit_rate_text(uint64_t bytes_per_second, char buffer[static UNIT_TEXT_MAX])
 {
-    size_text(bytes_per_second, "/s", buffer);
-    return buffer;
+    return size_text(bytes_per_second, "/s", buffer);
 }
 
 /* usec in units of step, to the nearest; without an overflow near the end. */

@@ -1,11 +1,11 @@
 /* word.c - what a single text of a setting may be */
 #include "conf/word.h"
 
-#include "conf/conf.h"
+#include "conf/text.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +32,6 @@ int role_parse(const char *text, enum role *ret_role)
             return 0;
         }
     return -EINVAL;
-}
-
-const char *fence_name(enum fence_mode mode)
-{
-    return (unsigned)mode <= FENCE_NEVER ? fences[mode] : "unknown";
 }
 
 int fence_parse(const char *text, enum fence_mode *ret_mode)
@@ -116,12 +111,6 @@ static int check_address(const char *text, struct rm_err *err)
     return 0;
 }
 
-static const char *behind(const char *text, const char *prefix)
-{
-    size_t length = strlen(prefix);
-    return strncmp(text, prefix, length) == 0 ? text + length : NULL;
-}
-
 static bool is_port(const char *text, bool listen)
 {
     if (strcmp(text, "*") == 0)
@@ -135,8 +124,8 @@ static int check_endpoint(const char *text, bool listen, struct rm_err *err)
     int r = check_address(text, err);
     if (r < 0)
         return r;
-    const char *path = behind(text, "ipc://");
-    const char *host = behind(text, "tcp://");
+    const char *path = text_behind(text, "ipc://");
+    const char *host = text_behind(text, "tcp://");
     if (path && *path)
         return 0;
     if (!host)
@@ -157,33 +146,6 @@ int word_check_broker(const char *text, struct rm_err *err)
     return check_endpoint(text, /* listen = */ false, err);
 }
 
-bool conf_endpoint_is_local(const char *endpoint)
-{
-    if (behind(endpoint, "ipc://"))
-        return true;
-    const char *host = behind(endpoint, "tcp://");
-    const char *colon = host ? strrchr(host, ':') : NULL;
-    if (!colon)
-        return false;
-    char address[INET6_ADDRSTRLEN];
-    size_t length = (size_t)(colon - host);
-    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
-        host++;
-        length -= 2;
-    }
-    if (length >= sizeof(address))
-        return false;
-    memcpy(address, host, length);
-    address[length] = '\0';
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, address, &v4) == 1) /* 127.0.0.1.example.org is somebody else's */
-        return ntohl(v4.s_addr) >> 24 == 127;
-    if (inet_pton(AF_INET6, address, &v6) == 1)
-        return IN6_IS_ADDR_LOOPBACK(&v6);
-    return strcmp(address, "localhost") == 0;
-}
-
 int word_check_uri(const char *text, struct rm_err *err)
 {
     const char *colon = strstr(text, "://");
@@ -194,7 +156,7 @@ int word_check_uri(const char *text, struct rm_err *err)
 
 int word_check_migration(const char *text, struct rm_err *err)
 {
-    const char *host = behind(text, "tcp://");
+    const char *host = text_behind(text, "tcp://");
     if (!host || !*host)
         return rm_fail(err, -EINVAL, "'%s' is not tcp://ADDRESS", text);
     return check_address(text, err);
@@ -204,7 +166,7 @@ int word_check_smapi(const char *text, struct rm_err *err)
 {
     static const char *const schemes[] = {"tcp://", "tls://", "iucv://"};
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-        const char *rest = behind(text, schemes[i]);
+        const char *rest = text_behind(text, schemes[i]);
         if (rest && *rest)
             return check_address(text, err);
     }
@@ -228,27 +190,29 @@ int word_check_member(const char *text, struct rm_err *err)
 }
 
 /* 40 characters of Z85: each five are a number to base 85 that fits into 32 bits. */
-int word_check_z85(const char *text, struct rm_err *err)
+static bool is_z85(const char *text)
 {
     static const char digits[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-    static const char what[] =
-        "this is not a key: %d characters of Z85, as `rmigrate keygen` prints";
-    if (strlen(text) != CONF_Z85_LEN)
-        return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
     uint64_t group = 0;
+    if (strlen(text) != CONF_Z85_LEN)
+        return false;
     for (int i = 0; i < CONF_Z85_LEN; i++) {
         const char *digit = strchr(digits, text[i]);
-        if (!digit)
-            return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
-        group = group * 85 + (uint64_t)(digit - digits);
-        if (i % Z85_GROUP == Z85_GROUP - 1) {
-            if (group > UINT32_MAX)
-                return rm_fail(err, -EINVAL, what, CONF_Z85_LEN);
-            group = 0;
-        }
+        group = (i % Z85_GROUP == 0 ? 0 : group * 85) + (digit ? (uint64_t)(digit - digits) : 0);
+        if (!digit || group > UINT32_MAX)
+            return false;
     }
-    return 0;
+    return true;
+}
+
+int word_check_z85(const char *text, struct rm_err *err)
+{
+    if (is_z85(text))
+        return 0;
+    return rm_fail(err, -EINVAL,
+                   "this is not a key: %d characters of Z85, as `rmigrate keygen` prints",
+                   CONF_Z85_LEN);
 }
 
 int word_parse_z85(const char *text, void *ret, struct rm_err *err)

@@ -1,10 +1,34 @@
-/* word.h - what a single text of a setting may be: names, endpoints, URIs, keys, roles
- *
- * For the tables of conf.c. All return 0 or -EINVAL with a text that quotes what was wrong. */
+/* word.h - what a single text of a setting may be: names, endpoints, URIs, keys, roles */
 #ifndef CONF_WORD_H
 #define CONF_WORD_H
 
 #include "conf/err.h"
+
+#include <stdbool.h>
+
+enum {
+    CONF_NAME_MAX = 255,      /* bytes of the name of a host, a guest, a key */
+    CONF_ENDPOINT_MAX = 1024, /* bytes of an endpoint or a connection URI */
+    CONF_Z85_LEN = 40,        /* characters of a CURVE key as Z85 text */
+};
+
+/* What a key, or a user on the local socket, may do; each role may do what stands before it.
+ * A worker is apart: it may speak for its hypervisors and nothing else. */
+enum role { ROLE_NONE, ROLE_VIEWER, ROLE_OPERATOR, ROLE_ADMIN, ROLE_WORKER };
+const char *role_name(enum role role);
+int role_parse(const char *text, enum role *ret_role); /* -EINVAL for an unknown one */
+
+/* FENCE_AUTO is an old word for FENCE_ALWAYS: it left the fence out where QEMU locks every image, but
+ * nothing on one host can prove that such locks reach the other. */
+enum fence_mode { FENCE_AUTO, FENCE_ALWAYS, FENCE_NEVER };
+int fence_parse(const char *text, enum fence_mode *ret_mode);
+
+/* True for a name that may stand for a host, a guest or a key: 1..CONF_NAME_MAX bytes, printable
+ * ASCII without blanks, and none of : , ' " ( ) @ ^ / (a noderange and `NODE: text` could not carry
+ * it). */
+bool conf_name_is_valid(const char *name);
+
+/* ---- for the tables of conf.c: 0, or -EINVAL with a text that quotes what was wrong */
 
 int word_check_name(const char *text, struct rm_err *err);   /* conf_name_is_valid() */
 int word_check_user(const char *text, struct rm_err *err);   /* a user or group of this machine */

@@ -4,15 +4,11 @@
 
 #include <stddef.h>
 
-struct item {
-    const char *text; /* NULL: none here */
-    size_t length;
-};
+struct item;
 
 /* Begins zeroed. */
 struct items {
-    struct item *places; /* owned */
-    size_t n, room;      /* room is a power of two */
+    struct item *all; /* owned */
 };
 
 /* 1; 0: it was added before; -ENOMEM. The text is borrowed. */

@@ -1,19 +1,19 @@
 /* main.c - rmigrate-store: the store looked at by hand, also while the broker runs */
+#include "conf/conf.h"
+#include "conf/service.h"
+#include "conf/unit.h"
+#include "store/record.h"
+#include "store/store.h"
+#include "store/tables/table.h"
+#include "store/tool/check.h"
+#include "store/tool/dump.h"
+
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "conf/conf.h"
-#include "conf/service.h"
-#include "conf/unit.h"
-#include "store/check.h"
-#include "store/dump.h"
-#include "store/record.h"
-#include "store/store.h"
-#include "store/table.h"
 
 enum { WORDS_MAX = 2 };
 
@@ -40,10 +40,10 @@ static const char description[] =
     "dump      print every record as text, or those of one table; a site table (vm, nodelist and "
     "so "
     "on) is printed as CSV, console passwords included\n"
-    "check     read every record and hold them against one another\n"
+    "check     read every record and compare them with one another\n"
     "backup    copy the store into DIR, which must be empty or new; the copy is a store\n"
     "\n"
-    "Exit codes: 0 all well, 1 something is wrong with the store or was not done, 2 usage or "
+    "Exit codes: 0 all well, 1 something is wrong with the store or the command failed, 2 usage or "
     "settings, 4 no such table.";
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -82,8 +82,8 @@ static int fail(int code, const char *text)
 static int command_dump(struct store *store, const char *name)
 {
     const struct table *site = name ? table_find(name) : NULL;
-    bool found = site != NULL;
-    int r = site ? table_export(store, site, stdout) : 0;
+    bool found = site;
+    int r = site ? dump_site_table(store, site, stdout) : 0;
     for (int i = 0; i < STORE_TABLES && !site && r == 0; i++)
         if (!name || strcmp(name, store_table_name((enum store_table)i)) == 0) {
             found = true;
@@ -99,16 +99,20 @@ static int command_dump(struct store *store, const char *name)
 static int command_check(struct store *store, const char *operand)
 {
     (void)operand;
-    uint64_t used, size;
+    struct store_usage full;
     char used_text[UNIT_TEXT_MAX], size_text[UNIT_TEXT_MAX];
     int n = store_check(store, stdout);
     for (int i = 0; i < STORE_TABLES; i++)
         printf("%s%s %" PRIu64, i ? ", " : "", store_table_name((enum store_table)i),
                store_count(store, (enum store_table)i));
-    int r = store_usage(store, &used, &size);
+    int r = store_usage(store, &full);
     if (r < 0)
         return fail(EXIT_SOME_FAILED, strerror(-r));
-    printf("\n%s used of %s\n", unit_size_text(used, used_text), unit_size_text(size, size_text));
+    printf("\n%s used of %s\n", unit_size_text(full.used, used_text),
+           unit_size_text(full.size, size_text));
+    if (full.reader != 0)
+        printf("process %d reads an old state, which keeps %s of it\n", full.reader,
+               unit_size_text(full.kept, used_text));
     if (n == 0)
         printf("nothing wrong\n");
     else

@@ -2,18 +2,20 @@
  */
 #include "store/record.h"
 
+#include "conf/conf.h"
+#include "store/key.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
-#include "store/key.h"
-
-/* Names of single values in STORE_META, each 8 bytes, big-endian. */
+/* Names of single values in STORE_META: numbers, of 8 bytes, big-endian, */
 static const char meta_schema[] = "schema";
 static const char meta_next_id[] = "next_id";
+/* and one message. */
+static const char meta_holds[] = "holds";
 
 enum {
     PACK_STACK = 2048, /* most records are smaller than this and need no malloc */
@@ -65,12 +67,18 @@ int record_unpack(enum store_table table, const void *value, size_t length, stru
     return 0;
 }
 
+/* ret_record: of a pointer to the type of this table's records. */
 static int get(struct store *store, enum store_table table, const void *key, size_t key_length,
-               struct arena *arena, ProtobufCMessage **ret_record)
+               struct arena *arena, void *ret_record)
 {
     struct store_bytes bytes;
+    ProtobufCMessage *record;
     int r = store_get(store, table, key, key_length, &bytes);
-    return r < 0 ? r : record_unpack(table, bytes.data, bytes.length, arena, ret_record);
+    if (r == 0)
+        r = record_unpack(table, bytes.data, bytes.length, arena, &record);
+    if (r == 0)
+        memcpy(ret_record, &record, sizeof(record));
+    return r;
 }
 
 static int put_id(struct store *store, enum store_table table, uint64_t id,
@@ -82,22 +90,12 @@ static int put_id(struct store *store, enum store_table table, uint64_t id,
 }
 
 static int get_id(struct store *store, enum store_table table, uint64_t id, struct arena *arena,
-                  ProtobufCMessage **ret_record)
+                  void *ret_record)
 {
     uint8_t key[U64];
     key_u64(key, id);
     return get(store, table, key, sizeof(key), arena, ret_record);
 }
-
-/* The value of a getter's call, which stores into `record`; *ret is set when it is 0. */
-#define GET(ret, call)                                                                             \
-    ({                                                                                             \
-        ProtobufCMessage *record = NULL;                                                           \
-        int get_r_ = (call);                                                                       \
-        if (get_r_ == 0)                                                                           \
-            *(ret) = (void *)record;                                                               \
-        get_r_;                                                                                    \
-    })
 
 static_assert((int)CONF_NAME_MAX <= (int)STORE_KEY_MAX, "names are keys");
 
@@ -111,7 +109,7 @@ static int put_name(struct store *store, enum store_table table, const char *nam
 }
 
 static int get_name(struct store *store, enum store_table table, const char *name,
-                    struct arena *arena, ProtobufCMessage **ret_record)
+                    struct arena *arena, void *ret_record)
 {
     size_t length = strlen(name);
     if (length == 0 || length > CONF_NAME_MAX)
@@ -195,6 +193,33 @@ int record_next_id(struct store *store, uint64_t count, uint64_t *ret_first)
     return r;
 }
 
+/* ---- holds */
+
+int record_holds_put(struct store *store, const RmHolds *holds)
+{
+    size_t length = rm_holds__get_packed_size(holds);
+    uint8_t *value = malloc(length + 1);
+    if (!value)
+        return -ENOMEM;
+    rm_holds__pack(holds, value);
+    int r = store_put(store, STORE_META, meta_holds, strlen(meta_holds), value, length, false);
+    free(value);
+    return r;
+}
+
+int record_holds_get(struct store *store, struct arena *arena, RmHolds **ret_holds)
+{
+    struct store_bytes bytes;
+    int r = store_get(store, STORE_META, meta_holds, strlen(meta_holds), &bytes);
+    if (r < 0)
+        return r;
+    RmHolds *holds = rm_holds__unpack(arena_allocator(arena), bytes.length, bytes.data);
+    if (!holds)
+        return -EBADMSG;
+    *ret_holds = holds;
+    return 0;
+}
+
 /* ---- jobs */
 
 int record_job_put(struct store *store, const RmJob *job)
@@ -204,7 +229,7 @@ int record_job_put(struct store *store, const RmJob *job)
 
 int record_job_get(struct store *store, uint64_t id, struct arena *arena, RmJob **ret_job)
 {
-    return GET(ret_job, get_id(store, STORE_JOB, id, arena, &record));
+    return get_id(store, STORE_JOB, id, arena, ret_job);
 }
 
 int record_live_put(struct store *store, const RmLive *live)
@@ -221,7 +246,7 @@ int record_live_delete(struct store *store, uint64_t id)
 
 int record_live_get(struct store *store, uint64_t id, struct arena *arena, RmLive **ret_live)
 {
-    return GET(ret_live, get_id(store, STORE_LIVE, id, arena, &record));
+    return get_id(store, STORE_LIVE, id, arena, ret_live);
 }
 
 int record_result_put(struct store *store, const RmResult *result)
@@ -231,7 +256,7 @@ int record_result_put(struct store *store, const RmResult *result)
 
 int record_result_get(struct store *store, uint64_t id, struct arena *arena, RmResult **ret_result)
 {
-    return GET(ret_result, get_id(store, STORE_RESULT, id, arena, &record));
+    return get_id(store, STORE_RESULT, id, arena, ret_result);
 }
 
 int record_batch_put(struct store *store, const RmBatch *batch)
@@ -241,7 +266,7 @@ int record_batch_put(struct store *store, const RmBatch *batch)
 
 int record_batch_get(struct store *store, uint64_t id, struct arena *arena, RmBatch **ret_batch)
 {
-    return GET(ret_batch, get_id(store, STORE_BATCH, id, arena, &record));
+    return get_id(store, STORE_BATCH, id, arena, ret_batch);
 }
 
 /* ---- events: job, sequence */
@@ -301,7 +326,7 @@ int record_guest_delete(struct store *store, const char *name)
 int record_guest_get(struct store *store, const char *name, struct arena *arena,
                      RmGuest **ret_guest)
 {
-    return GET(ret_guest, get_name(store, STORE_GUEST, name, arena, &record));
+    return get_name(store, STORE_GUEST, name, arena, ret_guest);
 }
 
 int record_host_put(struct store *store, const RmHost *host)
@@ -311,7 +336,7 @@ int record_host_put(struct store *store, const RmHost *host)
 
 int record_host_get(struct store *store, const char *name, struct arena *arena, RmHost **ret_host)
 {
-    return GET(ret_host, get_name(store, STORE_HOST, name, arena, &record));
+    return get_name(store, STORE_HOST, name, arena, ret_host);
 }
 
 /* ---- tokens: a second table holds their ages */
@@ -349,7 +374,7 @@ int record_token_put(struct store *store, const RmToken *token)
 int record_token_get(struct store *store, const void *token, struct arena *arena,
                      RmToken **ret_token)
 {
-    return GET(ret_token, get(store, STORE_TOKEN, token, RECORD_TOKEN, arena, &record));
+    return get(store, STORE_TOKEN, token, RECORD_TOKEN, arena, ret_token);
 }
 
 struct trim {
@@ -376,6 +401,7 @@ static int collect_old(void *ctx, const void *key, size_t key_length, const void
 int record_token_trim(struct store *store, uint64_t before, unsigned most)
 {
     struct trim trim = {.before = before};
+    unsigned gone = 0;
     do {
         trim.most = most < TRIM_CHUNK ? most : TRIM_CHUNK;
         trim.n = 0;
@@ -388,8 +414,9 @@ int record_token_trim(struct store *store, uint64_t before, unsigned most)
         if (r < 0)
             return r;
         most -= trim.n;
+        gone += trim.n;
     } while (most > 0 && trim.n == TRIM_CHUNK);
-    return 0;
+    return (int)gone;
 }
 
 /* ---- walks */
@@ -454,11 +481,12 @@ int record_walk_ids(struct store *store, enum store_table table, uint64_t first,
     return walk_run(store, &walk, from, sizeof(from));
 }
 
-int record_walk_events(struct store *store, uint64_t job, record_walk_f *f, void *ctx)
+int record_walk_events(struct store *store, uint64_t job, uint64_t from, record_walk_f *f,
+                       void *ctx)
 {
-    uint8_t from[2 * U64];
+    uint8_t key[2 * U64];
     struct walk walk = {.table = STORE_EVENT, .f = f, .ctx = ctx, .has_limit = true, .limit = job};
     walk.down = job == 0;
-    event_key(from, job, job == 0 ? UINT64_MAX : 0);
-    return walk_run(store, &walk, from, sizeof(from));
+    event_key(key, job, job == 0 && from == 0 ? UINT64_MAX : from);
+    return walk_run(store, &walk, key, sizeof(key));
 }

@@ -49,8 +49,12 @@ int record_guest_get(struct store *store, const char *name, struct arena *arena,
 int record_host_put(struct store *store, const RmHost *host);
 int record_host_get(struct store *store, const char *name, struct arena *arena, RmHost **ret_host);
 
+/* The holds of the whole site; -ENOENT: there never was one. */
+int record_holds_put(struct store *store, const RmHolds *holds);
+int record_holds_get(struct store *store, struct arena *arena, RmHolds **ret_holds);
+
 /* token: RECORD_TOKEN bytes. record_token_trim() forgets those from before `before`, the oldest
- * first, `most` at most. */
+ * first, `most` at most; returns how many. */
 enum { RECORD_TOKEN = 16 };
 int record_token_put(struct store *store, const RmToken *token);
 int record_token_get(struct store *store, const void *token, struct arena *arena,
@@ -67,8 +71,10 @@ int record_walk(struct store *store, enum store_table table, record_walk_f *f,
 /* Jobs or results with ids in [first, last], downwards when down. */
 int record_walk_ids(struct store *store, enum store_table table, uint64_t first, uint64_t last,
                     bool down, record_walk_f *f, void *ctx);
-/* Events of one job in order; job 0: those that concern no job, the newest first. */
-int record_walk_events(struct store *store, uint64_t job, record_walk_f *f, void *ctx);
+/* Events of one job in order; job 0: those that concern no job, the newest first. from: the sequence of the
+ * one to begin with; 0: all. */
+int record_walk_events(struct store *store, uint64_t job, uint64_t from, record_walk_f *f,
+                       void *ctx);
 
 /* What a table's values are; NULL for tables that hold plain bytes. */
 const ProtobufCMessageDescriptor *record_descriptor(enum store_table table);

@@ -5,16 +5,21 @@
  * to two bytes only. */
 #include "store/store.h"
 
+#include "conf/io.h"
+#include "store/dir.h"
+
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
-
-#include "store/place.h"
 
 static const char *const table_names[STORE_TABLES] = {
     [STORE_META] = "meta",           [STORE_JOB] = "job",     [STORE_LIVE] = "live",
@@ -45,15 +50,17 @@ struct store {
     MDB_txn *read;          /* kept between uses: renewing it is cheap */
     bool reading;           /* read holds a view */
     bool read_only;
-    int failed;           /* why the open write transaction cannot be committed; 0 = it can */
-    unsigned fail_commit; /* test hook: countdown; 0 = never */
-    int writer_lock;      /* descriptor; -1 = none */
-    struct watch *watch;  /* NULL = none */
-    uint64_t commits;     /* since the store was opened */
-    uint64_t used;        /* bytes, as of used_at */
-    uint64_t used_at;     /* the count of commits plus 1; 0 = not known */
-    pid_t pid;            /* who opened it */
-    dev_t device;         /* of the data file, with inode: to know it again */
+    int failed;               /* why the open write transaction cannot be committed; 0 = it can */
+    unsigned fail_commit;     /* test hook: countdown; 0 = never */
+    int writer_lock;          /* descriptor; -1 = none */
+    struct watch *watch;      /* NULL = none */
+    uint64_t commits;         /* since the store was opened */
+    struct store_usage usage; /* as of used_at */
+    uint64_t claimed;         /* since the last commit */
+    uint64_t kept_back;
+    uint64_t used_at; /* the count of commits plus 1; 0 = not known */
+    pid_t pid;        /* who opened it */
+    dev_t device;     /* of the data file, with inode: to know it again */
     ino_t inode;
     struct store *next; /* in open_stores */
 };
@@ -79,34 +86,27 @@ bool store_is_read_only(const struct store *store)
 
 static int code_of(int rc)
 {
-    if (rc > 0)
-        return -rc;
-    switch (rc) {
-    case MDB_SUCCESS:
-        return 0;
-    case MDB_NOTFOUND:
-        return -ENOENT;
-    case MDB_KEYEXIST:
-        return -EEXIST;
-    case MDB_MAP_FULL:
-        return -ENOSPC;
-    case MDB_TXN_FULL:
-        return -E2BIG;
-    case MDB_READERS_FULL:
-        return -EUSERS;
-    case MDB_MAP_RESIZED:
-        return -ESTALE;
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-        return -EBADMSG;
-    case MDB_BAD_VALSIZE:
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-    case MDB_INCOMPATIBLE:
-        return -EINVAL;
-    default:
-        return -EIO;
-    }
+    static const struct {
+        int rc, code;
+    } codes[] = {
+        {MDB_SUCCESS, 0},
+        {MDB_NOTFOUND, -ENOENT},
+        {MDB_KEYEXIST, -EEXIST},
+        {MDB_MAP_FULL, -ENOSPC},
+        {MDB_TXN_FULL, -E2BIG},
+        {MDB_READERS_FULL, -EUSERS},
+        {MDB_MAP_RESIZED, -ESTALE},
+        {MDB_CORRUPTED, -EBADMSG},
+        {MDB_PAGE_NOTFOUND, -EBADMSG},
+        {MDB_BAD_VALSIZE, -EINVAL},
+        {MDB_INVALID, -EINVAL},
+        {MDB_VERSION_MISMATCH, -EINVAL},
+        {MDB_INCOMPATIBLE, -EINVAL},
+    };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i].rc == rc)
+            return codes[i].code;
+    return rc > 0 ? -rc : -EIO;
 }
 
 /* ---- opening */
@@ -167,6 +167,75 @@ static int remember(struct store *store, struct rm_err *err)
     return 0;
 }
 
+/* Readers that were killed would keep pages for ever. */
+static void forget_dead_readers(const struct store *store)
+{
+    int dead;
+    mdb_reader_check(store->env, &dead);
+}
+
+static int read_one(void *ctx, const void *key, size_t key_length, const void *value, size_t length)
+{
+    (void)ctx;
+    (void)key;
+    (void)key_length;
+    for (size_t i = 0; i < length; i += 512) /* a byte of each page */
+        (void)((const volatile uint8_t *)value)[i];
+    return 0;
+}
+
+static int read_all(const char *path)
+{
+    struct store store = {.path = (char *)(uintptr_t)path, .read_only = true};
+    struct rm_err err;
+    int r = code_of(mdb_env_create(&store.env));
+    if (r == 0)
+        r = code_of(mdb_env_set_maxdbs(store.env, STORE_TABLES));
+    if (r == 0)
+        r = code_of(mdb_env_open(store.env, path, MDB_NOTLS | MDB_RDONLY, 0600));
+    if (r == 0)
+        r = open_tables(&store, &err);
+    for (int i = 0; r == 0 && i < STORE_TABLES; i++)
+        r = store_walk(&store, (enum store_table)i, NULL, 0, false, read_one, NULL);
+    return r;
+}
+
+/* Another process does it: what lies beyond the end of the file is a SIGBUS. */
+static bool is_readable(const char *path)
+{
+    const struct rlimit no_core = {0};
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGBUS, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &no_core);
+        _exit(read_all(path) == 0 ? 0 : 1);
+    }
+    return pid > 0 && TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+/* Pages at the end may never have been written, if the transaction that took them gave them back.
+ * So of a file that is shorter than its pages everything is read. */
+static int check_length(const struct store *store, struct rm_err *err)
+{
+    MDB_envinfo info;
+    MDB_stat stat_;
+    char name[PATH_MAX];
+    struct stat st;
+    if (place_data_file(store->path, name) < 0 || stat(name, &st) < 0)
+        return rm_fail(err, -EIO, "cannot look at the store %s", store->path);
+    mdb_env_info(store->env, &info);
+    mdb_env_stat(store->env, &stat_);
+    uint64_t whole = ((uint64_t)info.me_last_pgno + 1) * stat_.ms_psize;
+    if ((uint64_t)st.st_size >= whole || is_readable(store->path))
+        return 0;
+    return rm_fail(err, -EBADMSG,
+                   "%s is cut off: it has %" PRIu64 " of %" PRIu64
+                   " bytes. Put a backup in its place; see rmigrate-store(8)",
+                   name, (uint64_t)st.st_size, whole);
+}
+
 static int open_environment(struct store *store, uint64_t size, int flags, bool is_new,
                             struct rm_err *err)
 {
@@ -187,12 +256,13 @@ static int open_environment(struct store *store, uint64_t size, int flags, bool 
     if (rc != 0)
         return rm_fail(err, code_of(rc), "cannot open the store %s: %s", store->path,
                        mdb_strerror(rc));
-    int dead;
-    mdb_reader_check(store->env, &dead); /* readers that were killed would keep pages for ever */
-    int r = open_tables(store, err);
+    forget_dead_readers(store);
+    int r = is_new ? 0 : check_length(store, err);
+    if (r == 0)
+        r = open_tables(store, err);
     if (r < 0 || !is_new)
         return r;
-    r = place_sync(store->path);
+    r = io_sync(store->path);
     return r < 0 ? rm_fail(err, r, "cannot sync %s: %s", store->path, strerror(-r)) : 0;
 }
 
@@ -322,6 +392,7 @@ static int begin_write(struct store *store)
     if (store->write)
         return 0;
     store_rest(store);
+    forget_dead_readers(store);
     return code_of(mdb_txn_begin(store->env, NULL, 0, &store->write));
 }
 
@@ -353,12 +424,13 @@ static int begin_read(struct store *store, MDB_txn **ret_txn)
 
 bool store_is_dirty(const struct store *store)
 {
-    return store->write != NULL;
+    return store->write;
 }
 
 void store_abort(struct store *store)
 {
     store_rest(store);
+    store->claimed = 0;
     if (store->write) {
         mdb_txn_abort(store->write);
         changed_all(store);
@@ -370,6 +442,7 @@ void store_abort(struct store *store)
 int store_commit(struct store *store, struct rm_err *err)
 {
     store_rest(store);
+    store->claimed = 0;
     if (!store->write)
         return 0;
     int r = store->failed;
@@ -414,9 +487,7 @@ static bool is_key(size_t length)
 int store_put(struct store *store, enum store_table table, const void *key, size_t key_length,
               const void *value, size_t length, bool append)
 {
-    if (!is_key(key_length))
-        return -EINVAL;
-    int r = begin_write(store);
+    int r = is_key(key_length) ? begin_write(store) : -EINVAL;
     if (r < 0)
         return r;
     MDB_val k = val(key, key_length), v = val(value, length);
@@ -432,9 +503,7 @@ int store_put(struct store *store, enum store_table table, const void *key, size
 
 int store_delete(struct store *store, enum store_table table, const void *key, size_t key_length)
 {
-    if (!is_key(key_length))
-        return -EINVAL;
-    int r = begin_write(store);
+    int r = is_key(key_length) ? begin_write(store) : -EINVAL;
     if (r < 0)
         return r;
     MDB_val k = val(key, key_length);
@@ -449,14 +518,12 @@ int store_delete(struct store *store, enum store_table table, const void *key, s
 int store_delete_prefix(struct store *store, enum store_table table, const void *prefix,
                         size_t length)
 {
-    if (!is_key(length))
-        return -EINVAL;
-    int r = begin_write(store);
+    int r = is_key(length) ? begin_write(store) : -EINVAL;
     if (r < 0)
         return r;
     MDB_cursor *cursor = NULL;
     int rc = mdb_cursor_open(store->write, store->tables[table], &cursor);
-    /* The place is sought anew each time: where a cursor stands after a delete is a thing that
+    /* The place is sought each time: where a cursor stands after a delete is a thing that
      * versions of LMDB do not agree about. */
     while (rc == 0) {
         MDB_val k = val(prefix, length), v;
@@ -549,51 +616,118 @@ uint64_t store_count(struct store *store, enum store_table table)
     return stat.ms_entries;
 }
 
+uint64_t store_table_bytes(struct store *store, enum store_table table)
+{
+    MDB_txn *txn = NULL;
+    MDB_stat stat;
+    if (!store->has[table] || begin_read(store, &txn) < 0 ||
+        mdb_stat(txn, store->tables[table], &stat) != 0)
+        return 0;
+    return (stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages) *
+           (uint64_t)stat.ms_psize;
+}
+
 /* ---- the whole */
 
-/* Pages that are free: LMDB keeps lists of them in its table 0, each led by its length. */
-static int free_pages(MDB_txn *txn, uint64_t *ret_pages)
+/* Of the table of readers: who reads the oldest state. */
+struct oldest {
+    int pid; /* 0: nobody reads */
+    size_t state;
+};
+
+/* A line of LMDB's list: pid, thread and the number of the state, "-" for one that rests. */
+static int see_reader(const char *line, void *ctx)
+{
+    struct oldest *oldest = ctx;
+    int pid;
+    size_t state;
+    if (sscanf(line, "%d %*x %zu", &pid, &state) == 2 && pid != getpid() &&
+        (oldest->pid == 0 || state < oldest->state))
+        *oldest = (struct oldest){pid, state};
+    return 0;
+}
+
+/* Counts free pages: LMDB keeps lists of them in its table 0, each led by its length, under the
+ * number of the state that did not need them any more. It uses those of states before the last one
+ * and before the one that is read. */
+static int count_free(struct store *store, size_t last, uint64_t *ret_pages, uint64_t *ret_kept,
+                      int *ret_reader)
 {
     MDB_cursor *cursor;
     MDB_val k, v;
-    uint64_t pages = 0;
-    int rc = mdb_cursor_open(txn, 0, &cursor);
+    struct oldest oldest = {0};
+    uint64_t pages = 0, kept = 0;
+    mdb_reader_list(store->env, see_reader, &oldest);
+    int rc = mdb_cursor_open(store->read, 0, &cursor);
     if (rc != 0)
         return code_of(rc);
     while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
-        size_t n = 0;
+        size_t n = 0, state = 0;
         if (v.mv_size >= sizeof(n))
             memcpy(&n, v.mv_data, sizeof(n));
+        if (k.mv_size >= sizeof(state))
+            memcpy(&state, k.mv_data, sizeof(state));
+        if (state >= last)
+            continue;
+        if (oldest.pid != 0 && state >= oldest.state)
+            kept += n;
         pages += n;
     }
     mdb_cursor_close(cursor);
     *ret_pages = pages;
+    *ret_kept = kept;
+    *ret_reader = kept > 0 ? oldest.pid : 0;
     return rc == MDB_NOTFOUND ? 0 : code_of(rc);
 }
 
-int store_usage(struct store *store, uint64_t *ret_used, uint64_t *ret_size)
+int store_usage(struct store *store, struct store_usage *ret)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    uint64_t unused = 0;
-    mdb_env_info(store->env, &info);
-    if (store->read_only || store->used_at != store->commits + 1) {
+    /* What a reader keeps is free when it ends, without a commit. */
+    if (store->read_only || store->used_at != store->commits + 1 || store->usage.kept > 0) {
+        uint64_t unused = 0, kept = 0;
         bool was_reading = store->reading;
+        forget_dead_readers(store);
         int r = begin_view(store);
+        mdb_env_info(store->env, &info);
         if (r == 0)
-            r = free_pages(store->read, &unused);
+            r = count_free(store, info.me_last_txnid, &unused, &kept, &store->usage.reader);
         if (!was_reading)
             store_rest(store);
         if (r < 0)
             return r;
         mdb_env_stat(store->env, &stat);
         uint64_t pages = (uint64_t)info.me_last_pgno + 1;
-        store->used = (pages > unused ? pages - unused : 0) * stat.ms_psize;
+        store->usage.used = (pages > unused ? pages - unused + kept : 0) * stat.ms_psize;
+        store->usage.kept = kept * stat.ms_psize;
+        store->usage.size = info.me_mapsize;
         store->used_at = store->commits + 1;
     }
-    *ret_used = store->used;
-    *ret_size = info.me_mapsize;
+    *ret = store->usage;
     return 0;
+}
+
+int store_claim(struct store *store, uint64_t bytes, uint64_t *ret_left)
+{
+    struct store_usage usage;
+    int r = store_usage(store, &usage);
+    if (r < 0)
+        return r;
+    uint64_t most = usage.size / 100 * STORE_FULL_PERCENT;
+    uint64_t taken = usage.used + store->claimed + store->kept_back;
+    uint64_t left = most > taken ? most - taken : 0;
+    if (ret_left)
+        *ret_left = left;
+    if (bytes > left)
+        return -ENOSPC;
+    store->claimed += bytes;
+    return 0;
+}
+
+void store_keep_back(struct store *store, uint64_t bytes)
+{
+    store->kept_back = bytes;
 }
 
 int store_backup(struct store *store, const char *path, struct rm_err *err)
@@ -612,9 +746,9 @@ int store_backup(struct store *store, const char *path, struct rm_err *err)
         unlink(name);
         rc = mdb_env_copy2(store->env, path, 0);
     }
-    r = rc == 0 ? place_sync(name) : code_of(rc);
+    r = rc == 0 ? io_sync(name) : code_of(rc);
     if (r == 0)
-        r = place_sync(path);
+        r = io_sync(path);
     if (r == 0)
         return 0;
     unlink(name);

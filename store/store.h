@@ -49,7 +49,8 @@ enum store_open_flags {
 /* path: a directory; made (0700) with STORE_CREATE. size: address space, the most that it can grow
  * to; read-only: not looked at. Any number of processes may read beside the one that writes; a
  * second writer is refused (-EBUSY), and so is a second open of one store in one process. -ENOENT:
- * there is none. -EINVAL: the directory holds something else, or is on a network file system. */
+ * there is none. -EINVAL: the directory holds something else, or is on a network file system.
+ * -EBADMSG: its file is empty or has been cut off. */
 int store_open(const char *path, uint64_t size, int flags, struct store **ret_store,
                struct rm_err *err);
 void store_close(struct store *store); /* drops what is not committed; NULL is fine */
@@ -81,6 +82,7 @@ int store_walk(struct store *store, enum store_table table, const void *from, si
                bool down, store_walk_f *f, void *ctx);
 
 uint64_t store_count(struct store *store, enum store_table table);
+uint64_t store_table_bytes(struct store *store, enum store_table table); /* that its pages have */
 
 bool store_is_dirty(const struct store *store);            /* a transaction is open */
 int store_commit(struct store *store, struct rm_err *err); /* 0 also when there was nothing to do */
@@ -93,18 +95,35 @@ void store_rest(struct store *store);
 /* For whoever keeps an index of one table in memory: from store_watch() on the store remembers
  * which keys of that table were put or deleted. store_changes() calls f for each key since the last
  * call, oldest first, a key maybe more than once; -ESTALE: too much has changed, or changes were
- * dropped (store_abort, a failed commit), so the index has to be made anew. One table for a store.
+ * dropped (store_abort, a failed commit), so the index has to be rebuilt. One table for a store.
  */
 enum { STORE_CHANGES_MAX = 4096 };
 typedef int store_change_f(void *ctx, const void *key, size_t key_length); /* negative: fail */
 int store_watch(struct store *store, enum store_table table);
 int store_changes(struct store *store, store_change_f *f, void *ctx);
 
-/* How full: bytes in use (pages that no one needs are not counted; what is not committed neither)
- * and the most it can be. A broker refuses new jobs above STORE_FULL_PERCENT, so that results
- * always have room. */
-enum { STORE_FULL_PERCENT = 90 };
-int store_usage(struct store *store, uint64_t *ret_used, uint64_t *ret_size);
+/* How full, in bytes. A process that reads an old state keeps pages that are free by now from being
+ * used again: they count as used until it ends or reads anew. One that was killed is forgotten here,
+ * and before each transaction. What the last transaction has freed counts as used until the one
+ * after the next: LMDB does not use it before. */
+struct store_usage {
+    uint64_t used; /* without free pages, and without what is not committed */
+    uint64_t size; /* the most it can be */
+    uint64_t kept; /* part of used: what a reader keeps */
+    int reader;    /* its pid; 0: nobody keeps anything */
+};
+int store_usage(struct store *store, struct store_usage *ret);
+
+/* Whoever begins something that makes the store grow claims room for it first, for all that it may
+ * take: what is claimed counts until the commit. -ENOSPC: with all claims, and with what is kept
+ * back, the store would be fuller than STORE_FULL_PERCENT, and nothing is claimed. So what has begun
+ * already can always be ended. ret_left (may be NULL): bytes that could be claimed. */
+enum {
+    STORE_FULL_PERCENT = 90,
+    STORE_PAGE = 4096, /* bytes: a record costs a copy of the page that it stands in, at most */
+};
+int store_claim(struct store *store, uint64_t bytes, uint64_t *ret_left);
+void store_keep_back(struct store *store, uint64_t bytes); /* from now on */
 
 /* A compacted copy of what is committed, into a new or empty directory, while others write. It is
  * on disk when this returns. -EEXIST: there is something in it. */

@@ -1,11 +1,12 @@
 /* client.c - ask the broker: one request, one answer, with time-out and retry */
 #include "submit/client.h"
 
+#include "conf/endpoint.h"
 #include "conf/env.h"
 #include "conf/service.h"
 #include "conf/unit.h"
 #include "submit/out.h"
-#include "wire/endpoint.h"
+#include "wire/local.h"
 #include "wire/net.h"
 
 #include <errno.h>
@@ -21,20 +22,26 @@ enum { TOKEN = 16 }; /* bytes */
  * long. */
 #define RESEND_IN (2 * USEC_PER_SEC)
 
+/* A broker on this machine that is not running is not waited for any longer, unless it was there before:
+ * then it is being restarted. */
+#define DESERTED_FOR (800 * USEC_PER_MSEC)
+
 /* A frame that the socket did not take is offered again. */
 #define OFFER_IN (100 * USEC_PER_MSEC)
 
 struct client {
     struct net *net;
+    struct arena *arena;
     char *endpoint;
     char *server;         /* its short name */
-    char *command;        /* as typed; goes into the history */
+    const char *command;  /* as typed; goes into the history */
     usec_t usual;         /* timeout, as set */
     usec_t timeout;       /* as it holds now */
     uint64_t tag;         /* of the last request */
     bool brief;           /* whoever asks says himself that nothing answers */
     bool connected;       /* during the last ask the broker was there */
     bool here;            /* it is there, as of the last look */
+    bool met;             /* it was there once */
     enum net_state state; /* the last one that says more than "connecting" */
     int signals;          /* signalfd */
     int signal;           /* the last one that came */
@@ -44,7 +51,7 @@ struct client {
 static char *server_name(const char *endpoint)
 {
     char host[CONF_ENDPOINT_MAX];
-    if (endpoint_is_loopback(endpoint) || !endpoint_is_tcp(endpoint)) {
+    if (endpoint_is_local(endpoint)) {
         if (gethostname(host, sizeof(host)) < 0)
             strcpy(host, "localhost");
         host[sizeof(host) - 1] = '\0';
@@ -66,9 +73,10 @@ int client_new(const struct conf_client *conf, const char *command, struct clien
     client->timeout = client->usual = conf->timeout;
     client->endpoint = strdup(conf->broker);
     client->server = server_name(conf->broker);
-    client->command = strdup(command);
+    client->command = command;
+    client->arena = arena_new(0);
     int r = -ENOMEM;
-    if (!client->endpoint || !client->server || !client->command) {
+    if (!client->arena || !client->endpoint || !client->server) {
         rm_fail(err, r, "no memory");
         goto fail;
     }
@@ -92,11 +100,11 @@ void client_free(struct client *client)
     if (!client)
         return;
     net_free(client->net);
+    arena_free(client->arena);
     if (client->signals >= 0)
         close(client->signals);
     free(client->endpoint);
     free(client->server);
-    free(client->command);
     free(client);
 }
 
@@ -111,35 +119,25 @@ int client_signal(const struct client *client)
     return client->signal;
 }
 
+struct arena *client_arena(struct client *client)
+{
+    return client->arena;
+}
+
 const char *client_endpoint(const struct client *client)
 {
     return client->endpoint;
 }
 
-static bool changes_something(RmRequest__AskCase ask)
+RmRequest client_request(RmRequest__AskCase ask, void *message)
 {
-    switch (ask) {
-    case RM_REQUEST__ASK_SUBMIT:
-    case RM_REQUEST__ASK_EVACUATE:
-    case RM_REQUEST__ASK_CANCEL:
-    case RM_REQUEST__ASK_RETRY:
-    case RM_REQUEST__ASK_RELEASE:
-    case RM_REQUEST__ASK_PAUSE:
-    case RM_REQUEST__ASK_RESUME:
-    case RM_REQUEST__ASK_HOST_CHANGE:
-    case RM_REQUEST__ASK_RECONCILE:
-    case RM_REQUEST__ASK_TABLE_RESTORE:
-    case RM_REQUEST__ASK_TABLES_RESTORE:
-    case RM_REQUEST__ASK_TABLE_CHANGE:
-    case RM_REQUEST__ASK_NODE_CHANGE:
-    case RM_REQUEST__ASK_MODIFY:
-        return true;
-    default:
-        return false;
-    }
+    RmRequest request = RM_REQUEST__INIT;
+    request.ask_case = ask;
+    request.ping = message; /* one union of pointers */
+    return request;
 }
 
-/* What stands around a noderange of digits only; NULL: what the broker takes for it. */
+/* What is put around a noderange of digits only; NULL: what the broker puts there. */
 static RmDigits *node_digits(RmDigits *digits)
 {
     const char *prefix = getenv("RMIGRATE_NODE_PREFIX"), *suffix = getenv("RMIGRATE_NODE_SUFFIX");
@@ -155,20 +153,26 @@ static RmDigits *node_digits(RmDigits *digits)
     return digits;
 }
 
+/* Of a request that changes something; all its pages have it. */
+static void make_token(uint8_t token[static TOKEN])
+{
+    for (size_t i = 0; i < TOKEN; i += sizeof(uint64_t)) {
+        uint64_t n = env_random(env_system());
+        memcpy(token + i, &n, sizeof(n));
+    }
+}
+
 static int pack_request(struct client *client, RmRequest *request, uint8_t token[static TOKEN],
-                        uint8_t **ret_frame, size_t *ret_length)
+                        const char *page, uint8_t **ret_frame, size_t *ret_length)
 {
     RmDigits digits;
+    request->pages = true;
+    request->page = (char *)page;
     request->version = (char *)service_version();
-    request->command = client->command;
+    request->command = (char *)client->command;
     request->digits = node_digits(&digits);
-    if (changes_something(request->ask_case)) {
-        for (size_t i = 0; i < TOKEN; i += sizeof(uint64_t)) {
-            uint64_t n = env_random(env_system());
-            memcpy(token + i, &n, sizeof(n));
-        }
+    if (msg_changes(request->ask_case))
         request->token = (ProtobufCBinaryData){.data = token, .len = TOKEN};
-    }
     RmMessage message = RM_MESSAGE__INIT;
     message.tag = ++client->tag;
     message.body_case = RM_MESSAGE__BODY_REQUEST;
@@ -176,6 +180,7 @@ static int pack_request(struct client *client, RmRequest *request, uint8_t token
     *ret_frame = msg_pack(&message, ret_length);
     request->token = (ProtobufCBinaryData){0};
     request->digits = NULL;
+    request->page = (char *)protobuf_c_empty_string;
     return *ret_frame ? 0 : -EMSGSIZE;
 }
 
@@ -239,6 +244,7 @@ static int look_at_state(struct client *client, struct rm_err *err)
     enum net_state state = net_state(client->net);
     client->here = state == NET_CONNECTED;
     client->connected = client->connected || client->here;
+    client->met = client->met || client->here;
     if (state != NET_CONNECTING)
         client->state = state;
     if (state != NET_REFUSED_KEY && state != NET_DENIED)
@@ -248,7 +254,7 @@ static int look_at_state(struct client *client, struct rm_err *err)
 }
 
 /* A request on its way: when it is sent, and for how long. */
-struct talk {
+struct exchange {
     const uint8_t *frame;
     size_t length;
     usec_t hold_for;
@@ -259,78 +265,94 @@ struct talk {
 };
 
 /* Sends the frame; again over a new connection, so that only one of them is answered. */
-static int talk_send(struct client *client, struct talk *talk, usec_t now, struct rm_err *err)
+static int exchange_send(struct client *client, struct exchange *x, usec_t now, struct rm_err *err)
 {
-    int r = talk->sent ? net_reconnect(client->net, err) : 0;
+    int r = x->sent ? net_reconnect(client->net, err) : 0;
     if (r < 0)
         return r;
-    if (talk->sent && talk->patience == 2 * RESEND_IN && !client->brief && isatty(STDERR_FILENO))
+    if (x->sent && x->patience == 2 * RESEND_IN && !client->brief && isatty(STDERR_FILENO))
         out_note("the broker at %s: %s, waiting", client->endpoint, trouble(client));
     if (client->here)
-        talk->away_at = now;
-    client->here = client->here && !talk->sent;
-    talk->sent = net_send(client->net, NULL, talk->frame, talk->length) >= 0;
-    talk->send_at = now + (talk->sent ? talk->hold_for + talk->patience : OFFER_IN);
-    talk->patience *= talk->sent ? 2 : 1;
+        x->away_at = now;
+    client->here = client->here && !x->sent;
+    x->sent = net_send(client->net, NULL, x->frame, x->length) >= 0;
+    x->send_at = now + (x->sent ? x->hold_for + x->patience : OFFER_IN);
+    x->patience *= x->sent ? 2 : 1;
     return 0;
 }
 
 /* When to give up: a broker that holds its answer back must be there. */
-static usec_t talk_end(const struct client *client, const struct talk *talk, usec_t began_at)
+static usec_t exchange_end(const struct client *client, const struct exchange *x, usec_t began_at)
 {
-    usec_t end = began_at + talk->hold_for + client->timeout;
-    usec_t missed = talk->away_at + client->timeout;
+    usec_t end = began_at + x->hold_for + client->timeout;
+    usec_t missed = x->away_at + client->timeout;
     return !client->here && missed < end ? missed : end;
 }
 
 /* What was held back is lost with its connection, and is asked for again. */
-static void talk_notice(const struct client *client, struct talk *talk, bool was_here, usec_t now)
+static void exchange_notice(const struct client *client, struct exchange *x, bool was_here,
+                            usec_t now)
 {
     if (!was_here || client->here)
         return;
-    talk->away_at = now;
-    if (talk->send_at > now + RESEND_IN)
-        talk->send_at = now + RESEND_IN;
+    x->away_at = now;
+    if (x->send_at > now + RESEND_IN)
+        x->send_at = now + RESEND_IN;
+}
+
+static bool is_deserted(const struct client *client, usec_t waited)
+{
+    const char *path = endpoint_path(client->endpoint);
+    return path && !client->met && waited >= DESERTED_FOR && local_is_deserted(path);
 }
 
 /* Sends the frame until an answer comes. */
-static int converse(struct client *client, struct talk *talk, struct arena *arena,
-                    RmReply **ret_reply, struct rm_err *err)
+static int exchange_run(struct client *client, struct exchange *x, struct arena *arena,
+                        RmReply **ret_reply, struct rm_err *err)
 {
     usec_t now = env_now(env_system()), began_at = now;
     int r = 0;
-    talk->send_at = talk->away_at = now;
+    x->send_at = x->away_at = now;
     while (r == 0) {
         now = env_now(env_system());
-        usec_t give_up_at = talk_end(client, talk, began_at);
+        usec_t give_up_at = exchange_end(client, x, began_at);
         if (now >= give_up_at)
             return unreachable(client, err);
-        if (now >= talk->send_at && (r = talk_send(client, talk, now, err)) < 0)
+        if (is_deserted(client, now - began_at))
+            return rm_fail(err, -ETIMEDOUT,
+                           "Unable to reach the broker at %s: nobody listens there; is "
+                           "rmigrate-broker running?",
+                           client->endpoint);
+        if (now >= x->send_at && (r = exchange_send(client, x, now, err)) < 0)
             return r;
         bool was_here = client->here;
-        r = wait_for_answer(client, talk->send_at < give_up_at ? talk->send_at : give_up_at);
+        usec_t until = x->send_at < give_up_at ? x->send_at : give_up_at;
+        if (!client->met && began_at + DESERTED_FOR > now && began_at + DESERTED_FOR < until)
+            until = began_at + DESERTED_FOR;
+        r = wait_for_answer(client, until);
         if (r > 0)
             r = take_answer(client, arena, ret_reply, err);
         if (r == 0)
             r = look_at_state(client, err);
-        talk_notice(client, talk, was_here, now);
+        exchange_notice(client, x, was_here, now);
     }
     return r < 0 ? r : 0;
 }
 
-int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
-               RmReply **ret_reply, struct rm_err *err)
+/* One page of the answer. */
+static int ask_page(struct client *client, RmRequest *request, uint8_t token[static TOKEN],
+                    const char *page, uint64_t hold_for, struct arena *arena, RmReply **ret_reply,
+                    struct rm_err *err)
 {
-    uint8_t token[TOKEN];
     uint8_t *frame;
     size_t length;
-    int r = pack_request(client, request, token, &frame, &length);
+    int r = pack_request(client, request, token, page, &frame, &length);
     if (r < 0)
         return rm_fail(err, r, "the request is longer than %d MiB", MSG_MAX / 1024 / 1024);
-    struct talk talk = {
+    struct exchange x = {
         .frame = frame, .length = length, .hold_for = hold_for, .patience = RESEND_IN};
     client->connected = false;
-    r = converse(client, &talk, arena, ret_reply, err);
+    r = exchange_run(client, &x, arena, ret_reply, err);
     if (r == -EINTR)
         rm_fail(err, r, "interrupted");
     if (r < 0 && !client->connected) /* what was never sent shall not be carried out later */
@@ -339,29 +361,72 @@ int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, str
     return r;
 }
 
+/* Puts a page behind those before it. What is no row is said by the first one; the worst code counts. */
+static int add_page(struct arena *arena, RmReply *whole, RmReply *page, struct rm_err *err)
+{
+    if (whole->page[0] && strcmp(page->page, whole->page) == 0)
+        return rm_fail(err, -EPROTO, "the broker answers the same page again");
+    whole->page = page->page;
+    if (page->code > whole->code) {
+        whole->code = page->code;
+        whole->text = page->text;
+    }
+    if (msg_append(arena, &whole->base, &page->base) < 0)
+        return rm_fail(err, -ENOMEM, "the answer takes too much memory");
+    return 0;
+}
+
+/* A job that refers to a list of hosts of its batch gets it. */
+static void give_lists(const RmReply *reply)
+{
+    for (size_t i = 0, k = 0; i < reply->n_jobs && reply->n_lists > 0; i++) {
+        RmJob *job = reply->jobs[i]->job;
+        for (size_t n = 0; job && n < reply->n_lists && reply->lists[k]->batch != job->batch; n++)
+            k = (k + 1) % reply->n_lists;
+        const RmBatchLists *of = reply->lists[k];
+        if (!job || of->batch != job->batch || job->to_list == 0 || job->to_list > of->n_lists)
+            continue;
+        job->to = of->lists[job->to_list - 1]->hosts;
+        job->n_to = of->lists[job->to_list - 1]->n_hosts;
+    }
+}
+
+int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
+               RmReply **ret_reply, struct rm_err *err)
+{
+    uint8_t token[TOKEN] = {0};
+    RmReply *whole = NULL, *page = NULL;
+    if (msg_changes(request->ask_case))
+        make_token(token);
+    int r = ask_page(client, request, token, "", hold_for, arena, &whole, err);
+    while (r >= 0 && whole && whole->page[0]) {
+        r = ask_page(client, request, token, whole->page, 0, arena, &page, err);
+        if (r >= 0 && page)
+            r = add_page(arena, whole, page, err);
+    }
+    if (r < 0 || !whole)
+        return r;
+    give_lists(whole);
+    *ret_reply = whole;
+    return r;
+}
+
 static int reply_code(const RmReply *reply)
 {
-    switch (reply->code) {
-    case RM_CODE__CODE_OK:
-        return EXIT_OK;
-    case RM_CODE__CODE_USAGE:
-        return EXIT_USAGE;
-    case RM_CODE__CODE_TRY_AGAIN:
-        return EXIT_NO_BROKER;
-    case RM_CODE__CODE_TABLE:
-        return EXIT_TABLE;
-    case RM_CODE__CODE_NOT_PERMITTED:
-        return EXIT_NOT_PERMITTED;
-    default:
-        return EXIT_SOME_FAILED;
-    }
+    static const int codes[] = {
+        [RM_CODE__CODE_OK] = EXIT_OK,       [RM_CODE__CODE_SOME_FAILED] = EXIT_SOME_FAILED,
+        [RM_CODE__CODE_USAGE] = EXIT_USAGE, [RM_CODE__CODE_TRY_AGAIN] = EXIT_NO_BROKER,
+        [RM_CODE__CODE_TABLE] = EXIT_TABLE, [RM_CODE__CODE_NOT_PERMITTED] = EXIT_NOT_PERMITTED,
+    };
+    bool is_known = (unsigned)reply->code < sizeof(codes) / sizeof(codes[0]);
+    return is_known ? codes[reply->code] : EXIT_SOME_FAILED;
 }
 
 int client_question(struct client *client, RmRequest *request, uint64_t hold_for,
                     struct arena *arena, RmReply **ret_reply)
 {
     struct rm_err err = {0};
-    int r = client_ask(client, request, hold_for, arena, ret_reply, &err);
+    int r = client_ask(client, request, hold_for, arena ? arena : client->arena, ret_reply, &err);
     if (r >= 0) {
         int code = reply_code(*ret_reply);
         if (code != EXIT_OK && (*ret_reply)->text[0])
@@ -375,9 +440,9 @@ int client_question(struct client *client, RmRequest *request, uint64_t hold_for
     *ret_reply = NULL;
     if (r != -EINTR)
         out_error("%s", err.text);
-    if (client->connected && changes_something(request->ask_case))
-        out_note(
-            "whether this was carried out is not known: rmigrate jobs and rmigrate events tell");
+    if (client->connected && msg_changes(request->ask_case))
+        out_note("it is not known whether this was carried out; see rmigrate jobs and rmigrate "
+                 "events");
     return client_code(client, r);
 }
 

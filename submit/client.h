@@ -13,23 +13,31 @@
 
 struct client;
 
+/* command: as typed, borrowed. */
 int client_new(const struct conf_client *conf, const char *command, struct client **ret_client,
                struct rm_err *err);
 void client_free(struct client *client);
 
+/* A request for what this message of RmRequest.ask says; it is borrowed. */
+RmRequest client_request(RmRequest__AskCase ask, void *message);
+
 /* Fills version, command and (when the ask changes something) token, sends, waits for at most the
  * settings' timeout beyond `hold_for` (how long the broker may hold the answer back; a broker that
- * is not there is not waited for longer than the timeout). The reply lives in the arena. Errors:
+ * is not there is not waited for longer than the timeout). An answer of several pages is put together. The
+ * reply lives in the arena. Errors:
  * -ETIMEDOUT (broker not reached; err says the endpoint and what is known of why), -EACCES (key
  * refused), -EINTR (a signal came; client_signal() says which). */
 int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, struct arena *arena,
                RmReply **ret_reply, struct rm_err *err);
 
 /* The same for who has only one question: what went wrong, here or there, is printed as `Error:
- * TEXT`. Returns the exit code so far: EXIT_OK, or EXIT_SOME_FAILED with a reply to be looked at;
- * otherwise *ret_reply is NULL. */
+ * TEXT`. arena NULL: the client's. Returns the exit code so far: EXIT_OK, or EXIT_SOME_FAILED with a
+ * reply to be looked at; otherwise *ret_reply is NULL. */
 int client_question(struct client *client, RmRequest *request, uint64_t hold_for,
                     struct arena *arena, RmReply **ret_reply);
+
+/* Memory that lasts as long as the client: of a command that asks a few questions. */
+struct arena *client_arena(struct client *client);
 
 /* From now on one ask gives up after this long, or after the settings' timeout where that is
  * shorter, and says nothing meanwhile. */
@@ -47,7 +55,7 @@ int client_signal(const struct client *client);
 /* Forgets signals that came: they were for another program. */
 void client_forget_signal(struct client *client);
 
-/* The short name of the machine that the broker runs on, as far as the endpoint tells it. */
+/* The short name of the machine that the broker runs on, as far as the endpoint names it. */
 const char *client_server(const struct client *client);
 
 const char *client_endpoint(const struct client *client);

@@ -1,16 +1,18 @@
 /* follow.c - stay with jobs until all of them have ended
  *
- * The broker answers what changed since the version that it gave last. After it was started anew
- * its epoch differs and it tells everything again; `printed` keeps each result to one line. */
+ * The broker answers what changed since the version that it gave last. After a restart its epoch
+ * differs and it reports everything again; `printed` keeps each result to one line. */
 #include "submit/follow.h"
 
 #define HASH_NONFATAL_OOM 1
 
 #include "conf/env.h"
 #include "conf/service.h"
+#include "submit/job_view.h"
+#include "submit/listing.h"
 #include "submit/out.h"
+#include "submit/outcome.h"
 #include "submit/progress.h"
-#include "submit/view.h"
 #include "wire/job.h"
 
 #include <errno.h>
@@ -42,13 +44,9 @@ enum { SETTLE_MAX = 1000 }; /* jobs in one question for what was missed */
 
 struct followed {
     uint64_t id;
-    char *guest, *source, *destination, *text; /* owned */
-    char phase[32];
-    RmState state;
-    uint32_t attempt;
-    int percent;
-    RmStats stats; /* figures only */
-    usec_t ran_at; /* since when the migration runs, by this clock; 0 = it does not */
+    RmJobView *view; /* the last one; owned */
+    int percent;     /* -1: not known */
+    usec_t ran_at;   /* since when the migration runs, by this clock; 0 = it does not */
     bool printed;
     uint64_t round; /* of the last full answer that named it */
     UT_hash_handle hh;
@@ -64,26 +62,20 @@ struct follow {
     uint64_t counts[PROGRESS_STATES];
     struct progress *progress; /* NULL: not drawn */
     usec_t began_at;
-    bool away;       /* the broker does not answer, and this was said */
+    bool away;       /* the broker does not answer, and this was printed */
+    bool told_stuck; /* that nothing moves until somebody resumes it */
     bool cancelling; /* after Ctrl-C with --cancel-on-interrupt */
     bool some_failed;
+    size_t n_accounts; /* that are printed */
 };
 
 /* ---- what is known of each job */
 
-static void followed_free(struct followed *job)
-{
-    free(job->guest);
-    free(job->source);
-    free(job->destination);
-    free(job->text);
-    free(job);
-}
-
 static void forget(struct follow *f, struct followed *job)
 {
     HASH_DEL(f->jobs, job);
-    followed_free(job);
+    rm_job_view__free_unpacked(job->view, NULL);
+    free(job);
 }
 
 static struct followed *job_of(struct follow *f, uint64_t id)
@@ -105,54 +97,39 @@ static struct followed *job_of(struct follow *f, uint64_t id)
     return job;
 }
 
-static int set_text(char **field, const char *text)
+/* Percent never runs backwards within one attempt: a guest that writes makes work, but does not
+ * unmake what is done. old: NULL at first. */
+static void set_progress(struct followed *job, const RmJobView *old, const RmJobView *view)
 {
-    if (*field && strcmp(*field, text) == 0)
-        return 0;
-    char *copy = strdup(text);
-    if (!copy)
-        return -ENOMEM;
-    free(*field);
-    *field = copy;
-    return 0;
-}
-
-/* Percent never runs backwards within one try: a guest that writes makes work, but does not unmake
- * what is done. */
-static void set_stats(struct followed *job, const RmJobView *view)
-{
-    int percent = view_percent(view->stats);
     usec_t now = env_now(env_system()), took = view->stats ? view->stats->elapsed_for : 0;
+    usec_t took_before = old && old->stats ? old->stats->elapsed_for : 0;
     bool runs = view->state == RM_STATE__RUNNING || view->state == RM_STATE__CANCELLING;
-    if (job->attempt != view->attempt)
-        job->percent = -1;
+    bool is_new = !old || old->attempt != view->attempt;
+    int percent = view_percent(view->stats);
+    job->percent = is_new || percent > job->percent ? percent : job->percent;
     if (!runs)
         job->ran_at = 0;
-    else if (job->ran_at == 0 || job->attempt != view->attempt || took != job->stats.elapsed_for)
+    else if (job->ran_at == 0 || is_new || took != took_before)
         job->ran_at = took < now ? now - took : now;
-    if (percent > job->percent)
-        job->percent = percent;
-    job->attempt = view->attempt;
-    if (view->stats) {
-        job->stats = *view->stats;
-        job->stats.base.n_unknown_fields = 0;
-        job->stats.base.unknown_fields = NULL;
-    }
 }
 
-static int learn(struct follow *f, struct arena *arena, const RmJobView *view,
-                 struct followed **ret_job)
+static int learn(struct follow *f, const RmJobView *view, struct followed **ret_job)
 {
     struct followed *job = job_of(f, view->job->id);
-    if (!job || set_text(&job->guest, view->job->guest) < 0 ||
-        set_text(&job->source, view->source) < 0 ||
-        set_text(&job->destination, view_destination(arena, view)) < 0 ||
-        set_text(&job->text, view->text) < 0)
+    RmJob ask = *view->job;
+    RmJobView brief = *view;
+    if (ask.n_to > 1 &&
+        view->destination[0]) { /* a list of hosts may be long, and nobody reads it here */
+        ask.n_to = 0;
+        brief.job = &ask;
+    }
+    RmJobView *copy = job ? (RmJobView *)msg_copy(NULL, &brief.base) : NULL;
+    if (!copy)
         return -ENOMEM;
-    snprintf(job->phase, sizeof(job->phase), "%s", view->phase);
-    job->state = view->state;
+    set_progress(job, job->view, copy);
+    rm_job_view__free_unpacked(job->view, NULL);
+    job->view = copy;
     job->round = f->round;
-    set_stats(job, view);
     *ret_job = job;
     return 0;
 }
@@ -172,7 +149,7 @@ static void print_result(struct follow *f, struct arena *arena, const RmJobView 
         json_open(&json, NULL, '{');
         json_bool(&json, "ok", good);
         json_text(&json, "result", text);
-        view_json(&json, view);
+        listing_fields(&json, view_columns, arena, view);
         json_close(&json, '}');
         fputc('\n', stdout);
     } else if (good)
@@ -201,7 +178,7 @@ static int take_jobs(struct follow *f, struct arena *arena, const RmReply *reply
         struct followed *job;
         if (!view->job || view->job->id == 0)
             continue;
-        int r = learn(f, arena, view, &job);
+        int r = learn(f, view, &job);
         if (r < 0)
             return r;
         if (job_is_final(view->state) && !job->printed) {
@@ -218,6 +195,43 @@ static int take_jobs(struct follow *f, struct arena *arena, const RmReply *reply
     return out_is_sound() ? 0 : -EPIPE;
 }
 
+/* Of each host of an evacuation that is over: is it empty, or what is left and why? */
+static void print_accounts(struct follow *f, const RmReply *reply)
+{
+    for (; f->n_accounts < reply->n_outcomes; f->n_accounts++) {
+        RmOutcome *o = reply->outcomes[f->n_accounts];
+        o->host = o->name;
+        progress_clear(f->progress);
+        f->some_failed = f->some_failed || !o->ok;
+        if (f->args->json)
+            listing_line(outcome_columns, o);
+        else if (o->ok)
+            out_result(o->name, o->text);
+        else
+            out_failure(o->name, o->text);
+    }
+}
+
+/* Without a terminal nobody sees why jobs wait: it is said once, where a person alone can end that. */
+static void say_stuck(struct follow *f)
+{
+    const struct followed *first = NULL;
+    size_t n = 0;
+    for (const struct followed *job = f->jobs; job; job = job->hh.next) {
+        if (!job->view || job_is_final(job->view->state))
+            continue;
+        if (!job->view->paused && !job->view->held)
+            return;
+        first = first ? first : job;
+        n++;
+    }
+    if (f->progress || f->told_stuck || n == 0)
+        return;
+    f->told_stuck = true;
+    out_note("waiting for %zu paused job%s, until somebody resumes %s: %s: %s", n,
+             n == 1 ? "" : "s", n == 1 ? "it" : "them", first->view->job->guest, first->view->text);
+}
+
 /* ---- drawing */
 
 static struct progress_sum sum_of(const struct follow *f)
@@ -229,6 +243,22 @@ static struct progress_sum sum_of(const struct follow *f)
     return sum;
 }
 
+static struct progress_job drawn(struct arena *arena, const struct followed *job, usec_t now)
+{
+    static const RmStats none = RM_STATS__INIT;
+    const RmJobView *view = job->view;
+    return (struct progress_job){.id = job->id,
+                                 .guest = view->job->guest,
+                                 .source = view->source,
+                                 .destination = view_destination(arena, view),
+                                 .phase = view->phase,
+                                 .text = view->text,
+                                 .state = view->state,
+                                 .percent = job->percent,
+                                 .elapsed = job->ran_at ? now - job->ran_at : 0,
+                                 .stats = view->stats ? *view->stats : none};
+}
+
 static void draw(struct follow *f, struct arena *arena)
 {
     if (!f->progress)
@@ -237,21 +267,8 @@ static void draw(struct follow *f, struct arena *arena)
     usec_t now = env_now(env_system());
     size_t n = 0;
     for (struct followed *job = f->jobs; jobs && job; job = job->hh.next)
-        if (!job_is_final(job->state))
-            jobs[n++] = (struct progress_job){.id = job->id,
-                                              .guest = job->guest,
-                                              .source = job->source,
-                                              .destination = job->destination,
-                                              .phase = job->phase,
-                                              .text = job->text,
-                                              .state = job->state,
-                                              .percent = job->percent,
-                                              .elapsed = job->ran_at ? now - job->ran_at : 0,
-                                              .total = job->stats.total,
-                                              .remaining = job->stats.remaining,
-                                              .rate = job->stats.rate,
-                                              .dirty_rate = job->stats.dirty_rate,
-                                              .iterations = job->stats.iterations};
+        if (job->view && !job_is_final(job->view->state))
+            jobs[n++] = drawn(arena, job, now);
     struct progress_sum sum = sum_of(f);
     progress_draw(f->progress, jobs, n, &sum);
 }
@@ -270,8 +287,8 @@ static void count(struct follow *f, const RmReply *reply)
         return;
     for (struct followed *job = f->jobs; job;
          job = job->hh.next) /* tallies of `all` know only live ones */
-        if (job->printed && (int)job->state < PROGRESS_STATES)
-            f->counts[job->state]++;
+        if (job->printed && (int)job->view->state < PROGRESS_STATES)
+            f->counts[job->view->state]++;
 }
 
 static bool is_over(const struct follow *f)
@@ -282,11 +299,11 @@ static bool is_over(const struct follow *f)
     return true;
 }
 
-/* Jobs that an answer with everything does not name, or that nobody said the end of though all is
+/* Jobs that an answer with everything does not name, or whose end was not reported though all are
  * over: how did they end? */
 static int ask_for_missed(struct follow *f, struct arena *arena, bool over)
 {
-    uint64_t ids[SETTLE_MAX];
+    uint64_t ids[SETTLE_MAX] = {0};
     size_t n = 0;
     for (struct followed *job = f->jobs; job && n < SETTLE_MAX; job = job->hh.next)
         if (!job->printed && (over || job->round != f->round))
@@ -300,17 +317,15 @@ static int ask_for_missed(struct follow *f, struct arena *arena, bool over)
     list.what = &what;
     list.limit = SETTLE_MAX;
     list.finished = true;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_LIST_JOBS;
-    request.list_jobs = &list;
+    RmRequest request = client_request(RM_REQUEST__ASK_LIST_JOBS, &list);
     RmReply *reply;
     struct rm_err err = {0};
     int r = client_ask(f->client, &request, 0, arena, &reply, &err);
     if (r < 0)
         return r;
     r = take_jobs(f, arena, reply);
-    for (size_t i = 0; r == 0 && i < n;
-         i++) { /* the broker does not know it: nothing will be heard of it */
+    /* Of one that the broker does not know nothing will be heard. */
+    for (size_t i = 0; r == 0 && i < n; i++) {
         struct followed *job;
         HASH_FIND(hh, f->jobs, &ids[i], sizeof(ids[i]), job);
         if (job && !job->printed && (over || job->round != f->round))
@@ -326,9 +341,7 @@ static int ask_once(struct follow *f, struct arena *arena, RmReply **ret_reply, 
     follow.epoch = f->epoch;
     follow.version = f->version;
     follow.wait_for = f->progress ? HOLD_DRAWING : HOLD_SILENT;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_FOLLOW;
-    request.follow = &follow;
+    RmRequest request = client_request(RM_REQUEST__ASK_FOLLOW, &follow);
     return client_ask(f->client, &request, follow.wait_for, arena, ret_reply, err);
 }
 
@@ -357,12 +370,14 @@ static int turn(struct follow *f, struct arena *arena, struct rm_err *err)
     if (r < 0)
         return r;
     count(f, reply);
-    bool over = is_over(f);
+    bool over = is_over(f) && !reply->may_grow;
     while ((whole || over) && (r = ask_for_missed(f, arena, over)) > 0)
         ;
     if (r < 0)
         return r;
     count(f, reply);
+    print_accounts(f, reply);
+    say_stuck(f);
     return over;
 }
 
@@ -373,7 +388,7 @@ static void say_away(struct follow *f)
     f->away = true;
     client_be_brief(f->client, LOOK);
     progress_clear(f->progress);
-    out_note("the broker does not answer, waiting for it; the jobs go on");
+    out_note("the broker does not answer, waiting for it; the jobs continue");
 }
 
 /* ---- Ctrl-C */
@@ -381,9 +396,9 @@ static void say_away(struct follow *f)
 static void say_goodbye(const struct follow *f, const char *why)
 {
     if (f->batch)
-        out_note("%sthe jobs go on: rmigrate wait %" PRIu64, why, f->batch);
+        out_note("%sthe jobs continue: rmigrate wait %" PRIu64, why, f->batch);
     else
-        out_note("%sthe jobs go on: rmigrate watch", why);
+        out_note("%sthe jobs continue: rmigrate watch", why);
 }
 
 /* True when it goes on, to see how the jobs end. */
@@ -391,13 +406,13 @@ static bool cancel_all(struct follow *f)
 {
     RmSelect what = *f->what;
     what.reason = (char *)"interrupted";
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_CANCEL;
-    request.cancel = &what;
+    if (what.batch) /* the others are somebody else's */
+        what.n_jobs = 0;
+    RmRequest request = client_request(RM_REQUEST__ASK_CANCEL, &what);
     struct arena *arena = arena_new(0);
     RmReply *reply;
     struct rm_err err = {0};
-    out_note("interrupted: cancelling; once more to leave at once");
+    out_note("interrupted: cancelling the jobs; interrupt again to exit at once");
     int r = arena ? client_ask(f->client, &request, 0, arena, &reply, &err) : -ENOMEM;
     f->cancelling = r >= 0;
     if (r < 0)
@@ -440,7 +455,7 @@ static int exit_code(struct follow *f, int r, const struct rm_err *err)
     if (r == -EINTR && !f->cancelling)
         say_goodbye(f, "interrupted; ");
     if (r == -EPIPE)
-        say_goodbye(f, ""); /* out_is_sound() has said what is wrong */
+        say_goodbye(f, ""); /* out_is_sound() has printed why */
     else if (r < 0 && r != -EINTR)
         out_error("%s", err->text);
     if (signal && (r == -EINTR || f->cancelling))
@@ -459,7 +474,7 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
     f.progress = progress_new();
     int r = follow_on(&f, &err);
     struct progress_sum sum = sum_of(&f);
-    if (r >= 0 && !f.jobs)
+    if (r >= 0 && !f.jobs && !f.batch)
         out_note("no unfinished jobs");
     else if (r >= 0)
         progress_end(f.progress, &sum);

@@ -1,14 +1,14 @@
 /* job_cmd.c - commands about jobs */
 #include "submit/job_cmd.h"
 
+#include "conf/array.h"
 #include "conf/service.h"
-#include "submit/command.h"
+#include "submit/cancel_cmd.h"
 #include "submit/follow.h"
-#include "submit/job_list.h"
-#include "submit/json.h"
+#include "submit/job_pages.h"
+#include "submit/listing.h"
 #include "submit/out.h"
-#include "submit/stop_cmd.h"
-#include "submit/view.h"
+#include "submit/outcome.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 
 /* ---- submit and evacuate */
 
-/* What the jobs are asked for; relocation: room for the operands of z/VM. */
+/* What the jobs are asked for; relocation: where the operands of z/VM are put. */
 static RmOptions options_of(const struct args *args, RmRelocation *relocation)
 {
     RmOptions options = args->options;
@@ -35,47 +35,35 @@ static RmOptions options_of(const struct args *args, RmRelocation *relocation)
 }
 
 /* Guests that did not become jobs, in the form of those that did. */
-static int print_refused(const RmReply *reply, bool json_lines)
+static int print_refused(const struct args *args, const RmReply *reply)
 {
     int code = EXIT_OK;
-    if (!json_lines)
-        return view_outcomes(reply, false);
+    if (!args->json)
+        return outcome_print(args, reply);
     for (size_t i = 0; i < reply->n_outcomes; i++) {
-        const RmOutcome *o = reply->outcomes[i];
-        struct json json = {.file = stdout};
-        json_open(&json, NULL, '{');
-        json_bool(&json, "ok", o->ok);
-        json_text(&json, "result", o->text);
-        json_text(&json, "guest", o->name);
-        json_text(&json, "source", o->source);
-        json_text(&json, "destination", o->destination);
-        json_close(&json, '}');
-        fputc('\n', stdout);
-        code = o->ok ? code : EXIT_SOME_FAILED;
+        listing_line(outcome_columns, reply->outcomes[i]);
+        code = reply->outcomes[i]->ok ? code : EXIT_SOME_FAILED;
     }
     return code;
 }
 
+static const struct column batch_columns[] = {
+    {NULL, "batch", FIELD(RmReply, batch), SHOW_ANY}, {NULL, "jobs", FIELD(RmReply, count)}, {0}};
+
 static void print_batch(const struct args *args, const RmReply *reply)
 {
-    struct json json = {.file = stdout};
-    if (!args->json) {
+    if (args->json)
+        listing_line(batch_columns, reply);
+    else
         printf("batch %" PRIu64 ": %" PRIu32 " job%s\n", reply->batch, reply->count,
                reply->count == 1 ? "" : "s");
-        return;
-    }
-    json_open(&json, NULL, '{');
-    json_number(&json, "batch", reply->batch);
-    json_number(&json, "jobs", reply->count);
-    json_close(&json, '}');
-    fputc('\n', stdout);
 }
 
-/* The jobs are made: prints what is known, and stays with them unless told otherwise. code: so far.
- */
+/* The jobs are made: prints what is known, and follows them unless --detach was given. code:
+ * so far. */
 static int go_on(struct client *client, const struct args *args, const RmReply *reply, int code)
 {
-    int refused = print_refused(reply, args->json);
+    int refused = print_refused(args, reply);
     code = code == EXIT_OK ? refused : code;
     fflush(stdout); /* before anything is drawn */
     if (reply->batch == 0)
@@ -89,14 +77,20 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
                  client_endpoint(client));
     RmSelect what = RM_SELECT__INIT;
     what.batch = reply->batch;
+    if (!(what.jobs = calloc(reply->n_outcomes + 1, sizeof(*what.jobs))))
+        return out_no_memory();
+    for (size_t i = 0; i < reply->n_outcomes; i++) /* that take guests away as well */
+        if (reply->outcomes[i]->job)
+            what.jobs[what.n_jobs++] = reply->outcomes[i]->job;
     int followed = follow_jobs(client, args, &what, reply->batch);
+    free(what.jobs);
     return followed == EXIT_OK ? code : followed;
 }
 
 int job_submit(struct client *client, const struct args *args)
 {
     if (args->zvm.action == ACTION_CANCEL)
-        return stop_guests(client, args);
+        return cancel_guests(client, args);
     RmRelocation relocation;
     RmOptions options = options_of(args, &relocation);
     RmSubmit submit = RM_SUBMIT__INIT;
@@ -107,47 +101,39 @@ int job_submit(struct client *client, const struct args *args)
     submit.reason = (char *)args->reason;
     submit.dry_run = args->dry_run;
     submit.wait_for = args->dry_run ? DRY_RUN_MOST : 0;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_SUBMIT;
-    request.submit = &submit;
-    struct arena *arena = arena_new(0);
+    RmRequest request = client_request(RM_REQUEST__ASK_SUBMIT, &submit);
     RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, submit.wait_for, arena, &reply);
+    int code = client_question(client, &request, submit.wait_for, NULL, &reply);
     if (reply && args->dry_run) {
-        int refused = args->json || reply->n_outcomes ? view_outcomes(reply, args->json) : EXIT_OK;
-        code = code == EXIT_OK ? refused : code;
-    } else if (reply)
-        code = go_on(client, args, reply, code);
-    arena_free(arena);
-    return code;
+        int refused = args->json || reply->n_outcomes ? outcome_print(args, reply) : EXIT_OK;
+        return code == EXIT_OK ? refused : code;
+    }
+    return reply ? go_on(client, args, reply, code) : code;
 }
 
-static const struct out_column plan_columns[] = {
-    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},    {"FROM", "source", OUT_TEXT, OUT_LEFT},
-    {"TO", "destination", OUT_TEXT, OUT_LEFT}, {NULL, "ok", OUT_BOOL, OUT_LEFT},
-    {"NOTE", "text", OUT_TEXT, OUT_WRAP},      {NULL, NULL, OUT_TEXT, OUT_LEFT},
+#define OUTCOME(field) FIELD(RmOutcome, field)
+
+static const struct column plan_columns[] = {
+    {"GUEST", NULL, OUTCOME(name)},
+    {"FROM", NULL, OUTCOME(source)},
+    {"TO", NULL, OUTCOME(destination)},
+    {"NOTE", NULL, OUTCOME(text), .look = LOOK_WRAP},
+    {0},
 };
 
-/* Who goes where; on stderr who has no place. */
+/* Which guest goes where; on stderr those for which there is no destination. */
 static int print_plan(const struct args *args, const RmReply *reply)
 {
-    struct out_table *table = out_table_new("plan", plan_columns, args->json, args->noheadings);
+    struct listing *listing =
+        listing_new(args, "plan", args->json ? outcome_columns : plan_columns);
     size_t homeless = 0;
     for (size_t i = 0; i < reply->n_outcomes; i++) {
         const RmOutcome *o = reply->outcomes[i];
         homeless += !o->ok;
-        if (!o->ok && !args->json)
-            continue;
-        out_row(table);
-        out_text(table, o->name);
-        out_text(table, o->source);
-        out_text(table, o->destination);
-        out_bool(table, o->ok);
-        out_text(table, o->text);
+        if (o->ok || args->json)
+            listing_row(listing, o);
     }
-    int code = out_table_print(table);
+    int code = listing_end(listing);
     fflush(stdout);
     for (size_t i = 0; i < reply->n_outcomes && !args->json; i++)
         if (!reply->outcomes[i]->ok)
@@ -166,23 +152,18 @@ int job_evacuate(struct client *client, const struct args *args)
     evacuate.priority = args->priority;
     evacuate.reason = (char *)args->reason;
     evacuate.plan_only = args->plan;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_EVACUATE;
-    request.evacuate = &evacuate;
-    struct arena *arena = arena_new(0);
+    evacuate.no_room = args->no_room;
+    RmRequest request = client_request(RM_REQUEST__ASK_EVACUATE, &evacuate);
     RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, 0, arena, &reply);
-    if (reply && code == EXIT_OK && reply->n_outcomes == 0 && reply->batch == 0)
+    int code = client_question(client, &request, 0, NULL, &reply);
+    if (!reply)
+        return code;
+    if (code == EXIT_OK && reply->n_outcomes == 0 && args->plan)
         out_note("no guest runs on %s", args->operands[0]);
-    if (reply && args->plan && (code == EXIT_OK || reply->n_outcomes > 0)) {
-        int plan = print_plan(args, reply);
-        code = code == EXIT_OK ? plan : code;
-    } else if (reply && !args->plan)
-        code = go_on(client, args, reply, code);
-    arena_free(arena);
-    return code;
+    if (!args->plan)
+        return go_on(client, args, reply, code);
+    int plan = code == EXIT_OK || reply->n_outcomes > 0 ? print_plan(args, reply) : code;
+    return code == EXIT_OK ? plan : code;
 }
 
 /* ---- watch and wait */
@@ -190,20 +171,16 @@ int job_evacuate(struct client *client, const struct args *args)
 /* What the operands of watch and wait mean. */
 struct numbers {
     uint64_t *jobs; /* owned */
-    size_t n;
+    size_t n, room;
     uint64_t batch; /* the one batch, when nothing else was given */
 };
 
 static int add_job(struct numbers *numbers, uint64_t id)
 {
-    if ((numbers->n & (numbers->n - 1)) == 0) { /* room for the next power of two */
-        size_t room = numbers->n == 0 ? 1 : numbers->n * 2;
-        uint64_t *jobs = realloc(numbers->jobs, room * sizeof(*jobs));
-        if (!jobs)
-            return out_no_memory();
-        numbers->jobs = jobs;
-    }
-    numbers->jobs[numbers->n++] = id;
+    uint64_t *job = ARRAY_ADD(numbers->jobs, numbers->n, numbers->room);
+    if (!job)
+        return out_no_memory();
+    *job = id;
     return EXIT_OK;
 }
 
@@ -212,18 +189,14 @@ static int is_job(struct client *client, uint64_t id, bool *ret_yes)
 {
     RmShow show = RM_SHOW__INIT;
     show.job = id;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_SHOW;
-    request.show = &show;
-    struct arena *arena = arena_new(0);
+    RmRequest request = client_request(RM_REQUEST__ASK_SHOW, &show);
     RmReply *reply;
     struct rm_err err = {0};
-    int r = arena ? client_ask(client, &request, 0, arena, &reply, &err) : -ENOMEM;
+    int r = client_ask(client, &request, 0, client_arena(client), &reply, &err);
     if (r < 0 && r != -EINTR)
-        out_error("%s", r == -ENOMEM ? "no memory" : err.text);
+        out_error("%s", err.text);
     if (r >= 0)
         *ret_yes = reply->code == RM_CODE__CODE_OK && reply->n_jobs > 0;
-    arena_free(arena);
     return r < 0 ? client_code(client, r) : EXIT_OK;
 }
 
@@ -235,29 +208,17 @@ static int add_batch(struct client *client, struct numbers *numbers, uint64_t ba
     list.what = &what;
     list.finished = true;
     struct job_pages pages = {0};
-    struct arena *arena = arena_new(0);
-    int code = arena ? job_pages_ask(client, &list, 0, arena, &pages) : out_no_memory();
-    if (code == EXIT_OK && pages.n == 0) {
-        out_error("there is no job and no batch %" PRIu64, batch);
-        code = EXIT_SOME_FAILED;
-    }
+    int code = job_pages_ask(client, &list, 0, client_arena(client), &pages);
     for (size_t i = 0; code == EXIT_OK && i < pages.n; i++)
         code = add_job(numbers, pages.jobs[i]->job->id);
-    arena_free(arena);
     return code;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
 }
 
 /* A job may have been named by its own number and by its batch's. */
 static void drop_doubles(struct numbers *numbers)
 {
     size_t n = 0;
-    qsort(numbers->jobs, numbers->n, sizeof(uint64_t), compare_ids);
+    qsort(numbers->jobs, numbers->n, sizeof(uint64_t), array_compare_u64);
     for (size_t i = 0; i < numbers->n; i++)
         if (n == 0 || numbers->jobs[n - 1] != numbers->jobs[i])
             numbers->jobs[n++] = numbers->jobs[i];
@@ -328,47 +289,33 @@ static int selection(const struct args *args, struct numbers *numbers, RmSelect 
     what->host = (char *)args->host;
     what->batch = args->batch;
     what->all = args->all;
+    what->site = args->site;
     what->jobs = numbers->jobs;
     what->n_jobs = numbers->n;
     return code;
 }
 
-static int change(struct client *client, const struct args *args, RmRequest__AskCase ask,
-                  RmSelect *what)
-{
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = ask;
-    request.cancel = what; /* one union: all these asks are a selection */
-    char nothing[64];
-    snprintf(nothing, sizeof(nothing), "nothing to %s", args->command->name);
-    return view_question(client, &request, 0, args->json, nothing);
-}
-
 int job_change(struct client *client, const struct args *args)
 {
-    static const struct {
-        const char *name;
-        RmRequest__AskCase ask;
-    } asks[] = {
-        {"cancel", RM_REQUEST__ASK_CANCEL},   {"retry", RM_REQUEST__ASK_RETRY},
-        {"pause", RM_REQUEST__ASK_PAUSE},     {"resume", RM_REQUEST__ASK_RESUME},
-        {"release", RM_REQUEST__ASK_RELEASE},
-    };
-    size_t i = 0;
-    while (strcmp(asks[i].name, args->command->name) != 0)
-        i++;
-    RmSelect what = RM_SELECT__INIT;
+    RmSelect what;
     struct numbers numbers = {0};
-    int code = EXIT_OK;
-    if (asks[i].ask == RM_REQUEST__ASK_RELEASE) {
-        what.guests = args->operands[0];
-        what.reason = (char *)args->reason;
-    } else
-        code = selection(args, &numbers, &what);
+    int code = selection(args, &numbers, &what);
+    RmRequest request = client_request(args->ask, &what);
+    char nothing[64];
+    snprintf(nothing, sizeof(nothing), "nothing to %s", args->command);
     if (code == EXIT_OK)
-        code = change(client, args, asks[i].ask, &what);
+        code = outcome_ask(client, args, &request, 0, nothing);
     free(numbers.jobs);
     return code;
+}
+
+int job_release(struct client *client, const struct args *args)
+{
+    RmSelect what = RM_SELECT__INIT;
+    what.guests = args->operands[0];
+    what.reason = (char *)args->reason;
+    RmRequest request = client_request(RM_REQUEST__ASK_RELEASE, &what);
+    return outcome_ask(client, args, &request, 0, "nothing to release");
 }
 
 int job_modify(struct client *client, const struct args *args)
@@ -381,11 +328,9 @@ int job_modify(struct client *client, const struct args *args)
     modify.max_total = (char *)args->zvm.max_total;
     modify.max_quiesce = (char *)args->zvm.max_quiesce;
     modify.wait_for = MODIFY_MOST;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_MODIFY;
-    request.modify = &modify;
+    RmRequest request = client_request(RM_REQUEST__ASK_MODIFY, &modify);
     if (code == EXIT_OK)
-        code = view_question(client, &request, modify.wait_for, args->json, "nothing to modify");
+        code = outcome_ask(client, args, &request, modify.wait_for, "nothing to modify");
     free(numbers.jobs);
     return code;
 }

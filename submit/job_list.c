@@ -4,142 +4,68 @@
 #include "conf/env.h"
 #include "conf/service.h"
 #include "conf/unit.h"
-#include "submit/json.h"
+#include "submit/job_pages.h"
+#include "submit/job_view.h"
+#include "submit/listing.h"
 #include "submit/out.h"
-#include "submit/view.h"
 #include "wire/job.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-int job_pages_ask(struct client *client, RmListJobs *list, uint64_t want, struct arena *arena,
-                  struct job_pages *ret_pages)
-{
-    struct job_pages pages = {0};
-    int code;
-    do {
-        RmRequest request = RM_REQUEST__INIT;
-        request.ask_case = RM_REQUEST__ASK_LIST_JOBS;
-        request.list_jobs = list;
-        list->limit = ARGS_LIMIT_DEFAULT;
-        if (want && want - pages.n < list->limit)
-            list->limit = (uint32_t)(want - pages.n);
-        RmReply *reply;
-        code = client_question(client, &request, 0, arena, &reply);
-        if (!reply || (code != EXIT_OK && reply->n_jobs == 0))
-            return code == EXIT_OK ? EXIT_SOME_FAILED : code;
-        for (size_t i = 0; i < reply->n_jobs; i++)
-            if (reply->jobs[i]->job && ARENA_PUSH(arena, pages.n, pages.jobs, reply->jobs[i]) < 0)
-                return out_no_memory();
-        list->before = reply->n_jobs > 0 ? reply->next : 0;
-        pages.more = list->before != 0;
-    } while (list->before != 0 && (want == 0 || pages.n < want));
-    *ret_pages = pages;
-    return code;
-}
-
 /* ---- lists */
 
-enum { FINISHED_DEFAULT = 1000 };
+enum { FINISHED_DEFAULT = 1000 }; /* jobs */
 
-static const struct out_column job_columns[] = {
-    {"JOB", "job", OUT_NUMBER, OUT_RIGHT},
-    {"BATCH", "batch", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
-    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},
-    {NULL, "kind", OUT_TEXT, OUT_LEFT},
-    {"STATE", "state", OUT_TEXT, OUT_LEFT},
-    {NULL, "phase", OUT_TEXT, OUT_LEFT},
-    {"FROM", "source", OUT_TEXT, OUT_LEFT},
-    {"TO", NULL, OUT_TEXT, OUT_LEFT},
-    {NULL, "destination", OUT_TEXT, OUT_LEFT},
-    {"TRY", "attempt", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
-    {"AGE", "submitted_at", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
-    {NULL, "started_at", OUT_NUMBER, OUT_LEFT},
-    {NULL, "finished_at", OUT_NUMBER, OUT_LEFT},
-    {"TOOK", "elapsed", OUT_NUMBER, OUT_RIGHT},
-    {"COPIED", NULL, OUT_TEXT, OUT_RIGHT},
-    {NULL, "downtime", OUT_NUMBER, OUT_LEFT},
-    {NULL, "total", OUT_NUMBER, OUT_LEFT},
-    {NULL, "processed", OUT_NUMBER, OUT_LEFT},
-    {NULL, "remaining", OUT_NUMBER, OUT_LEFT},
-    {NULL, "rate", OUT_NUMBER, OUT_LEFT},
-    {NULL, "dirty_rate", OUT_NUMBER, OUT_LEFT},
-    {NULL, "iterations", OUT_NUMBER, OUT_LEFT},
-    {NULL, "priority", OUT_NUMBER, OUT_LEFT},
-    {NULL, "submitter", OUT_TEXT, OUT_LEFT},
-    {NULL, "reason", OUT_TEXT, OUT_LEFT},
-    {NULL, "already", OUT_BOOL, OUT_LEFT},
-    {NULL, "locked", OUT_BOOL, OUT_LEFT},
-    {NULL, "fence", OUT_TEXT, OUT_LEFT},
-    {"WHY", "text", OUT_TEXT, OUT_WRAP},
-    {NULL, NULL, OUT_TEXT, OUT_LEFT},
+#define VIEW(field)  FIELD(RmJobView, field)
+#define JOB(field)   FIELD_INSIDE(RmJobView, job, RmJob, field)
+#define STATS(field) FIELD_INSIDE(RmJobView, stats, RmStats, field)
+
+static void put_to(struct cell *cell, const void *record)
+{
+    cell_text(cell, view_destination(cell_arena(cell), record));
+}
+
+/* How far, while it runs; how much it was, when it is done. */
+static void put_copied(struct cell *cell, const void *record)
+{
+    const RmJobView *view = record;
+    char text[UNIT_TEXT_MAX] = "";
+    int percent = view->state == RM_STATE__RUNNING ? view_percent(view->stats) : -1;
+    if (percent >= 0)
+        snprintf(text, sizeof(text), "%d %%", percent);
+    else if (view->state == RM_STATE__DONE && view->stats && view->stats->processed > 0)
+        unit_size_text(view->stats->processed, text);
+    cell_text(cell, text);
+}
+
+static const struct column job_columns[] = {
+    {"JOB", NULL, JOB(id)},
+    {"BATCH", NULL, JOB(batch), .look = LOOK_SPARE},
+    {"GUEST", NULL, JOB(guest)},
+    {"STATE", NULL, PUT(view_put_state)},
+    {"FROM", NULL, VIEW(source)},
+    {"TO", NULL, PUT(put_to)},
+    {"TRY", NULL, VIEW(attempt), SHOW_COUNT, LOOK_SPARE},
+    {"AGE", NULL, JOB(submitted_at), SHOW_AGE, LOOK_SPARE},
+    {"TOOK", NULL, STATS(elapsed_for), SHOW_SPAN},
+    {"COPIED", NULL, PUT(put_copied), .look = LOOK_RIGHT},
+    {"WHY", NULL, VIEW(text), .look = LOOK_WRAP},
+    {0},
 };
 
-static enum out_tone tone_of(RmState state)
+/* The newest is at the bottom, next to the prompt. */
+static int print_jobs(const struct args *args, const struct job_pages *pages)
 {
-    return state == RM_STATE__DONE                                     ? TONE_GOOD
-           : state == RM_STATE__FAILED || state == RM_STATE__CANCELLED ? TONE_BAD
-           : state == RM_STATE__DOUBT                                  ? TONE_ODD
-                                                                       : TONE_PLAIN;
-}
-
-static void job_row(struct out_table *table, struct arena *arena, const RmJobView *view,
-                    usec_t wall)
-{
-    static const RmStats none = RM_STATS__INIT;
-    const RmStats *s = view->stats ? view->stats : &none;
-    /* How far, while it runs; how much it was, when it is done. */
-    char copied[UNIT_TEXT_MAX] = "";
-    int p = view->state == RM_STATE__RUNNING ? view_percent(s) : -1;
-    if (p >= 0)
-        snprintf(copied, sizeof(copied), "%d %%", p);
-    else if (view->state == RM_STATE__DONE && s->processed > 0)
-        unit_size_text(s->processed, copied);
-    out_row(table);
-    out_number(table, view->job->id);
-    out_number(table, view->job->batch);
-    out_text(table, view->job->guest);
-    out_text(table, view_kind(view->job->kind));
-    out_tone(table, job_state_name(view->state), tone_of(view->state));
-    out_text(table, view->phase);
-    out_text(table, view->source);
-    out_text(table, view_destination(arena, view));
-    out_text(table, view->destination);
-    out_count(table, view->attempt);
-    out_age(table, view->job->submitted_at, wall);
-    out_time(table, view->started_at);
-    out_time(table, view->finished_at);
-    out_span(table, s->elapsed_for);
-    out_text(table, copied);
-    out_span(table, s->downtime_for);
-    out_size(table, s->total);
-    out_size(table, s->processed);
-    out_size(table, s->remaining);
-    out_rate(table, s->rate);
-    out_rate(table, s->dirty_rate);
-    out_number(table, s->iterations);
-    out_number(table, view->job->priority);
-    out_text(table, view->job->submitter);
-    out_text(table, view->job->reason);
-    out_bool(table, view->already);
-    out_bool(table, view->locked);
-    out_text(table, view->fence);
-    out_text(table, view->text);
-}
-
-/* The newest stands at the bottom, next to the prompt. */
-static int print_jobs(const struct args *args, struct arena *arena, const struct job_pages *pages)
-{
-    usec_t wall = env_wall(env_system());
-    struct out_table *table = out_table_new("jobs", job_columns, args->json, args->noheadings);
+    struct listing *listing = listing_new(args, "jobs", args->json ? view_columns : job_columns);
     for (size_t i = pages->n; i-- > 0;)
-        job_row(table, arena, pages->jobs[i], wall);
-    int code = out_table_print(table);
+        listing_row(listing, pages->jobs[i]);
+    int code = listing_end(listing);
     if (pages->n == 0 && !args->json)
         out_note("%s", args->finished ? "no jobs" : "no unfinished jobs");
     if (pages->more && !args->json)
-        out_note("older jobs are left out, --limit shows more");
+        out_note("older jobs are not shown; see --limit");
     return code;
 }
 
@@ -148,111 +74,70 @@ int job_list(struct client *client, const struct args *args)
     RmSelect what = RM_SELECT__INIT;
     what.batch = args->batch;
     what.host = (char *)args->host;
+    what.to = (char *)args->to;
     what.guests = (char *)(args->n_operands > 0 ? args->operands[0] : "");
     RmListJobs list = RM_LIST_JOBS__INIT;
     list.what = &what;
     list.finished = args->finished;
     list.states = (RmState *)args->states;
     list.n_states = args->n_states;
+    list.paused = args->paused;
     bool history = args->finished;
     for (size_t i = 0; i < args->n_states; i++)
         history = history || job_is_final(args->states[i]);
     uint64_t want = args->limit ? args->limit : history && !args->batch ? FINISHED_DEFAULT : 0;
     struct job_pages pages = {0};
-    struct arena *arena = arena_new(0);
-    if (!arena)
-        return out_no_memory();
-    int code = job_pages_ask(client, &list, want, arena, &pages);
-    if (code == EXIT_OK)
-        code = print_jobs(args, arena, &pages);
-    arena_free(arena);
-    return code;
+    int code = job_pages_ask(client, &list, want, client_arena(client), &pages);
+    return code == EXIT_OK ? print_jobs(args, &pages) : code;
 }
 
-static const struct out_column history_columns[] = {
-    {"JOB", "job", OUT_NUMBER, OUT_RIGHT},
-    {"GUEST", "guest", OUT_TEXT, OUT_LEFT},
-    {"STATE", "state", OUT_TEXT, OUT_LEFT},
-    {"FROM", "source", OUT_TEXT, OUT_LEFT},
-    {"TO", "destination", OUT_TEXT, OUT_LEFT},
-    {"SUBMITTED", "submitted_at", OUT_NUMBER, OUT_LEFT},
-    {NULL, "started_at", OUT_NUMBER, OUT_LEFT},
-    {NULL, "finished_at", OUT_NUMBER, OUT_LEFT},
-    {"TOOK", "elapsed", OUT_NUMBER, OUT_RIGHT},
-    {"DOWNTIME", "downtime", OUT_NUMBER, OUT_RIGHT},
-    {"SENT", "processed", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
-    {"TRIES", "attempt", OUT_NUMBER, OUT_RIGHT | OUT_SPARE},
-    {"BY", "submitter", OUT_TEXT, OUT_LEFT},
-    {"REASON", "reason", OUT_TEXT, OUT_SPARE},
-    {NULL, "fence", OUT_TEXT, OUT_LEFT},
-    {NULL, "already", OUT_BOOL, OUT_LEFT},
-    {"WHY", "text", OUT_TEXT, OUT_WRAP},
-    {NULL, NULL, OUT_TEXT, OUT_LEFT},
+static const struct column history_columns[] = {
+    {"JOB", NULL, JOB(id)},
+    {"GUEST", NULL, JOB(guest)},
+    {"STATE", NULL, PUT(view_put_state)},
+    {"FROM", NULL, VIEW(source)},
+    {"TO", NULL, VIEW(destination)},
+    {"SUBMITTED", NULL, JOB(submitted_at), SHOW_TIME},
+    {"TOOK", NULL, STATS(elapsed_for), SHOW_SPAN},
+    {"DOWNTIME", NULL, PUT(view_put_downtime), .look = LOOK_RIGHT},
+    {"SENT", NULL, STATS(processed), SHOW_SIZE, LOOK_SPARE},
+    {"TRIES", NULL, VIEW(attempt), SHOW_COUNT, LOOK_SPARE},
+    {"BY", NULL, JOB(submitter)},
+    {"REASON", NULL, JOB(reason), .look = LOOK_SPARE},
+    {"WHY", NULL, VIEW(text), .look = LOOK_WRAP},
+    {0},
 };
-
-static void history_row(struct out_table *table, const RmJobView *view)
-{
-    static const RmStats none = RM_STATS__INIT;
-    const RmStats *s = view->stats ? view->stats : &none;
-    out_row(table);
-    out_number(table, view->job->id);
-    out_text(table, view->job->guest);
-    out_tone(table, job_state_name(view->state), tone_of(view->state));
-    out_text(table, view->source);
-    out_text(table, view->destination);
-    out_time(table, view->job->submitted_at);
-    out_time(table, view->started_at);
-    out_time(table, view->finished_at);
-    out_span(table, s->elapsed_for);
-    out_span(table, s->downtime_for);
-    out_size(table, s->processed);
-    out_count(table, view->attempt);
-    out_text(table, view->job->submitter);
-    out_text(table, view->job->reason);
-    out_text(table, view->fence);
-    out_bool(table, view->already);
-    out_text(table, view->text);
-}
 
 int job_history(struct client *client, const struct args *args)
 {
     RmHistory history = RM_HISTORY__INIT;
     history.guest = args->operands[0];
     history.limit = args->limit;
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_HISTORY;
-    request.history = &history;
-    struct arena *arena = arena_new(0);
+    RmRequest request = client_request(RM_REQUEST__ASK_HISTORY, &history);
     RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, 0, arena, &reply);
-    if (reply && code == EXIT_OK) {
-        struct out_table *table =
-            out_table_new("history", history_columns, args->json, args->noheadings);
-        for (size_t i = 0; i < reply->n_jobs; i++)
-            if (reply->jobs[i]->job)
-                history_row(table, reply->jobs[i]);
-        code = out_table_print(table);
-        if (reply->n_jobs == 0 && !args->json)
-            out_note("%s was never moved", args->operands[0]);
-    }
-    arena_free(arena);
-    return code;
+    int code = client_question(client, &request, 0, NULL, &reply);
+    if (code != EXIT_OK)
+        return code;
+    if (reply->n_jobs == 0 && !args->json)
+        out_note("%s was never moved", args->operands[0]);
+    return listing_print(args, "history", args->json ? view_columns : history_columns,
+                         (void **)reply->jobs, reply->n_jobs, NULL);
 }
 
 /* ---- show */
 
-static const struct out_column event_columns[] = {
-    {"TIME", "at", OUT_NUMBER, OUT_LEFT},   {"EVENT", "event", OUT_TEXT, OUT_LEFT},
-    {"STATE", "state", OUT_TEXT, OUT_LEFT}, {"BY", "who", OUT_TEXT, OUT_LEFT},
-    {"TEXT", "text", OUT_TEXT, OUT_WRAP},   {NULL, NULL, OUT_TEXT, OUT_LEFT},
+#define EVENT(field) FIELD(RmEvent, field)
+
+static const struct column event_columns[] = {
+    {"TIME", NULL, EVENT(at), SHOW_TIME},           {"EVENT", NULL, PUT(view_put_event)},
+    {"STATE", NULL, PUT(view_put_event_state)},     {"BY", NULL, EVENT(who)},
+    {"TEXT", NULL, EVENT(text), .look = LOOK_WRAP}, {0},
 };
 
 static void field(const char *name, const char *text)
 {
     char label[32];
-    if (text == NULL || text[0] == '\0')
+    if (!text || text[0] == '\0')
         return;
     snprintf(label, sizeof(label), "%-12s", name);
     char *line;
@@ -290,17 +175,6 @@ static void print_stats(struct arena *arena, const RmJobView *view)
                                    view_percent(s)));
 }
 
-/* What the guest is to its hypervisor. */
-static const char *identity(struct arena *arena, const RmJob *job)
-{
-    const char *slash = strchr(job->uuid, '/');
-    const char *text = job->kind == RM_KIND__KIND_ZVM && slash
-                           ? arena_printf(arena, "z/VM user %.*s in SSI cluster %s",
-                                          (int)(slash - job->uuid), job->uuid, slash + 1)
-                           : arena_printf(arena, "uuid %s", job->uuid);
-    return text ? text : "?";
-}
-
 /* The operands of z/VM that were given. */
 static const char *operands_text(struct arena *arena, const RmRelocation *relocation)
 {
@@ -320,20 +194,58 @@ static const char *operands_text(struct arena *arena, const RmRelocation *reloca
     return text;
 }
 
+/* Adds ", WORD VALUE" to a text. */
+static const char *with(struct arena *arena, const char *text, const char *word, const char *value)
+{
+    return text ? arena_printf(arena, "%s%s%s%s%s", text, text[0] ? ", " : "", word,
+                               value[0] ? " " : "", value)
+                : NULL;
+}
+
+/* What it runs with, as on the command line; "": nothing was asked for. */
+static const char *options_text(struct arena *arena, const RmOptions *o)
+{
+    const char *text = "", *fence = view_fence_mode(o);
+    char value[UNIT_TEXT_MAX];
+    if (!o)
+        return "";
+    if (o->bandwidth)
+        text = with(arena, text, "bandwidth", unit_rate_text(o->bandwidth, value));
+    if (o->downtime_for)
+        text = with(arena, text, "downtime", unit_duration_text(o->downtime_for, value));
+    if (o->timeout_for)
+        text = with(arena, text, "timeout", unit_duration_text(o->timeout_for, value));
+    if (o->stall_for)
+        text = with(arena, text, "stall", unit_duration_text(o->stall_for, value));
+    if (o->attempts) {
+        snprintf(value, sizeof(value), "%" PRIu32, o->attempts);
+        text = with(arena, text, "attempts", value);
+    }
+    if (fence[0])
+        text = with(arena, text, "fence", fence);
+    if (o->auto_converge)
+        text = with(arena, text, "auto-converge", "");
+    if (o->unsafe)
+        text = with(arena, text, "unsafe", "");
+    if (o->anywhere)
+        text = with(arena, text, "anywhere", "");
+    return text;
+}
+
 static void print_job(struct arena *arena, const RmJobView *view)
 {
     const RmJob *job = view->job;
-    char at[ENV_TIME_MAX];
+    char at[ENV_TIME_MAX], span[UNIT_TEXT_MAX];
     const char *state = job_state_name(view->state);
     field("Job", arena_printf(arena, "%" PRIu64 " of batch %" PRIu64 "%s", job->id, job->batch,
                               job->evacuation ? ", an evacuation" : ""));
-    field("Guest", arena_printf(arena, "%s, %s", job->guest, identity(arena, job)));
+    field("Guest", arena_printf(arena, "%s, %s", job->guest, view_identity(arena, job)));
     if (view->phase[0])
         state = arena_printf(arena, "%s, %s", state, view->phase);
     if (view->already)
-        state = arena_printf(arena, "%s, was there already", state);
+        state = arena_printf(arena, "%s, already there", state);
     if (view->locked)
-        state = arena_printf(arena, "%s, locked: where the guest runs is not certain", state);
+        state = arena_printf(arena, "%s, locked: it is not certain where the guest runs", state);
     field("State", state);
     field("Why", view->text);
     field("From", view->source);
@@ -341,49 +253,35 @@ static void print_job(struct arena *arena, const RmJobView *view)
     field("Submitted",
           arena_printf(arena, "%s by %s", env_time_text(job->submitted_at, at), job->submitter));
     field("Reason", job->reason);
+    field("Options", options_text(arena, view->options));
     if (job->options && job->options->relocation)
         field("Operands", operands_text(arena, job->options->relocation));
     field("Priority", arena_printf(arena, "%" PRIu32, job->priority));
     if (view->attempt)
-        field("Tries", arena_printf(arena, "%" PRIu32, view->attempt));
+        field("Attempts",
+              arena_printf(arena, view->tried_for ? "%" PRIu32 ", %s in all" : "%" PRIu32,
+                           view->attempt, unit_duration_text(view->tried_for, span)));
     field_time("Started", view->started_at);
     field_time("Finished", view->finished_at);
     print_stats(arena, view);
     field("Fence", view->fence);
+    if (*job->room_for != '\0')
+        field("Room for", job->room_for);
+    if (job->again_of)
+        field("Tries again", arena_printf(arena, "job %" PRIu64, job->again_of));
     if (job->previous)
-        field("Before it", arena_printf(arena, "job %" PRIu64, job->previous));
-}
-
-static int print_job_events(const struct args *args, const RmReply *reply)
-{
-    struct out_table *table = out_table_new("events", event_columns, false, args->noheadings);
-    for (size_t i = 0; i < reply->n_events; i++) {
-        const RmEvent *e = reply->events[i];
-        out_row(table);
-        out_time(table, e->at);
-        out_text(table, job_event_name(e->kind));
-        out_text(table, e->state ? job_state_name(e->state) : "");
-        out_text(table, e->who);
-        out_text(table, e->text);
-    }
-    putchar('\n');
-    return out_table_print(table);
+        field("Previous", arena_printf(arena, "job %" PRIu64, job->previous));
 }
 
 static void print_job_json(const RmReply *reply)
 {
     struct json json = {.file = stdout};
     json_open(&json, NULL, '{');
-    view_json(&json, reply->jobs[0]);
+    listing_fields(&json, view_columns, NULL, reply->jobs[0]);
     json_open(&json, "events", '[');
     for (size_t i = 0; i < reply->n_events; i++) {
-        const RmEvent *e = reply->events[i];
         json_open(&json, NULL, '{');
-        json_time(&json, "at", e->at);
-        json_text(&json, "event", job_event_name(e->kind));
-        json_text(&json, "state", e->state ? job_state_name(e->state) : "");
-        json_text(&json, "who", e->who);
-        json_text(&json, "text", e->text);
+        listing_fields(&json, view_event_columns, NULL, reply->events[i]);
         json_close(&json, '}');
     }
     json_close(&json, ']');
@@ -398,24 +296,23 @@ int job_show(struct client *client, const struct args *args)
         out_error("'%s' is not the number of a job", args->operands[0]);
         return EXIT_USAGE;
     }
-    RmRequest request = RM_REQUEST__INIT;
-    request.ask_case = RM_REQUEST__ASK_SHOW;
-    request.show = &show;
-    struct arena *arena = arena_new(0);
+    RmRequest request = client_request(RM_REQUEST__ASK_SHOW, &show);
     RmReply *reply;
-    if (!arena)
-        return out_no_memory();
-    int code = client_question(client, &request, 0, arena, &reply);
-    if (reply && code == EXIT_OK && (reply->n_jobs == 0 || !reply->jobs[0]->job)) {
+    int code = client_question(client, &request, 0, NULL, &reply);
+    if (code != EXIT_OK)
+        return code;
+    if (reply->n_jobs == 0 || !reply->jobs[0]->job) {
         out_error("there is no job %" PRIu64, show.job);
-        code = EXIT_SOME_FAILED;
-    } else if (reply && code == EXIT_OK && args->json)
-        print_job_json(reply);
-    else if (reply && code == EXIT_OK) {
-        print_job(arena, reply->jobs[0]);
-        if (reply->n_events > 0)
-            code = print_job_events(args, reply);
+        return EXIT_SOME_FAILED;
     }
-    arena_free(arena);
-    return code;
+    if (args->json) {
+        print_job_json(reply);
+        return EXIT_OK;
+    }
+    print_job(client_arena(client), reply->jobs[0]);
+    if (reply->n_events == 0)
+        return EXIT_OK;
+    putchar('\n');
+    return listing_print(args, "events", event_columns, (void **)reply->events, reply->n_events,
+                         NULL);
 }

@@ -1,9 +1,8 @@
 /* main.c - rmigrate: asks the broker to move guests, follows how it goes, and shows what is where
  */
 #include "conf/service.h"
-#include "submit/args.h"
 #include "submit/client.h"
-#include "submit/command.h"
+#include "submit/cmdline.h"
 #include "submit/out.h"
 
 #include <errno.h>
@@ -38,22 +37,23 @@ static void fill_closed_streams(void)
 
 int main(int argc, char **argv)
 {
+    const struct command *command;
     struct args args;
     struct client *client = NULL;
     fill_closed_streams();
     service_check_output();  /* of --help, which ends the process */
     setlocale(LC_CTYPE, ""); /* only characters: numbers keep their point */
-    if (args_parse(argc, argv, 0, &args) < 0) {
+    if (cmdline_parse(argc, argv, 0, &command, &args) < 0) {
         out_error("no memory");
         return EXIT_SOME_FAILED;
     }
-    int code = args_read_files(&args) < 0 ? EXIT_SOME_FAILED : EXIT_OK;
-    if (code == EXIT_OK && !args.command->local)
+    int code = cmdline_read_files(command, &args) < 0 ? EXIT_SOME_FAILED : EXIT_OK;
+    if (code == EXIT_OK && !command->local)
         code = connect_to_broker(&args, &client);
     if (client && args.verbose)
         out_tag(client_server(client));
     if (code == EXIT_OK)
-        code = args.command->run(client, &args);
+        code = command->run(client, &args);
     out_tag(NULL);
     client_free(client);
     args_done(&args);

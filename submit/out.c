@@ -1,8 +1,8 @@
-/* out.c - what is printed: results and errors; out_table.c has the tables */
+/* out.c - what is printed: results and errors */
 #include "submit/out.h"
 
-#include "conf/err.h"
 #include "conf/service.h"
+#include "conf/text.h"
 
 #include <errno.h>
 #include <langinfo.h>
@@ -13,17 +13,13 @@
 
 /* ---- lines */
 
-/* One line without the characters that would do something to a terminal; the length stays. */
+/* One line without the characters that would do something to a terminal. */
 static void put_clean(FILE *file, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        unsigned char next = i + 1 < length ? (unsigned char)text[i + 1] : 0;
-        if (c == 0xc2 && next >= 0x80 && next <= 0x9f) { /* U+0080 to U+009F in UTF-8 */
-            fputc(' ', file);
-            i++;
-        } else
-            fputc((c < 0x20 && c != '\t') || c == 0x7f ? ' ' : c, file);
+    for (const char *end = text + length; text < end;) {
+        size_t control = *text == '\t' ? 0 : text_control(text);
+        fputc(control ? ' ' : *text, file);
+        text += control ? control : 1;
     }
 }
 
@@ -71,31 +67,16 @@ void out_failure(const char *name, const char *text)
     put_lines(stderr, name, "Error: ", text);
 }
 
-static void put_format(const char *name, const char *mark, const char *format, va_list list)
+void out_say(const char *name, const char *mark, const char *format, ...)
 {
     char *text;
-    if (vasprintf(&text, format, list) < 0) {
-        put_lines(stderr, name, mark, format);
-        return;
-    }
-    put_lines(stderr, name, mark, text);
-    free(text);
-}
-
-void out_error(const char *format, ...)
-{
     va_list list;
     va_start(list, format);
-    put_format("", "Error: ", format, list);
+    int r = vasprintf(&text, format, list);
     va_end(list);
-}
-
-void out_warning(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    put_format("", "Warning: ", format, list);
-    va_end(list);
+    put_lines(stderr, name, mark, r < 0 ? format : text);
+    if (r >= 0)
+        free(text);
 }
 
 int out_no_memory(void)
@@ -104,23 +85,15 @@ int out_no_memory(void)
     return EXIT_SOME_FAILED;
 }
 
-void out_note(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    put_format("rmigrate", "", format, list);
-    va_end(list);
-}
-
 bool out_is_sound(void)
 {
-    static bool told;
+    static bool reported;
     int r = fflush(stdout) != 0 ? errno : 0;
     if (r == 0 && !ferror(stdout))
         return true;
-    if (!told && r != EPIPE) /* who reads no further knows it */
+    if (!reported && r != EPIPE) /* who closes a pipe knows it */
         out_error("cannot write to standard output: %s", strerror(r ? r : EIO));
-    told = true;
+    reported = true;
     return false;
 }
 

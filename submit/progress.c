@@ -1,15 +1,17 @@
 /* progress.c - a block of lines on the terminal that shows what runs */
 #include "submit/progress.h"
 
+#include "conf/io.h"
+#include "conf/text.h"
 #include "conf/unit.h"
 #include "submit/out.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include <wchar.h>
 
 enum {
     COLUMNS_MIN = 20,
@@ -19,12 +21,14 @@ enum {
     BAR_NARROW = 6, /* on a terminal of less than BAR_FROM columns */
     BAR_FROM = 70,
     PERCENT = 6, /* "  62 %" */
+    PIECE_MAX = 4 * UNIT_TEXT_MAX,
 };
 
 #define GREEN  "32"
 #define RED    "31"
 #define YELLOW "33"
 #define FAINT  "2"
+#define PLAIN  "0"
 
 /* ---- one line: text is added until the columns are used up */
 
@@ -39,19 +43,14 @@ struct line {
 static size_t character(const struct progress_style *style, const char *text, unsigned *ret_columns,
                         bool *ret_fit)
 {
-    wchar_t wide;
-    mbstate_t state = {0};
-    size_t n = 1;
-    int width = -1;
-    if ((unsigned char)*text < 0x80)
-        width = (unsigned char)*text >= 0x20 && *text != 0x7f ? 1 : -1;
-    else if (style->utf8) {
-        n = mbrtowc(&wide, text, strlen(text), &state);
-        width = n == (size_t)-1 || n == (size_t)-2 || n == 0 ? -1 : wcwidth(wide);
-        n = width < 0 ? 1 : n;
+    int columns;
+    size_t n = text_next(text, &columns);
+    if (n > 1 && !style->utf8) {
+        n = 1;
+        columns = -1;
     }
-    *ret_fit = width >= 0;
-    *ret_columns = width < 0 ? 1 : (unsigned)width;
+    *ret_fit = columns >= 0;
+    *ret_columns = columns < 0 ? 1 : (unsigned)columns;
     return n;
 }
 
@@ -109,21 +108,24 @@ static void put_text(struct line *line, const char *text, unsigned width)
     put_pad(line, width > used ? width - used : 0);
 }
 
-static void colour_on(struct line *line, const char *colour)
+/* code NULL: as it is. */
+static void colour(struct line *line, const char *code)
 {
-    if (line->style->colour)
-        fprintf(line->file, "\033[%sm", colour);
+    if (code && line->style->colour)
+        fprintf(line->file, "\033[%sm", code);
 }
 
-static void colour_off(struct line *line)
-{
-    if (line->style->colour)
-        fputs("\033[0m", line->file);
-}
+static bool put_whole(struct line *line, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* All of it or nothing. */
-static bool put_whole(struct line *line, const char *text)
+static bool put_whole(struct line *line, const char *format, ...)
 {
+    char text[PIECE_MAX];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof(text), format, list);
+    va_end(list);
     if (line->used + width_of(line->style, text) >= line->style->columns)
         return false;
     put_cut(line, text, UINT32_MAX);
@@ -140,23 +142,19 @@ static unsigned end_line(struct line *line)
 
 /* ---- jobs */
 
+/* The states that get a line. */
+static const struct {
+    int rank; /* in the block, from 1; 0: no line */
+    const char *label;
+} shown[PROGRESS_STATES] = {
+    [RM_STATE__RUNNING] = {1, "running"},   [RM_STATE__CANCELLING] = {1, "cancelling"},
+    [RM_STATE__ASSIGNED] = {2, "starting"}, [RM_STATE__DOUBT] = {3, "in doubt"},
+    [RM_STATE__WAITING] = {4, "waiting"},   [RM_STATE__QUEUED] = {5, "queued"},
+};
+
 static int rank(RmState state)
 {
-    switch (state) {
-    case RM_STATE__RUNNING:
-    case RM_STATE__CANCELLING:
-        return 0;
-    case RM_STATE__ASSIGNED:
-        return 1;
-    case RM_STATE__DOUBT:
-        return 2;
-    case RM_STATE__WAITING:
-        return 3;
-    case RM_STATE__QUEUED:
-        return 4;
-    default:
-        return 5;
-    }
+    return (unsigned)state < PROGRESS_STATES ? shown[state].rank : 0;
 }
 
 static int compare_jobs(const void *a, const void *b)
@@ -181,7 +179,7 @@ static size_t choose(const struct progress_job **sorted, size_t n, struct choice
     for (size_t i = 0; i < n; i++) {
         const struct progress_job *job = sorted[i];
         bool queued = job->state == RM_STATE__QUEUED;
-        if (rank(job->state) > 4 || (queued && job->text[0] == '\0'))
+        if (rank(job->state) == 0 || (queued && job->text[0] == '\0'))
             continue;
         size_t j = chosen - groups;
         while (queued && j < chosen && strcmp(ret[j].job->text, job->text) != 0)
@@ -198,56 +196,33 @@ static size_t choose(const struct progress_job **sorted, size_t n, struct choice
     return chosen;
 }
 
-static const char *label(const struct progress_job *job)
-{
-    switch (job->state) {
-    case RM_STATE__ASSIGNED:
-        return "starting";
-    case RM_STATE__CANCELLING:
-        return "cancelling";
-    case RM_STATE__DOUBT:
-        return "in doubt";
-    case RM_STATE__WAITING:
-        return "waiting";
-    case RM_STATE__QUEUED:
-        return "queued";
-    default:
-        return job->phase[0] ? job->phase : "running";
-    }
-}
-
 static void put_bar(struct line *line, int percent, unsigned width)
 {
     unsigned full = (unsigned)percent * width / 100;
     char number[16];
-    colour_on(line, GREEN);
+    colour(line, GREEN);
     for (unsigned i = 0; i < width && line->used + 1 < line->style->columns; i++, line->used++)
         fputs(i < full            ? (line->style->utf8 ? "█" : "#")
               : line->style->utf8 ? "░"
                                   : ".",
               line->file);
-    colour_off(line);
+    colour(line, PLAIN);
     snprintf(number, sizeof(number), "  %2d %%", percent);
     put_text(line, number, PERCENT);
 }
 
 static void put_figures(struct line *line, const struct progress_job *job)
 {
-    char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX], piece[4 * UNIT_TEXT_MAX];
-    uint64_t done = job->total > job->remaining ? job->total - job->remaining : 0;
-    snprintf(piece, sizeof(piece), "  %s of %s", unit_size_text(done, a),
-             unit_size_text(job->total, b));
-    if (!put_whole(line, piece))
-        return;
-    snprintf(piece, sizeof(piece), ", %s", unit_rate_text(job->rate, a));
-    if (job->rate && !put_whole(line, piece))
-        return;
-    snprintf(piece, sizeof(piece), ", dirtied %s", unit_rate_text(job->dirty_rate, a));
-    if (job->dirty_rate && !put_whole(line, piece))
-        return;
-    snprintf(piece, sizeof(piece), ", iteration %u", job->iterations);
-    if (job->iterations > 1)
-        put_whole(line, piece);
+    char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX];
+    const RmStats *s = &job->stats;
+    uint64_t done = s->total > s->remaining ? s->total - s->remaining : 0;
+    bool fits = put_whole(line, "  %s of %s", unit_size_text(done, a), unit_size_text(s->total, b));
+    if (fits && s->rate)
+        fits = put_whole(line, ", %s", unit_rate_text(s->rate, a));
+    if (fits && s->dirty_rate)
+        fits = put_whole(line, ", dirtied %s", unit_rate_text(s->dirty_rate, a));
+    if (fits && s->iterations > 1)
+        put_whole(line, ", iteration %" PRIu32, s->iterations);
 }
 
 /* For how long it runs, in whole seconds. */
@@ -256,7 +231,7 @@ static void put_elapsed(struct line *line, const struct progress_job *job)
     char span[UNIT_TEXT_MAX];
     if (job->elapsed < USEC_PER_SEC)
         return;
-    put_whole(line, unit_duration_text(job->elapsed - job->elapsed % USEC_PER_SEC, span));
+    put_whole(line, "%s", unit_duration_text(job->elapsed - job->elapsed % USEC_PER_SEC, span));
     put_pad(line, job->text[0] ? 2 : 0);
 }
 
@@ -277,6 +252,7 @@ static void put_job(struct line *line, const struct choice *choice, const struct
     const struct progress_job *job = choice->job;
     const struct progress_style *style = line->style;
     unsigned bar = style->columns < BAR_FROM ? BAR_NARROW : BAR;
+    bool is_running = job->state == RM_STATE__RUNNING;
     char buffer[300];
     put_text(line, guest_text(choice, buffer, sizeof(buffer)), widths->guest);
     put_pad(line, 2);
@@ -284,26 +260,26 @@ static void put_job(struct line *line, const struct choice *choice, const struct
     put_cut(line, style->utf8 ? " → " : " -> ", 4);
     put_text(line, job->destination, widths->destination);
     put_pad(line, 2);
-    if (job->state == RM_STATE__RUNNING && job->percent >= 0) {
+    if (is_running && job->percent >= 0) {
         put_bar(line, job->percent, bar);
         put_figures(line, job);
         return;
     }
-    if (job->state == RM_STATE__DOUBT)
-        colour_on(line, YELLOW);
-    put_text(line, label(job), job->text[0] || job->elapsed ? bar + PERCENT : 2 * BAR);
-    if (job->state == RM_STATE__DOUBT)
-        colour_off(line);
+    bool is_odd = job->state == RM_STATE__DOUBT;
+    colour(line, is_odd ? YELLOW : NULL);
+    put_text(line, is_running && job->phase[0] ? job->phase : shown[job->state].label,
+             job->text[0] || job->elapsed ? bar + PERCENT : 2 * BAR);
+    colour(line, is_odd ? PLAIN : NULL);
     put_pad(line, 2);
     put_elapsed(line, job);
-    colour_on(line, FAINT);
+    colour(line, FAINT);
     put_cut(line, job->text, UINT32_MAX);
-    colour_off(line);
+    colour(line, PLAIN);
 }
 
 /* ---- the sum */
 
-static void put_count(struct line *line, uint64_t count, const char *name, const char *colour,
+static void put_count(struct line *line, uint64_t count, const char *name, const char *code,
                       bool *first)
 {
     char piece[64];
@@ -311,11 +287,9 @@ static void put_count(struct line *line, uint64_t count, const char *name, const
         return;
     snprintf(piece, sizeof(piece), "%s%" PRIu64 " %s", *first ? " " : ", ", count, name);
     *first = false;
-    if (colour)
-        colour_on(line, colour);
+    colour(line, code);
     put_cut(line, piece, UINT32_MAX);
-    if (colour)
-        colour_off(line);
+    colour(line, code ? PLAIN : NULL);
 }
 
 static void put_sum(struct line *line, const struct progress_sum *sum)
@@ -337,17 +311,14 @@ static void put_sum(struct line *line, const struct progress_sum *sum)
     put_count(line, c[RM_STATE__FAILED], "failed", RED, &first);
     put_count(line, c[RM_STATE__CANCELLED], "cancelled", RED, &first);
     usec_t elapsed = sum->elapsed - sum->elapsed % USEC_PER_SEC;
-    snprintf(text, sizeof(text), "   elapsed %s", unit_duration_text(elapsed, span));
-    put_whole(line, text);
-    snprintf(text, sizeof(text), "   batch %" PRIu64, sum->batch);
+    put_whole(line, "   elapsed %s", unit_duration_text(elapsed, span));
     if (sum->batch)
-        put_whole(line, text);
+        put_whole(line, "   batch %" PRIu64, sum->batch);
     if (!sum->note || !sum->note[0])
         return;
-    snprintf(text, sizeof(text), "   %s", sum->note);
-    colour_on(line, YELLOW);
-    put_whole(line, text);
-    colour_off(line);
+    colour(line, YELLOW);
+    put_whole(line, "   %s", sum->note);
+    colour(line, PLAIN);
 }
 
 /* ---- the block */
@@ -444,52 +415,37 @@ static unsigned rows_of(const struct progress *progress)
     return rows;
 }
 
-/* Everything at once, so that nothing flickers. */
-static void send(const char *text, size_t length)
+/* Everything at once, so that nothing flickers. sum NULL: the block goes. */
+static void redraw(struct progress *progress, const struct progress_job *jobs, size_t n,
+                   const struct progress_sum *sum)
 {
-    fflush(stderr);
-    while (length > 0) {
-        ssize_t n = write(STDERR_FILENO, text, length);
-        if (n <= 0)
-            return;
-        text += n;
-        length -= (size_t)n;
-    }
-}
-
-static void to_begin(const struct progress *progress, FILE *file)
-{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *file = open_memstream(&text, &length);
+    if (!file)
+        return;
+    measure_terminal(&progress->style);
     if (progress->lines > 0)
         fprintf(file, "\r\033[%uA\033[J", rows_of(progress));
+    progress->lines =
+        sum ? progress_block(&progress->style, jobs, n, sum, progress->widths, file) : 0;
+    fflush(stderr);
+    if (fclose(file) == 0)
+        io_write(STDERR_FILENO, text, length);
+    free(text);
 }
 
 void progress_draw(struct progress *progress, const struct progress_job *jobs, size_t n,
                    const struct progress_sum *sum)
 {
-    char *text = NULL;
-    size_t length = 0;
-    if (!progress)
-        return;
-    FILE *file = open_memstream(&text, &length);
-    if (!file)
-        return;
-    measure_terminal(&progress->style);
-    to_begin(progress, file);
-    progress->lines = progress_block(&progress->style, jobs, n, sum, progress->widths, file);
-    if (fclose(file) == 0)
-        send(text, length);
-    free(text);
+    if (progress)
+        redraw(progress, jobs, n, sum);
 }
 
 void progress_clear(struct progress *progress)
 {
-    if (!progress || progress->lines == 0)
-        return;
-    char text[32];
-    measure_terminal(&progress->style);
-    int n = snprintf(text, sizeof(text), "\r\033[%uA\033[J", rows_of(progress));
-    send(text, (size_t)n);
-    progress->lines = 0;
+    if (progress && progress->lines > 0)
+        redraw(progress, NULL, 0, NULL);
 }
 
 void progress_end(struct progress *progress, const struct progress_sum *sum)

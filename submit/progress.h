@@ -26,8 +26,7 @@ struct progress_job {
     RmState state;
     int percent;    /* -1: not known */
     usec_t elapsed; /* shown where percent is not known; 0 = not known either */
-    uint64_t total, remaining, rate, dirty_rate;
-    unsigned iterations;
+    RmStats stats;  /* zeros: not known */
 };
 
 struct progress_style {

@@ -38,7 +38,7 @@ static const struct move {
     MOVE(RUNNING, STOPPED, CANCELLED),
 
     MOVE(CANCELLING, STOPPED, CANCELLED),
-    MOVE(CANCELLING, FINISHED, DONE), /* the migration was quicker than the wish to stop it */
+    MOVE(CANCELLING, FINISHED, DONE), /* the migration ended before it could be stopped */
     MOVE(CANCELLING, FAILED_FOR_GOOD, FAILED),
     MOVE(CANCELLING, LOST, DOUBT),
 
@@ -84,13 +84,14 @@ bool job_is_active(RmState state)
 /* The names of the .proto as people read them: "STILL_MIGRATING" becomes "still migrating". They
  * are made once, at the first question, from the descriptors, so that there is no second list. */
 enum { NAMES_MAX = 64, NAME_MAX_BYTES = 32 };
-struct names {
+struct enum_names {
     char text[NAMES_MAX][NAME_MAX_BYTES]; /* by number; "" = there is none */
 };
-static struct names state_names, event_names, guest_names;
+static struct enum_names state_names, event_names, guest_names;
 static pthread_once_t names_once = PTHREAD_ONCE_INIT; /* a worker's tasks are threads */
 
-static void fill(struct names *names, const ProtobufCEnumDescriptor *descriptor, const char *prefix)
+static void fill(struct enum_names *names, const ProtobufCEnumDescriptor *descriptor,
+                 const char *prefix)
 {
     for (unsigned i = 0; i < descriptor->n_values; i++) {
         const ProtobufCEnumValue *v = &descriptor->values[i];
@@ -101,7 +102,7 @@ static void fill(struct names *names, const ProtobufCEnumDescriptor *descriptor,
             from += strlen(prefix);
         char *to = names->text[v->value];
         size_t n = 0;
-        for (; from[n] != '\0' && n < NAME_MAX_BYTES - 1; n++)
+        for (; n < NAME_MAX_BYTES - 1 && from[n] != '\0'; n++)
             to[n] = from[n] == '_' ? ' ' : (char)tolower((unsigned char)from[n]);
         to[n] = '\0';
     }
@@ -114,7 +115,7 @@ static void make_names(void)
     fill(&guest_names, &rm_guest_state__descriptor, "GUEST_");
 }
 
-static const char *name_of(const struct names *names, int value)
+static const char *name_of(const struct enum_names *names, int value)
 {
     pthread_once(&names_once, make_names);
     if (value < 0 || value >= NAMES_MAX || names->text[value][0] == '\0')

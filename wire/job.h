@@ -1,8 +1,8 @@
 /* job.h - the life of a job: its states, what can happen to it, and which moves are legal
  *
  * Pure: no memory, no clock, no I/O. The states and events themselves stand in wire/rmigrate.proto,
- * the picture in docs/protocol.md; job.c holds the one table. A job is moved by one function of the
- * broker (broker/core.c: job_move), which asks job_next() and writes the event.
+ * the picture in docs/protocol.md; job.c holds the one table. A job is moved by the
+ * verbs of broker/job.h, which ask job_next() and write the event.
  *
  * The rule that the table keeps: nothing moves a job that was RUNNING back to QUEUED but the
  * knowledge of where its guest is. LOST leads to DOUBT, and only what was seen on the hypervisors

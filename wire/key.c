@@ -1,9 +1,13 @@
 /* key.c - key files: written once, read only when nobody else can */
-#include "wire/net.h"
+#include "wire/key.h"
+
+#include "conf/io.h"
+#include "wire/net_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libconfig.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,41 +17,17 @@
 
 enum { KEY_FILE_MAX = 64 * 1024 };
 
-static int write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        text += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 /* The name of a new file is on disk when its directory is. */
 static int sync_directory(const char *path)
 {
-    char directory[PATH_MAX];
-    if (snprintf(directory, sizeof(directory), "%s", path) >= (int)sizeof(directory))
+    char copy[PATH_MAX];
+    if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
         return -ENAMETOOLONG;
-    char *slash = strrchr(directory, '/');
-    if (slash == NULL)
-        strcpy(directory, ".");
-    else
-        slash[slash == directory ? 1 : 0] = '\0';
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    int r = fsync(fd) < 0 ? -errno : 0;
-    close(fd);
-    return r;
+    return io_sync(dirname(copy));
 }
 
 int net_key_write(const char *path, const char *public_key, const char *secret_key,
-                  struct rm_err *err)
+                  const struct passwd *owner, struct rm_err *err)
 {
     if (!net_key_is_valid(public_key) || !net_key_is_valid(secret_key))
         return rm_fail(err, -EINVAL, "%s: not a pair of keys", path);
@@ -61,7 +41,10 @@ int net_key_write(const char *path, const char *public_key, const char *secret_k
         r = -errno;
         goto out;
     }
-    r = write_all(fd, text, (size_t)length);
+    if (owner && fchown(fd, owner->pw_uid, owner->pw_gid) < 0)
+        r = -errno;
+    else
+        r = io_write(fd, text, (size_t)length);
     if (r >= 0 && fsync(fd) < 0)
         r = -errno;
     if (close(fd) < 0 && r >= 0)
@@ -75,27 +58,53 @@ out:
     return r < 0 ? rm_fail(err, r, "%s: cannot write the key: %s", path, strerror(-r)) : 0;
 }
 
+/* The name of the user that this program runs as, or the number. */
+static const char *own_user(char name[static CONF_NAME_MAX + 1])
+{
+    char buffer[16 * 1024];
+    struct passwd entry, *found = NULL;
+    if (getpwuid_r(geteuid(), &entry, buffer, sizeof(buffer), &found) == 0 && found)
+        snprintf(name, CONF_NAME_MAX + 1, "%s", found->pw_name);
+    else
+        snprintf(name, CONF_NAME_MAX + 1, "%u", (unsigned)geteuid());
+    return name;
+}
+
+/* A file that is there and may not be read is most often root's, and this program is not root. */
+static int cannot_open(const char *path, int code, struct rm_err *err)
+{
+    char user[CONF_NAME_MAX + 1];
+    struct stat st;
+    if (code == -EACCES && stat(path, &st) == 0)
+        return rm_fail(err, code,
+                       "%s: %s: it belongs to uid %u, and this program runs as %s; chown %s %s",
+                       path, strerror(-code), (unsigned)st.st_uid, own_user(user), user, path);
+    return rm_fail(err, code, "%s: %s", path, strerror(-code));
+}
+
 /* The file's text, NUL-terminated, to be wiped and freed; checks whose it is. */
 static int read_secret(const char *path, char **ret_text, struct rm_err *err)
 {
+    char user[CONF_NAME_MAX + 1];
     struct stat st;
     int r = 0, fd = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        return rm_fail(err, -errno, "%s: %s", path, strerror(errno));
+        return cannot_open(path, -errno, err);
     char *text = NULL;
     if (fstat(fd, &st) < 0)
         r = rm_fail(err, -errno, "%s: %s", path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
         r = rm_fail(err, -EINVAL, "%s: a key file is an ordinary file", path);
     else if (st.st_uid != geteuid() && st.st_uid != 0)
-        r = rm_fail(err, -EPERM, "%s: belongs to another user (uid %u): a key is its owner's", path,
-                    (unsigned)st.st_uid);
+        r = rm_fail(err, -EPERM, "%s: belongs to another user (uid %u); chown %s %s", path,
+                    (unsigned)st.st_uid, own_user(user), path);
     else if (st.st_mode & (S_IRWXG | S_IRWXO))
-        r = rm_fail(err, -EPERM, "%s: others may read or change it (mode %04o); chmod 600 it", path,
-                    (unsigned)(st.st_mode & 07777));
+        r = rm_fail(err, -EPERM,
+                    "%s: others may read or change it (mode %04o); chown %s %s && chmod 600 %s",
+                    path, (unsigned)(st.st_mode & 07777), own_user(user), path, path);
     else if (st.st_size > KEY_FILE_MAX)
         r = rm_fail(err, -EINVAL, "%s: too long for a key file", path);
-    else if ((text = calloc(1, (size_t)st.st_size + 1)) == NULL)
+    else if (!(text = calloc(1, (size_t)st.st_size + 1)))
         r = rm_fail(err, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
     else if (read(fd, text, (size_t)st.st_size) != st.st_size)
         r = rm_fail(err, -EIO, "%s: cannot be read", path);

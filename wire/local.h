@@ -6,9 +6,14 @@
 #include "conf/conf.h"
 #include "conf/err.h"
 
+#include <stdbool.h>
+
 /* Makes the directory (0755) when it is not there, and takes away a socket that nobody listens on
  * any more. -EADDRINUSE: somebody does; -EEXIST: something else is there. */
 int local_prepare(const char *path, struct rm_err *err);
+
+/* There is no socket, or nobody listens on it any more. */
+bool local_is_deserted(const char *path);
 
 /* Sets group and mode of the settings. The socket is bound under a umask that lets nobody but its
  * owner in. */

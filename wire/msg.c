@@ -1,8 +1,9 @@
 /* msg.c - frames to messages and back; the arena that holds what was unpacked */
 #include "wire/msg.h"
 
+#include "conf/text.h"
+
 #include <errno.h>
-#include <pthread.h>
 #include <stdalign.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -56,18 +57,18 @@ static void *take(struct arena *arena, size_t size)
     }
     size_t rounded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     struct chunk *chunk = arena->chunks;
-    if (chunk == NULL || chunk->size - chunk->used < rounded) {
+    if (!chunk || chunk->size - chunk->used < rounded) {
         size_t room = rounded > arena->next_size ? rounded : arena->next_size;
         if (ARENA_IS_CHECKED)
             room = size;
         chunk = malloc(sizeof(*chunk) + room);
-        if (chunk == NULL) {
+        if (!chunk) {
             arena->is_full = true;
             return NULL;
         }
         chunk->size = room;
         chunk->used = 0;
-        if (arena->chunks != NULL && room > CHUNK_MAX) {
+        if (arena->chunks && room > CHUNK_MAX) {
             /* Behind the first one, which still has room. */
             chunk->next = arena->chunks->next;
             arena->chunks->next = chunk;
@@ -98,7 +99,7 @@ static void allocator_free(void *data, void *piece)
 struct arena *arena_new(size_t limit)
 {
     struct arena *arena = calloc(1, sizeof(*arena));
-    if (arena == NULL)
+    if (!arena)
         return NULL;
     arena->limit = limit != 0 && limit < MSG_ARENA_MAX ? limit : MSG_ARENA_MAX;
     arena->next_size = CHUNK_FIRST;
@@ -109,7 +110,7 @@ struct arena *arena_new(size_t limit)
 
 static void free_chunks(struct chunk *chunk)
 {
-    while (chunk != NULL) {
+    while (chunk) {
         struct chunk *next = chunk->next;
         free(chunk);
         chunk = next;
@@ -118,7 +119,7 @@ static void free_chunks(struct chunk *chunk)
 
 void arena_free(struct arena *arena)
 {
-    if (arena == NULL)
+    if (!arena)
         return;
     free_chunks(arena->chunks);
     free(arena);
@@ -127,18 +128,18 @@ void arena_free(struct arena *arena)
 void arena_reset(struct arena *arena)
 {
     struct chunk *keep = arena->chunks;
-    if (keep != NULL && (ARENA_IS_CHECKED || keep->size > CHUNK_MAX)) {
+    if (keep && (ARENA_IS_CHECKED || keep->size > CHUNK_MAX)) {
         free_chunks(keep);
         keep = NULL;
     }
-    if (keep != NULL) {
+    if (keep) {
         free_chunks(keep->next);
         keep->next = NULL;
         keep->used = 0;
     }
     arena->chunks = keep;
     arena->next_size = CHUNK_FIRST;
-    while (keep != NULL && arena->next_size < keep->size)
+    while (keep && arena->next_size < keep->size)
         arena->next_size *= 2;
     arena->used = 0;
     arena->is_full = false;
@@ -147,30 +148,34 @@ void arena_reset(struct arena *arena)
 void *arena_alloc(struct arena *arena, size_t size)
 {
     void *piece = take(arena, size);
-    return piece != NULL ? memset(piece, 0, size) : NULL;
+    return piece ? memset(piece, 0, size) : NULL;
 }
 
 char *arena_strdup(struct arena *arena, const char *text)
 {
     size_t size = strlen(text) + 1;
     char *copy = take(arena, size);
-    return copy != NULL ? memcpy(copy, text, size) : NULL;
+    return copy ? memcpy(copy, text, size) : NULL;
 }
 
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
-    va_list ap;
-    va_start(ap, format);
-    int length = vsnprintf(NULL, 0, format, ap);
-    va_end(ap);
-    if (length < 0)
-        return NULL;
-    char *text = take(arena, (size_t)length + 1);
-    if (text == NULL)
-        return NULL;
-    va_start(ap, format);
-    vsnprintf(text, (size_t)length + 1, format, ap);
-    va_end(ap);
+    va_list list;
+    va_start(list, format);
+    char *text = arena_vprintf(arena, format, list);
+    va_end(list);
+    return text;
+}
+
+char *arena_vprintf(struct arena *arena, const char *format, va_list list)
+{
+    va_list again;
+    va_copy(again, list);
+    int length = vsnprintf(NULL, 0, format, list);
+    char *text = length < 0 ? NULL : take(arena, (size_t)length + 1);
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
     return text;
 }
 
@@ -190,7 +195,7 @@ int arena_push(struct arena *arena, size_t *n, void ***list, void *item)
         if (*n > SIZE_MAX / sizeof(item) / 2)
             return -ENOMEM;
         char *larger = take(arena, (*n == 0 ? LIST_FIRST : *n * 2) * sizeof(item));
-        if (larger == NULL)
+        if (!larger)
             return -ENOMEM;
         if (*n > 0)
             memcpy(larger, items, *n * sizeof(item));
@@ -204,49 +209,6 @@ int arena_push(struct arena *arena, size_t *n, void ***list, void *item)
 
 /* ---- what a text may hold */
 
-/* Bytes of the character that begins here: UTF-8 in its shortest form, no surrogate, no control
- * character but newline and tab. 0: not one of these. The text ends with a NUL, so that looking one
- * byte ahead is safe after each byte that was right. */
-size_t msg_character(const char *text)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    if (s[0] < 0x80)
-        return (s[0] >= 0x20 && s[0] != 0x7f) || s[0] == '\n' || s[0] == '\t' ? 1 : 0;
-    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool is_wrong = (s[0] == 0xc2 && s[1] < 0xa0)    /* U+0080..U+009F: 0x9b begins commands */
-                    || (s[0] == 0xe0 && s[1] < 0xa0) /* longer than need be */
-                    || (s[0] == 0xed && s[1] > 0x9f) /* surrogates */
-                    || (s[0] == 0xf0 && s[1] < 0x90) /* longer than need be */
-                    || (s[0] == 0xf4 && s[1] > 0x8f) /* above U+10FFFF */;
-    return is_wrong ? 0 : length;
-}
-
-bool msg_text_is_clean(const char *text)
-{
-    while (*text != '\0') {
-        size_t length = msg_character(text);
-        if (length == 0)
-            return false;
-        text += length;
-    }
-    return true;
-}
-
-static void text_clean(char *text)
-{
-    while (*text != '\0') {
-        size_t length = msg_character(text);
-        if (length == 0)
-            *text = '?';
-        text += length != 0 ? length : 1;
-    }
-}
-
 /* A pointer out of a generated struct, whatever it points to. */
 static void *pointer_at(const void *base, size_t offset)
 {
@@ -255,10 +217,10 @@ static void *pointer_at(const void *base, size_t offset)
     return pointer;
 }
 
-/* The name of a field that is not fit to be sent or stored, or NULL. With `mend` bad texts are
+/* The name of a field that is not fit to be sent or stored, or NULL. With `repair` bad texts are
  * written over instead: the message must be ours. No message of the .proto holds its own kind, so
  * the depth is bounded by the .proto. */
-static const char *find_fault(const ProtobufCMessage *message, bool mend)
+static const char *find_fault(const ProtobufCMessage *message, bool repair)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
     /* protobuf-c takes a field 0 when its number is written in two bytes, keeps it as unknown,
@@ -286,17 +248,17 @@ static const char *find_fault(const ProtobufCMessage *message, bool mend)
         for (size_t k = 0; k < n; k++) {
             void *item = pointer_at(items, k * sizeof(void *));
             const char *fault = NULL;
-            if (item == NULL)
+            if (!item)
                 continue;
             if (!is_text)
-                fault = find_fault(item, mend);
-            else if (!msg_text_is_clean(item)) {
-                if (mend)
+                fault = find_fault(item, repair);
+            else if (!text_is_clean(item)) {
+                if (repair)
                     text_clean(item);
                 else
                     fault = field->name;
             }
-            if (fault != NULL)
+            if (fault)
                 return fault;
         }
     }
@@ -313,7 +275,7 @@ static uint8_t *pack(const RmMessage *message, size_t *ret_length)
     if (length > MSG_MAX - MSG_HEADER)
         return NULL;
     uint8_t *frame = malloc(MSG_HEADER + length);
-    if (frame == NULL)
+    if (!frame)
         return NULL;
     memcpy(frame, header, MSG_HEADER);
     *ret_length = MSG_HEADER + protobuf_c_message_pack(&message->base, frame + MSG_HEADER);
@@ -328,22 +290,16 @@ static RmMessage *unpack(struct arena *arena, const uint8_t *frame, size_t lengt
 
 uint8_t *msg_pack(const RmMessage *message, size_t *ret_length)
 {
-    size_t length;
-    if (find_fault(&message->base, /* mend = */ false) == NULL) {
-        uint8_t *frame = pack(message, &length);
-        if (frame != NULL)
-            *ret_length = length;
-        return frame;
-    }
+    if (!find_fault(&message->base, /* repair = */ false))
+        return pack(message, ret_length);
     /* Some text is not fit to send: what libvirt and QEMU say may hold anything. The message is the
      * caller's, so a copy is cleaned. */
+    size_t length;
     uint8_t *cleaned = NULL, *frame = pack(message, &length);
     struct arena *arena = arena_new(/* limit = */ 0);
-    RmMessage *copy = frame != NULL && arena != NULL ? unpack(arena, frame, length) : NULL;
-    if (copy != NULL && find_fault(&copy->base, /* mend = */ true) == NULL)
-        cleaned = pack(copy, &length);
-    if (cleaned != NULL)
-        *ret_length = length;
+    RmMessage *copy = frame && arena ? unpack(arena, frame, length) : NULL;
+    if (copy && !find_fault(&copy->base, /* repair = */ true))
+        cleaned = pack(copy, ret_length);
     arena_free(arena);
     free(frame);
     return cleaned;
@@ -353,15 +309,39 @@ ProtobufCMessage *msg_copy(struct arena *arena, const ProtobufCMessage *message)
 {
     size_t length = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = malloc(length + 1);
-    ProtobufCMessage *copy;
 
-    if (packed == NULL)
+    if (!packed)
         return NULL;
     protobuf_c_message_pack(message, packed);
-    copy = protobuf_c_message_unpack(message->descriptor,
-                                     arena != NULL ? arena_allocator(arena) : NULL, length, packed);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(
+        message->descriptor, arena ? arena_allocator(arena) : NULL, length, packed);
     free(packed);
     return copy;
+}
+
+int msg_append(struct arena *arena, ProtobufCMessage *to, const ProtobufCMessage *from)
+{
+    for (unsigned i = 0; i < to->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &to->descriptor->fields[i];
+        size_t n, more, size = msg_field_size(field->type);
+        char *quantifier = (char *)to + field->quantifier_offset;
+        if (field->label != PROTOBUF_C_LABEL_REPEATED)
+            continue;
+        memcpy(&n, quantifier, sizeof(n));
+        memcpy(&more, (const char *)from + field->quantifier_offset, sizeof(more));
+        if (more == 0)
+            continue;
+        char *items = take(arena, (n + more) * size);
+        if (!items)
+            return -ENOMEM;
+        if (n > 0)
+            memcpy(items, pointer_at(to, field->offset), n * size);
+        memcpy(items + n * size, pointer_at(from, field->offset), more * size);
+        n += more;
+        memcpy((char *)to + field->offset, &items, sizeof(items));
+        memcpy(quantifier, &n, sizeof(n));
+    }
+    return 0;
 }
 
 int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessage **ret_message,
@@ -377,40 +357,66 @@ int msg_unpack(struct arena *arena, const uint8_t *frame, size_t length, RmMessa
                        (unsigned)frame[MSG_HEADER - 1], MSG_VERSION);
     arena->is_full = false;
     RmMessage *message = unpack(arena, frame, length);
-    if (message == NULL && arena->is_full)
+    if (!message && arena->is_full)
         return rm_fail(err, -ENOMEM, "a message of %zu bytes takes too much memory", length);
-    if (message == NULL)
+    if (!message)
         return rm_fail(err, -EPROTO, "a damaged message of %zu bytes", length);
-    const char *field = find_fault(&message->base, /* mend = */ false);
-    if (field != NULL)
+    const char *field = find_fault(&message->base, /* repair = */ false);
+    if (field)
         return rm_fail(err, -EPROTO, "a message whose field '%s' is not plain UTF-8 text", field);
     *ret_message = message;
     return 0;
 }
 
-/* ---- names */
+/* ---- fields and requests */
 
-enum { REQUESTS_MAX = 128, NAME_MAX_BYTES = 48 };
-static char request_names[REQUESTS_MAX][NAME_MAX_BYTES]; /* by field number: "request/submit" */
-static pthread_once_t names_once = PTHREAD_ONCE_INIT;
-
-static void make_names(void)
+size_t msg_field_size(ProtobufCType type)
 {
-    for (unsigned i = 0; i < rm_request__descriptor.n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &rm_request__descriptor.fields[i];
-        if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && field->id < REQUESTS_MAX)
-            snprintf(request_names[field->id], NAME_MAX_BYTES, "request/%s", field->name);
+    switch (type) {
+    case PROTOBUF_C_TYPE_UINT64:
+        return sizeof(uint64_t);
+    case PROTOBUF_C_TYPE_BOOL:
+        return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    default:
+        return sizeof(uint32_t);
     }
 }
 
+bool msg_changes(RmRequest__AskCase ask)
+{
+    static const RmRequest__AskCase asks[] = {
+        RM_REQUEST__ASK_SUBMIT,        RM_REQUEST__ASK_EVACUATE,       RM_REQUEST__ASK_CANCEL,
+        RM_REQUEST__ASK_RETRY,         RM_REQUEST__ASK_RELEASE,        RM_REQUEST__ASK_PAUSE,
+        RM_REQUEST__ASK_RESUME,        RM_REQUEST__ASK_HOST_CHANGE,    RM_REQUEST__ASK_RECONCILE,
+        RM_REQUEST__ASK_TABLE_RESTORE, RM_REQUEST__ASK_TABLES_RESTORE, RM_REQUEST__ASK_TABLE_CHANGE,
+        RM_REQUEST__ASK_NODE_CHANGE,   RM_REQUEST__ASK_MODIFY,
+    };
+    for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++)
+        if (asks[i] == ask)
+            return true;
+    return false;
+}
+
+/* ---- names */
+
 const char *msg_name(const RmMessage *message)
 {
-    if (message->body_case == RM_MESSAGE__BODY_REQUEST && message->request != NULL) {
-        unsigned ask = (unsigned)message->request->ask_case;
-        pthread_once(&names_once, make_names);
-        return ask < REQUESTS_MAX && request_names[ask][0] != '\0' ? request_names[ask] : "request";
-    }
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field(&rm_message__descriptor, message->body_case);
-    return field != NULL && message->body_case != RM_MESSAGE__BODY__NOT_SET ? field->name : "empty";
+    static _Thread_local char request[48];
+    const ProtobufCFieldDescriptor *body = protobuf_c_message_descriptor_get_field(
+        &rm_message__descriptor, (unsigned)message->body_case);
+    if (!body || message->body_case == RM_MESSAGE__BODY__NOT_SET)
+        return "empty";
+    if (message->body_case != RM_MESSAGE__BODY_REQUEST || !message->request)
+        return body->name;
+    const ProtobufCFieldDescriptor *ask = protobuf_c_message_descriptor_get_field(
+        &rm_request__descriptor, (unsigned)message->request->ask_case);
+    if (!ask || !(ask->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+        return body->name;
+    snprintf(request, sizeof(request), "%s/%s", body->name, ask->name);
+    return request;
 }

@@ -1,5 +1,12 @@
 /* net.c - both sides of a socket: made, waited for, read, written, freed */
+#include "wire/net.h"
+
+#include "conf/endpoint.h"
+#include "wire/key.h"
+#include "wire/msg.h"
+#include "wire/net_key.h"
 #include "wire/net_parts.h"
+#include "wire/who.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -7,31 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "wire/endpoint.h"
-#include "wire/msg.h"
-#include "wire/who.h"
-
-enum {
-    ROUTE_LENGTH = 5, /* of an id that ZeroMQ makes: a zero byte and a number */
-    DROPS_MAX = 1000, /* bad frames that one net_recv() passes over */
-};
-
-int net_fail(struct rm_err *err, const char *what, const char *endpoint)
-{
-    int r = errno;
-    return rm_fail(err, -r, "%s %s: %s", what, endpoint, zmq_strerror(r));
-}
-
-struct net *net_new(size_t n_endpoints)
+/* A net without sockets; NULL for no memory. */
+static struct net *net_new(size_t n_endpoints)
 {
     struct net *net = calloc(1, sizeof(*net));
-    if (net == NULL)
+    if (!net)
         return NULL;
     net->endpoints = calloc(n_endpoints, sizeof(*net->endpoints));
-    net->n_endpoints = net->endpoints != NULL ? n_endpoints : 0;
+    net->n_endpoints = net->endpoints ? n_endpoints : 0;
     env_seed();
     net->context = zmq_ctx_new();
-    if (net->endpoints != NULL && net->context != NULL)
+    if (net->endpoints && net->context)
         return net;
     net_free(net);
     return NULL;
@@ -39,23 +32,14 @@ struct net *net_new(size_t n_endpoints)
 
 void net_free(struct net *net)
 {
-    if (net == NULL)
+    if (!net)
         return;
-    /* ZeroMQ leaves the file behind. It goes while it is still ours, before another may listen
-     * there. */
-    for (size_t i = 0; !net->is_dealer && i < net->n_endpoints; i++) {
-        const char *path = endpoint_path(net->endpoints[i]);
-        if (path != NULL)
-            unlink(path);
-    }
-    dealer_close(net);
-    for (unsigned i = 0; i < SOCKETS; i++)
-        if (net->routers[i] != NULL)
-            zmq_close(net->routers[i]);
-    if (net->zap != NULL)
-        zmq_close(net->zap);
-    while (net->context != NULL && zmq_ctx_term(net->context) < 0 && errno == EINTR)
-        ;
+    if (net->is_dealer)
+        dealer_close(net);
+    else
+        listen_close(net);
+    if (net->context)
+        (void)TEMP_FAILURE_RETRY(zmq_ctx_term(net->context));
     who_free(net->who);
     for (size_t i = 0; i < net->n_endpoints; i++)
         free(net->endpoints[i]);
@@ -63,6 +47,123 @@ void net_free(struct net *net)
     explicit_bzero(net->secret_key, sizeof(net->secret_key));
     free(net);
 }
+
+/* ---- a listening side */
+
+int net_listen(const struct conf_broker *conf, struct net **ret_net, struct rm_err *err)
+{
+    struct net *net = net_new(conf->n_listen);
+    if (!net)
+        return rm_fail(err, -ENOMEM, "cannot listen: %s", strerror(ENOMEM));
+    int r = listen_open(net, conf, err);
+    if (r < 0)
+        net_free(net);
+    else
+        *ret_net = net;
+    return r;
+}
+
+const char *net_endpoint(const struct net *net, size_t i)
+{
+    return i < net->n_endpoints ? net->endpoints[i] : NULL;
+}
+
+const struct net_refusal *net_refusal(const struct net *net)
+{
+    return &net->refusal;
+}
+
+size_t net_connections_max(const struct net *net)
+{
+    return net->files;
+}
+
+uint64_t net_connections_refused(void)
+{
+    return accept_refused();
+}
+
+char *const *net_peer_hosts(const struct net *net, const struct net_peer *peer)
+{
+    static char *const none[] = {NULL};
+    const struct conf_key *key = who_key(net->who, peer->key);
+    if (key)
+        return key->role == ROLE_WORKER && key->hosts ? key->hosts : none;
+    return peer->role == ROLE_ADMIN ? NULL : none;
+}
+
+bool net_dropped(struct net *net, struct net_peer *ret_peer)
+{
+    struct net_drop drop;
+    if (!pump_dropped(net, &drop))
+        return false;
+    listen_identify(net, drop.which, drop.address, *drop.key != '\0' ? drop.key : NULL, ret_peer);
+    return true;
+}
+
+/* ---- a connecting side */
+
+int net_connect(const char *endpoint, const char *key_file, const char *server_key,
+                struct net **ret_net, struct rm_err *err)
+{
+    if ((!endpoint_is_ipc(endpoint) && !endpoint_is_tcp(endpoint)) ||
+        strlen(endpoint) >= CONF_ENDPOINT_MAX)
+        return rm_fail(err, -EINVAL, "%.64s: an endpoint is ipc://PATH or tcp://HOST:PORT",
+                       endpoint);
+    bool needs_keys = endpoint_is_tcp(endpoint) && (key_file || server_key);
+    if (needs_keys && (!key_file || !server_key))
+        return rm_fail(err, -EINVAL, "%s: key_file and server_key go together", endpoint);
+    if (needs_keys && !net_key_is_valid(server_key))
+        return rm_fail(err, -EINVAL, "server_key: not %d characters of Z85", CONF_Z85_LEN);
+    struct net *net = net_new(/* n_endpoints = */ 1);
+    int r = 0;
+    if (!net || !(net->endpoints[0] = strdup(endpoint))) {
+        net_free(net);
+        return rm_fail(err, -ENOMEM, "cannot connect: %s", strerror(ENOMEM));
+    }
+    net->is_dealer = true;
+    net->has_keys = needs_keys;
+    if (needs_keys) {
+        memcpy(net->server_key, server_key, CONF_Z85_LEN + 1);
+        r = net_key_read(key_file, net->public_key, net->secret_key, err);
+    }
+    if (r >= 0)
+        r = dealer_open(net, err);
+    if (r < 0)
+        net_free(net);
+    else
+        *ret_net = net;
+    return r;
+}
+
+int net_reconnect(struct net *net, struct rm_err *err)
+{
+    if (!net->is_dealer)
+        return rm_fail(err, -EINVAL, "only a connecting side can connect again");
+    dealer_drop(net);
+    net->state = NET_CONNECTING;
+    return dealer_open(net, err);
+}
+
+enum net_state net_state(const struct net *net)
+{
+    return net->is_dealer ? dealer_state(net) : net->state;
+}
+
+const char *net_state_text(enum net_state state)
+{
+    static const char *const texts[] = {
+        [NET_CONNECTING] = "connecting",
+        [NET_CONNECTED] = "connected",
+        [NET_REFUSED_KEY] = "the broker does not know this key",
+        [NET_NO_HANDSHAKE] =
+            "no handshake: keys on one side only, or server_key is not the broker's",
+        [NET_DENIED] = "this user may not open the broker's socket",
+    };
+    return (size_t)state < sizeof(texts) / sizeof(texts[0]) ? texts[state] : "?";
+}
+
+/* ---- both */
 
 /* Whole milliseconds, rounded up, so that a deadline has come when the wait is over. */
 static long milliseconds(usec_t span)
@@ -75,29 +176,26 @@ static long milliseconds(usec_t span)
 
 int net_wait(struct net *net, const int *fds, size_t n_fds, bool *ready, usec_t wait_for)
 {
-    zmq_pollitem_t items[NET_FDS_MAX + SOCKETS + 2];
-    size_t n = 0, first_fd;
-    void *own[] = {net->routers[SOCKET_LOCAL], net->routers[SOCKET_TCP], net->dealer,
-                   /* from here on: not frames */ net->zap, net->monitor};
-    enum { FRAMES = SOCKETS + 1 };
+    zmq_pollitem_t items[NET_FDS_MAX + 3];
     if (n_fds > NET_FDS_MAX)
         return -EINVAL;
-    dealer_revive(net);
-    own[SOCKETS] = net->dealer;
-    own[FRAMES + 1] = net->monitor;
-    if (net->is_dealer && net->dealer == NULL) {
+    if (net->is_dealer)
+        dealer_revive(net);
+    if (net->is_dealer && !net->dealer) {
         usec_t now = env_now(env_system());
         usec_t until = net->revive_at > now ? net->revive_at - now : 0;
         wait_for = until < wait_for ? until : wait_for;
     }
-    size_t n_frames = 0;
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
-        if (own[i] != NULL)
+    size_t n = 0;
+    if (net->dealer || !net->is_dealer)
+        items[n++] = (zmq_pollitem_t){
+            .socket = net->dealer, .fd = net->is_dealer ? 0 : pump_fd(net), .events = ZMQ_POLLIN};
+    size_t n_frames = n;
+    void *own[] = {net->zap, net->monitor};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (own[i])
             items[n++] = (zmq_pollitem_t){.socket = own[i], .events = ZMQ_POLLIN};
-        if (i + 1 == FRAMES)
-            n_frames = n;
-    }
-    first_fd = n;
+    size_t first_fd = n;
     for (size_t i = 0; i < n_fds; i++) {
         ready[i] = false;
         items[n++] = (zmq_pollitem_t){.fd = fds[i], .events = ZMQ_POLLIN};
@@ -108,91 +206,44 @@ int net_wait(struct net *net, const int *fds, size_t n_fds, bool *ready, usec_t 
         ready[i] = items[first_fd + i].revents != 0;
     zap_serve(net);
     dealer_serve(net);
-    for (size_t i = 0; i < n_frames; i++)
-        if (items[i].revents != 0)
-            return 1;
-    return 0;
+    return n_frames > 0 && items[0].revents != 0;
 }
 
-/* Reads what is left of a message of several parts. */
-static void skip_parts(void *socket, zmq_msg_t *part)
+/* One frame of the connection, NULL when there is none. */
+static zmq_msg_t *dealer_take(struct net *net)
 {
-    while (zmq_msg_more(part))
-        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) < 0 && errno != EINTR)
-            return;
-}
-
-static int receive(zmq_msg_t *part, void *socket)
-{
-    for (;;) {
-        if (zmq_msg_recv(part, socket, ZMQ_DONTWAIT) >= 0)
-            return 0;
-        if (errno != EINTR)
-            return -errno;
+    zmq_msg_t *frame = net->dealer ? malloc(sizeof(*frame)) : NULL;
+    bool is_more = false; /* of a message of several parts, which is passed over */
+    if (!frame)
+        return NULL;
+    zmq_msg_init(frame);
+    while (TEMP_FAILURE_RETRY(zmq_msg_recv(frame, net->dealer, ZMQ_DONTWAIT)) >= 0) {
+        bool is_whole = !is_more && !zmq_msg_more(frame);
+        is_more = zmq_msg_more(frame);
+        if (is_whole)
+            return frame;
     }
-}
-
-/* One message of a socket into frame: 1, 0 for one that was dropped, or -errno. */
-static int receive_one(struct net *net, void *socket, unsigned which, struct net_peer *peer,
-                       zmq_msg_t *frame)
-{
-    int r = receive(frame, socket);
-    if (r < 0)
-        return r;
-    if (!net->is_dealer) {
-        size_t length = zmq_msg_size(frame);
-        const uint8_t *route = zmq_msg_data(frame);
-        bool is_ours = length == ROUTE_LENGTH && route[0] == 0 && zmq_msg_more(frame);
-        if (is_ours) {
-            memcpy(peer->route, route, length);
-            peer->route_length = length;
-            r = receive(frame, socket);
-            if (r < 0)
-                return r;
-        }
-        if (!is_ours || zmq_msg_more(frame)) {
-            skip_parts(socket, frame);
-            return 0;
-        }
-        net_identify(net, which, frame, peer);
-        return 1;
-    }
-    if (zmq_msg_more(frame)) {
-        skip_parts(socket, frame);
-        return 0;
-    }
-    return 1;
+    zmq_msg_close(frame);
+    free(frame);
+    return NULL;
 }
 
 int net_recv(struct net *net, struct net_peer *peer, struct net_frame *ret_frame)
 {
-    struct net_peer from;
-    zmq_msg_t *frame = malloc(sizeof(*frame));
-    if (frame == NULL)
-        return -ENOMEM;
-    zmq_msg_init(frame);
+    struct net_peer from = {0};
     if (++net->received >= NET_ZAP_TURN)
         zap_serve(net);
-    int r = -EAGAIN;
-    unsigned drops = 0, empty = 0;
-    while (drops < DROPS_MAX && empty < SOCKETS) {
-        unsigned which = net->turn;
-        void *socket = net->is_dealer ? net->dealer : net->routers[which];
-        net->turn = (which + 1) % SOCKETS; /* neither socket may starve the other */
-        r = socket != NULL ? receive_one(net, socket, which, &from, frame) : -EAGAIN;
-        if (r > 0 || (r < 0 && r != -EAGAIN))
-            break;
-        empty = r < 0 ? empty + 1 : 0;
-        drops += r == 0;
-    }
-    if (r <= 0) {
-        zmq_msg_close(frame);
-        free(frame);
+    zmq_msg_t *frame = net->is_dealer ? dealer_take(net) : pump_take(net, &from);
+    if (!frame) {
         dealer_serve(net);
-        return r < 0 ? r : -EAGAIN;
+        return -EAGAIN;
     }
-    if (peer != NULL && !net->is_dealer)
-        *peer = from;
+    if (!net->is_dealer) {
+        listen_identify(net, from.socket, zmq_msg_gets(frame, "Peer-Address"),
+                        zmq_msg_gets(frame, "User-Id"), &from);
+        if (peer)
+            *peer = from;
+    }
     *ret_frame = (struct net_frame){
         .data = zmq_msg_data(frame), .length = zmq_msg_size(frame), .owner = frame};
     return 0;
@@ -200,32 +251,20 @@ int net_recv(struct net *net, struct net_peer *peer, struct net_frame *ret_frame
 
 void net_frame_free(struct net_frame *frame)
 {
-    if (frame->owner != NULL) {
+    if (frame->owner) {
         zmq_msg_close(frame->owner);
         free(frame->owner);
     }
     *frame = (struct net_frame){0};
 }
 
-static int send_part(zmq_msg_t *part, void *socket, int flags)
-{
-    while (zmq_msg_send(part, socket, ZMQ_DONTWAIT | flags) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return 0;
-}
-
 int net_send(struct net *net, const struct net_peer *peer, const uint8_t *frame, size_t length)
 {
-    void *socket = net->dealer;
-    zmq_msg_t route, part;
-    if (!net->is_dealer) {
-        if (peer == NULL || peer->socket >= SOCKETS || peer->route_length > NET_ROUTE_MAX)
-            return -EINVAL;
-        socket = net->routers[peer->socket];
-    }
-    if (socket == NULL)
-        return net->is_dealer ? -EAGAIN : -EHOSTUNREACH;
+    zmq_msg_t part;
+    if (!net->is_dealer && (!peer || peer->socket >= SOCKETS || peer->route_length > NET_ROUTE_MAX))
+        return -EINVAL;
+    if (net->is_dealer && !net->dealer)
+        return -EAGAIN;
     if (length > MSG_MAX)
         return -EMSGSIZE;
     if (zmq_msg_init_size(&part, length) < 0)
@@ -233,17 +272,10 @@ int net_send(struct net *net, const struct net_peer *peer, const uint8_t *frame,
     if (length > 0)
         memcpy(zmq_msg_data(&part), frame, length);
     int r = 0;
-    if (!net->is_dealer) {
-        if (zmq_msg_init_size(&route, peer->route_length) < 0)
-            r = -ENOMEM;
-        else {
-            memcpy(zmq_msg_data(&route), peer->route, peer->route_length);
-            r = send_part(&route, socket, ZMQ_SNDMORE);
-            zmq_msg_close(&route);
-        }
-    }
-    if (r >= 0)
-        r = send_part(&part, socket, /* flags = */ 0);
+    if (!net->is_dealer)
+        r = pump_send(net, peer, &part);
+    else if (TEMP_FAILURE_RETRY(zmq_msg_send(&part, net->dealer, ZMQ_DONTWAIT)) < 0)
+        r = -errno;
     zmq_msg_close(&part);
     return r;
 }

@@ -3,41 +3,27 @@
  *
  * Only wire/net*.c knows ZeroMQ. A peer of the broker is known by a routing id that ZeroMQ makes
  * for its connection; who it is comes from its key (CURVE) or from the kernel (the uid of a local
- * socket), never from what it says. No logging. Nothing here blocks but net_wait(). */
+ * socket), never from what it says. No logging. Nothing here blocks but net_wait().
+ * For one thread; a listening side has another inside, which reads its sockets. */
 #ifndef WIRE_NET_H
 #define WIRE_NET_H
 
 #include "conf/conf.h"
 #include "conf/env.h"
 #include "conf/err.h"
+#include "wire/peer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    NET_ROUTE_MAX = 16, /* bytes of a routing id that ZeroMQ makes: 5 */
-    NET_FDS_MAX = 8,    /* other descriptors in one wait */
-    NET_QUEUE_MAX =
-        10000, /* frames that wait for one slow peer; more are lost, which is harmless */
-    NET_OFFLINE_MAX = 1000 /* frames that a connecting side keeps while it is not connected */
-};
-
-struct net_peer {
-    uint8_t route[NET_ROUTE_MAX];
-    size_t route_length;
-    unsigned socket;              /* ipc and tcp have one each; a route is known to one of them */
-    unsigned key;                 /* number of its row in the list of keys; 0 = came without one */
-    char user[CONF_NAME_MAX + 1]; /* name of the key, or of the local user; "local": no keys */
-    enum role role;               /* ROLE_NONE: may do nothing */
-    char address[64];             /* of tcp peers; "pid N uid N" of local ones */
-};
+enum { NET_FDS_MAX = 8 }; /* other descriptors in one wait */
 
 struct net;
 
-/* The broker's: binds all endpoints of the settings, which are not needed afterwards, and raises
- * the number of files that the program may open as far as the system lets it. Errors: -EPERM (tcp
- * beyond loopback without key_file), -EADDRINUSE, -EINVAL and others.
+/* The broker's: binds all endpoints of the settings, which are borrowed, and raises the number of
+ * files that the program may open as far as the system lets it. Errors: -EPERM (tcp beyond loopback
+ * without key_file), -EADDRINUSE, -EINVAL and others.
  *
  * ipc://PATH: the directory is made (0755) if it is not there, a stale socket is replaced, a live
  * one is -EADDRINUSE, anything else in its place -EEXIST; mode and group as set. The peer's user is
@@ -61,35 +47,30 @@ int net_connect(const char *endpoint, const char *key_file, const char *server_k
                 struct net **ret_net, struct rm_err *err);
 void net_free(struct net *net); /* sends what is queued for up to 200 ms; NULL is fine */
 
-/* How a connecting side stands, as of the last net_wait() or net_recv(). What cannot get through is
- * tried again every 5 to 10 s, since the broker may be told of a key at any time; a frame that is
- * sent meanwhile is -EAGAIN. */
-enum net_state {
-    NET_CONNECTING,   /* nothing answers yet, or the connection was lost */
-    NET_CONNECTED,    /* the broker knows this peer */
-    NET_REFUSED_KEY,  /* the broker does not know this key */
-    NET_NO_HANDSHAKE, /* keys on one side only, or server_key is not the broker's */
-    NET_DENIED,       /* this user may not open the local socket */
-};
+/* How a connecting side stands, as of the last net_wait() or net_recv(). */
 enum net_state net_state(const struct net *net);
 
 /* The same as words: "connecting", "the broker does not know this key". */
 const char *net_state_text(enum net_state state);
 
-/* Listening side: the keys that were refused, for the log; a change of count tells of a new one. */
-struct net_refusal {
-    uint64_t count;                    /* since the start */
-    char public_key[CONF_Z85_LEN + 1]; /* of the last one */
-    char address[64];                  /* that it came from */
-};
+/* Listening side: the keys that were refused, for the log; count changes with each. */
 const struct net_refusal *net_refusal(const struct net *net);
 
-/* The hosts that this peer's key may speak for: NULL-terminated, borrowed. NULL: any host (peers
- * without keys); a key of another role than worker speaks for none. */
+/* Listening side: how many connections there may be at once, and how many were refused because there were
+ * so many, since the start. */
+size_t net_connections_max(const struct net *net);
+uint64_t net_connections_refused(void);
+
+/* Listening side: was a peer disconnected, since this was asked last, because it sent more than may
+ * wait (inbox.h)? The latest. */
+bool net_dropped(struct net *net, struct net_peer *ret_peer);
+
+/* The hosts that this peer's key may speak for: NULL-terminated, borrowed. NULL: any host (admins
+ * without a key, who are on this machine); a key of another role than worker speaks for none. */
 char *const *net_peer_hosts(const struct net *net, const struct net_peer *peer);
 
 /* Waits until a frame is there, one of fds is readable, or the span is over (USEC_NEVER: no end).
- * ZAP is served inside; it may return early, also when net_state() changed. ready[i] tells of
+ * ZAP is served inside; it may return early, also when net_state() changed. ready[i] is for
  * fds[i]; without fds both may be NULL. Returns 1 when a frame may be there, 0 otherwise, -EINTR
  * for a signal. */
 int net_wait(struct net *net, const int *fds, size_t n_fds, bool *ready, usec_t wait_for);
@@ -113,19 +94,5 @@ int net_send(struct net *net, const struct net_peer *peer, const uint8_t *frame,
 /* Connecting side: drops the connection, and what was queued, and begins a new one, so that nothing
  * sent before is answered. */
 int net_reconnect(struct net *net, struct rm_err *err);
-
-/* A new CURVE pair as Z85 text. */
-int net_keypair(char public_key[static CONF_Z85_LEN + 1], char secret_key[static CONF_Z85_LEN + 1]);
-
-bool net_key_is_valid(const char *text); /* Z85 text of a key's length */
-int net_key_public(const char *secret_key, char public_key[static CONF_Z85_LEN + 1]); /* -EINVAL */
-
-/* A key file: libconfig text with `public` and `secret`, mode 0600. Written new (-EEXIST otherwise)
- * and on disk when it returns; reading refuses one that belongs to another user or that others may
- * read (-EPERM), and a pair that is none (-EINVAL). */
-int net_key_write(const char *path, const char *public_key, const char *secret_key,
-                  struct rm_err *err);
-int net_key_read(const char *path, char public_key[static CONF_Z85_LEN + 1],
-                 char secret_key[static CONF_Z85_LEN + 1], struct rm_err *err);
 
 #endif

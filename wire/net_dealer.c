@@ -1,4 +1,5 @@
 /* net_dealer.c - the connection of a worker or client: opened, watched, opened again later */
+#include "conf/endpoint.h"
 #include "wire/net_parts.h"
 
 #include <errno.h>
@@ -6,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "wire/endpoint.h"
 
 enum {
     RECONNECT_MS = 100,      /* to twice that, and doubling */
@@ -18,13 +17,20 @@ enum {
 
 void dealer_close(struct net *net)
 {
-    if (net->dealer != NULL) {
+    if (net->dealer) {
         zmq_socket_monitor(net->dealer, NULL, 0);
         zmq_close(net->dealer);
     }
-    if (net->monitor != NULL)
+    if (net->monitor)
         zmq_close(net->monitor);
     net->dealer = net->monitor = NULL;
+}
+
+void dealer_drop(struct net *net)
+{
+    if (net->dealer)
+        net_set_int(net->dealer, ZMQ_LINGER, 0);
+    dealer_close(net);
 }
 
 static int monitor_dealer(struct net *net)
@@ -38,7 +44,7 @@ static int monitor_dealer(struct net *net)
         return -errno;
     net->monitor = zmq_socket(net->context, ZMQ_PAIR);
     /* No limit: ZeroMQ's own thread would stand still in front of a full queue. */
-    if (net->monitor == NULL || net_set_int(net->monitor, ZMQ_RCVHWM, 0) < 0 ||
+    if (!net->monitor || net_set_int(net->monitor, ZMQ_RCVHWM, 0) < 0 ||
         net_set_int(net->monitor, ZMQ_LINGER, 0) < 0 || zmq_connect(net->monitor, place) < 0)
         return -errno;
     return 0;
@@ -67,13 +73,13 @@ static int set_dealer(struct net *net)
     return r;
 }
 
-static int open_dealer(struct net *net, struct rm_err *err)
+int dealer_open(struct net *net, struct rm_err *err)
 {
     const char *endpoint = net->endpoints[0];
     net->failures = 0;
     net->revive_at = USEC_NEVER;
     net->dealer = zmq_socket(net->context, ZMQ_DEALER);
-    int r = net->dealer != NULL ? set_dealer(net) : -errno;
+    int r = net->dealer ? set_dealer(net) : -errno;
     if (r >= 0)
         r = monitor_dealer(net);
     if (r >= 0 && zmq_connect(net->dealer, endpoint) < 0)
@@ -84,58 +90,12 @@ static int open_dealer(struct net *net, struct rm_err *err)
     return rm_fail(err, r, "cannot connect to %s: %s", endpoint, zmq_strerror(-r));
 }
 
-int net_connect(const char *endpoint, const char *key_file, const char *server_key,
-                struct net **ret_net, struct rm_err *err)
-{
-    if ((!endpoint_is_ipc(endpoint) && !endpoint_is_tcp(endpoint)) ||
-        strlen(endpoint) >= CONF_ENDPOINT_MAX)
-        return rm_fail(err, -EINVAL, "%.64s: an endpoint is ipc://PATH or tcp://HOST:PORT",
-                       endpoint);
-    bool needs_keys = endpoint_is_tcp(endpoint) && (key_file != NULL || server_key != NULL);
-    if (needs_keys && (key_file == NULL || server_key == NULL))
-        return rm_fail(err, -EINVAL, "%s: key_file and server_key go together", endpoint);
-    if (needs_keys && !net_key_is_valid(server_key))
-        return rm_fail(err, -EINVAL, "server_key: not %d characters of Z85", CONF_Z85_LEN);
-    struct net *net = net_new(/* n_endpoints = */ 1);
-    int r = 0;
-    if (net == NULL || (net->endpoints[0] = strdup(endpoint)) == NULL) {
-        net_free(net);
-        return rm_fail(err, -ENOMEM, "cannot connect: %s", strerror(ENOMEM));
-    }
-    net->is_dealer = true;
-    net->has_keys = needs_keys;
-    if (needs_keys) {
-        memcpy(net->server_key, server_key, CONF_Z85_LEN + 1);
-        r = net_key_read(key_file, net->public_key, net->secret_key, err);
-    }
-    if (r >= 0)
-        r = open_dealer(net, err);
-    if (r < 0) {
-        net_free(net);
-        return r;
-    }
-    *ret_net = net;
-    return 0;
-}
-
-int net_reconnect(struct net *net, struct rm_err *err)
-{
-    if (!net->is_dealer)
-        return rm_fail(err, -EINVAL, "only a connecting side can connect again");
-    if (net->dealer != NULL)
-        net_set_int(net->dealer, ZMQ_LINGER, 0);
-    dealer_close(net);
-    net->state = NET_CONNECTING;
-    return open_dealer(net, err);
-}
-
 /* A handshake that cannot succeed: rests for a while. */
 static void give_up(struct net *net, enum net_state state)
 {
     const struct env *env = env_system();
     net->state = state;
-    net_set_int(net->dealer, ZMQ_LINGER, 0);
-    dealer_close(net);
+    dealer_drop(net);
     net->revive_at = env_now(env) + REVIVE_IN + env_random(env) % REVIVE_IN;
 }
 
@@ -168,7 +128,7 @@ static void on_event(struct net *net, unsigned event)
 /* An event has two parts: its number and a value, then the endpoint. */
 void dealer_serve(struct net *net)
 {
-    while (net->monitor != NULL) {
+    while (net->monitor) {
         zmq_msg_t part;
         uint16_t event = 0;
         zmq_msg_init(&part);
@@ -186,30 +146,17 @@ void dealer_serve(struct net *net)
 
 void dealer_revive(struct net *net)
 {
-    if (!net->is_dealer || net->dealer != NULL || env_now(env_system()) < net->revive_at)
+    if (net->dealer || env_now(env_system()) < net->revive_at)
         return;
-    if (open_dealer(net, NULL) < 0)
+    if (dealer_open(net, NULL) < 0)
         net->revive_at = env_now(env_system()) + REVIVE_IN;
 }
 
-enum net_state net_state(const struct net *net)
+enum net_state dealer_state(const struct net *net)
 {
-    const char *path = net->is_dealer ? endpoint_path(net->endpoints[0]) : NULL;
-    if (net->state == NET_CONNECTING && path != NULL &&
+    const char *path = endpoint_path(net->endpoints[0]);
+    if (net->state == NET_CONNECTING && path &&
         faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 && errno == EACCES)
         return NET_DENIED;
     return net->state;
-}
-
-const char *net_state_text(enum net_state state)
-{
-    static const char *const texts[] = {
-        [NET_CONNECTING] = "connecting",
-        [NET_CONNECTED] = "connected",
-        [NET_REFUSED_KEY] = "the broker does not know this key",
-        [NET_NO_HANDSHAKE] =
-            "no handshake: keys on one side only, or server_key is not the broker's",
-        [NET_DENIED] = "this user may not open the broker's socket",
-    };
-    return (size_t)state < sizeof(texts) / sizeof(texts[0]) ? texts[state] : "?";
 }

@@ -1,17 +1,19 @@
-/* net_parts.h - what the parts of net.h share: the struct, and what one part asks of another
+/* net_parts.h - what the parts of net.h share: the struct, and what net.c asks of them
  *
- * For wire/net*.c alone; everybody else includes net.h. The parts:
+ * For wire/net*.c alone; everybody else includes net.h. net.c calls the parts, none calls net.c:
  *
  * net.c         both sides: made, waited for, read, written, freed
  * net_listen.c  the broker's sockets, and who a peer of theirs is
+ * net_accept.c  no more connections than there are files for
+ * net_pump.c    what arrives there, read by a thread; all that is done with them when they are open
  * net_zap.c     whose key may connect
  * net_dealer.c  the connection of everyone else, and how it stands
- * net_option.c  options that sockets have in common
+ * net_socket.c  what sockets have in common: their options, errors
  * net_key.c     CURVE keys as texts; their files are key.c's, which needs no ZeroMQ
  *
  * What libzmq 4.3.4 does (tests/unit/test_net.c shows it), and what follows from it:
  *
- * - Of an ipc peer the property Peer-Address ends with ":uid:gid:pid" as the kernel tells; of a tcp
+ * - Of an ipc peer the property Peer-Address ends with ":uid:gid:pid", from the kernel; of a tcp
  *   peer it is the address. The peer cannot put its own in its place.
  * - User-Id comes from ZAP, that is from us, on a CURVE socket only. Without CURVE a peer may send
  *   any User-Id: it is never read there. That is why ipc and tcp have a socket each.
@@ -19,20 +21,25 @@
  *   who a peer is never depends on its id.
  * - A DEALER whose handshake fails for its mechanism or its key never tries again by itself; one
  *   with a wrong server key tries ten times a second for ever. Both are closed here and opened
- *   again later. */
+ *   again later.
+ * - EMFILE from accept4() on a local socket ends the program, too: net_accept.c.
+ * - A connection whose input was stopped at ZMQ_RCVHWM, whose peer then closes it, and on which a
+ *   heartbeat is due or the peer's own is found unread, ends the whole program (an assertion in
+ *   stream_engine_base.cpp). Any peer could do that with 800 bytes: so there is no such limit on
+ *   any socket here, and what may wait is bounded by inbox.h. */
 #ifndef WIRE_NET_PARTS_H
 #define WIRE_NET_PARTS_H
 
-#include "wire/net.h"
+#include "conf/env.h"
+#include "conf/err.h"
+#include "wire/peer.h"
 
+#include <stdbool.h>
 #include <zmq.h>
 
 #define NET_ZAP_DOMAIN "rmigrate"
 
-enum {
-    NET_ZAP_TURN = 64,  /* frames between two looks at ZAP; requests in one look */
-    NET_KEY_BYTES = 32, /* of a key that is not written as text */
-};
+enum { NET_ZAP_TURN = 64 }; /* frames between two looks at ZAP; requests in one look */
 
 enum { SOCKET_LOCAL, SOCKET_TCP, SOCKETS };
 
@@ -43,10 +50,11 @@ struct net {
 
     /* listening */
     void *routers[SOCKETS]; /* NULL: no such endpoint */
-    unsigned turn;          /* the socket that is read first */
-    void *zap;              /* NULL: no keys */
-    unsigned received;      /* since ZAP was looked at */
-    struct who *who;        /* NULL on a connecting side */
+    struct pump *pump;
+    void *zap;         /* NULL: no keys */
+    size_t files;      /* connections that there may be */
+    unsigned received; /* since ZAP was looked at */
+    struct who *who;   /* NULL on a connecting side */
     struct net_refusal refusal;
 
     /* connecting */
@@ -61,15 +69,16 @@ struct net {
     char public_key[CONF_Z85_LEN + 1], secret_key[CONF_Z85_LEN + 1], server_key[CONF_Z85_LEN + 1];
 };
 
-/* ---- net.c */
+/* ---- net_accept.c */
 
-/* A net without sockets; NULL for no memory. */
-struct net *net_new(size_t n_endpoints);
+/* Raises the number of files as far as the system lets it; returns how many may be connections. */
+size_t accept_prepare(void);
+uint64_t accept_refused(void); /* connections, since the start */
+
+/* ---- net_socket.c: 0, or -errno */
 
 /* Fails with what libzmq says of errno: it has numbers of its own besides the system's. */
 int net_fail(struct rm_err *err, const char *what, const char *endpoint);
-
-/* ---- net_option.c: 0, or -errno */
 
 struct net_option {
     int option, value;
@@ -83,18 +92,48 @@ int net_set_family(void *socket, const char *endpoint); /* IPv6, or IPv4 alone *
 
 /* ---- net_listen.c */
 
-/* Fills all of peer but its route: who sent a frame that was read from the socket `which`. */
-void net_identify(struct net *net, unsigned which, zmq_msg_t *frame, struct net_peer *peer);
+/* Opens and binds all endpoints of the settings; what is open after a failure net_free() closes. */
+int listen_open(struct net *net, const struct conf_broker *conf, struct rm_err *err);
+void listen_close(struct net *net);
+
+/* Fills user, key, role and address of a peer of the socket `which` from what ZeroMQ says of its
+ * frames: the properties Peer-Address and User-Id, or NULL. */
+void listen_identify(struct net *net, unsigned which, const char *address, const char *key,
+                     struct net_peer *peer);
+
+/* ---- net_pump.c: between pump_start() and pump_stop() only it touches the routers */
+
+struct net_drop {
+    unsigned which; /* its socket */
+    char address[64], key[CONF_Z85_LEN + 1];
+};
+
+int pump_start(struct net *net); /* after a failure too pump_stop() is due */
+void pump_stop(struct net *net);
+int pump_fd(const struct net *net); /* readable while a frame may wait */
+
+/* The next frame, to be closed and freed, and its sender's socket and route; NULL: there is none. */
+zmq_msg_t *pump_take(struct net *net, struct net_peer *peer);
+
+/* Takes the frame, unless it fails: -EHOSTUNREACH, -EAGAIN, -ENOMEM. */
+int pump_send(struct net *net, const struct net_peer *peer, zmq_msg_t *frame);
+
+/* Was a peer disconnected since this was asked last? The latest. */
+bool pump_dropped(struct net *net, struct net_drop *ret_drop);
 
 /* ---- net_zap.c */
 
 int zap_open(struct net *net, struct rm_err *err); /* before any socket that would ask there */
 void zap_serve(struct net *net);                   /* answers what has been asked */
 
-/* ---- net_dealer.c: each does nothing on a listening side */
+/* ---- net_dealer.c: for a connecting side */
 
+/* Opens the connection; after a failure it is closed. */
+int dealer_open(struct net *net, struct rm_err *err);
+void dealer_close(struct net *net);  /* what is queued goes out first */
+void dealer_drop(struct net *net);   /* what is queued is lost */
 void dealer_revive(struct net *net); /* opens again what has rested long enough */
 void dealer_serve(struct net *net);  /* takes notice of what became of the connection */
-void dealer_close(struct net *net);
+enum net_state dealer_state(const struct net *net);
 
 #endif

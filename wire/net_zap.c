@@ -1,18 +1,19 @@
 /* net_zap.c - ZAP in the same loop: whose key may connect */
+#include "wire/net_key.h"
 #include "wire/net_parts.h"
+#include "wire/who.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "wire/who.h"
+#include <unistd.h>
 
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 
 int zap_open(struct net *net, struct rm_err *err)
 {
     net->zap = zmq_socket(net->context, ZMQ_REP);
-    if (net->zap == NULL || net_set_int(net->zap, ZMQ_LINGER, 0) < 0 ||
+    if (!net->zap || net_set_int(net->zap, ZMQ_LINGER, 0) < 0 ||
         zmq_bind(net->zap, ZAP_ENDPOINT) < 0)
         return net_fail(err, "cannot listen on", ZAP_ENDPOINT);
     return 0;
@@ -41,21 +42,14 @@ static bool zap_read(void *zap, zmq_msg_t parts[ZAP_PARTS], size_t *ret_n)
 {
     size_t n = 0;
     bool more = true;
-    while (more) {
-        zmq_msg_t spare, *part = n < ZAP_PARTS ? &parts[n] : &spare;
-        if (part == &spare)
-            zmq_msg_init(&spare);
-        if (zmq_msg_recv(part, zap, ZMQ_DONTWAIT) < 0) {
-            if (part == &spare)
-                zmq_msg_close(&spare);
-            if (errno == EINTR)
-                continue;
+    for (; more; n++) {
+        zmq_msg_t spare;
+        zmq_msg_init(&spare);
+        zmq_msg_t *part = n < ZAP_PARTS ? &parts[n] : &spare;
+        if (TEMP_FAILURE_RETRY(zmq_msg_recv(part, zap, ZMQ_DONTWAIT)) < 0)
             return false;
-        }
         more = zmq_msg_more(part);
-        if (part == &spare)
-            zmq_msg_close(&spare);
-        n++;
+        zmq_msg_close(&spare);
     }
     *ret_n = n;
     return true;
@@ -87,16 +81,16 @@ static void zap_answer(struct net *net, zmq_msg_t parts[ZAP_PARTS], size_t n)
         const void *data = i == ZAP_ID ? zmq_msg_data(&parts[ZAP_ID]) : reply[i];
         size_t size = i == ZAP_ID ? zmq_msg_size(&parts[ZAP_ID]) : strlen(reply[i]);
         bool is_last = i + 1 == sizeof(reply) / sizeof(reply[0]);
-        while (zmq_send(net->zap, data, size, ZMQ_DONTWAIT | (is_last ? 0 : ZMQ_SNDMORE)) < 0)
-            if (errno != EINTR)
-                return; /* who asked is gone */
+        if (TEMP_FAILURE_RETRY(
+                zmq_send(net->zap, data, size, ZMQ_DONTWAIT | (is_last ? 0 : ZMQ_SNDMORE))) < 0)
+            return; /* who asked is gone */
     }
 }
 
 void zap_serve(struct net *net)
 {
     net->received = 0;
-    for (unsigned i = 0; net->zap != NULL && i < NET_ZAP_TURN; i++) {
+    for (unsigned i = 0; net->zap && i < NET_ZAP_TURN; i++) {
         zmq_msg_t parts[ZAP_PARTS];
         size_t n;
         for (size_t k = 0; k < ZAP_PARTS; k++)
@@ -109,9 +103,4 @@ void zap_serve(struct net *net)
         if (!is_there)
             return;
     }
-}
-
-const struct net_refusal *net_refusal(const struct net *net)
-{
-    return &net->refusal;
 }

@@ -1,6 +1,8 @@
 /* who.c - who a peer is: the list of keys, and the users of this machine */
 #include "wire/who.h"
 
+#include "wire/net_key.h"
+
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -20,94 +22,47 @@ struct local_user {
 };
 
 struct who {
-    struct who_key *keys; /* sorted by public_key */
-    size_t n_keys;
-    char **viewers, **operators; /* NULL-terminated */
+    const struct conf_broker *conf;
+    const struct conf_key **keys; /* all of them, by public_key */
     bool is_open_to_all;
     struct local_user users[USERS_MAX]; /* looking one up may take a while: asked once */
     size_t n_users, next_user;          /* the next one to be replaced */
 };
 
-/* A NULL-terminated copy; NULL for no memory. */
-static char **copy_list(char *const *list, size_t n)
-{
-    char **copy = calloc(n + 1, sizeof(*copy));
-    for (size_t i = 0; copy != NULL && i < n; i++) {
-        copy[i] = strdup(list[i]);
-        if (copy[i] == NULL) {
-            for (size_t k = 0; k < i; k++)
-                free(copy[k]);
-            free(copy);
-            return NULL;
-        }
-    }
-    return copy;
-}
-
-static void free_list(char **list)
-{
-    for (char **item = list; item != NULL && *item != NULL; item++)
-        free(*item);
-    free(list);
-}
-
-static bool list_has(char *const *list, const char *text)
-{
-    for (; *list != NULL; list++)
-        if (strcmp(*list, text) == 0)
-            return true;
-    return false;
-}
-
 /* ---- keys */
 
 static int compare_keys(const void *a, const void *b)
 {
-    const struct who_key *x = a, *y = b;
-    return strcmp(x->public_key, y->public_key);
+    const struct conf_key *const *x = a, *const *y = b;
+    return strcmp((*x)->public_key, (*y)->public_key);
 }
 
-static int load_keys(struct who *who, const struct conf_broker *conf, struct rm_err *err)
+static int sort_keys(struct who *who, struct rm_err *err)
 {
-    who->keys = calloc(conf->n_keys + 1, sizeof(*who->keys));
-    if (who->keys == NULL)
-        return rm_fail(err, -ENOMEM, "the list of keys: %s", strerror(ENOMEM));
+    const struct conf_broker *conf = who->conf;
     for (size_t i = 0; i < conf->n_keys; i++) {
-        const struct conf_key *key = &conf->keys[i];
-        struct who_key *row = &who->keys[who->n_keys];
-        bool names_hosts = key->role == ROLE_WORKER;
-        if (!net_key_is_valid(key->public_key))
-            return rm_fail(err, -EINVAL, "key '%s': not %d characters of Z85", key->name,
+        if (!net_key_is_valid(conf->keys[i].public_key))
+            return rm_fail(err, -EINVAL, "key '%s': not %d characters of Z85", conf->keys[i].name,
                            CONF_Z85_LEN);
-        memcpy(row->public_key, key->public_key, sizeof(row->public_key));
-        snprintf(row->name, sizeof(row->name), "%s", key->name);
-        row->role = key->role;
-        if (names_hosts && key->n_hosts == 0)
-            row->hosts = copy_list(&key->name, 1);
-        else
-            row->hosts = copy_list(key->hosts, names_hosts ? key->n_hosts : 0);
-        if (row->hosts == NULL)
-            return rm_fail(err, -ENOMEM, "the list of keys: %s", strerror(ENOMEM));
-        who->n_keys++;
+        who->keys[i] = &conf->keys[i];
     }
-    qsort(who->keys, who->n_keys, sizeof(*who->keys), compare_keys);
-    for (size_t i = 1; i < who->n_keys; i++)
+    qsort(who->keys, conf->n_keys, sizeof(*who->keys), compare_keys);
+    for (size_t i = 1; i < conf->n_keys; i++)
         if (compare_keys(&who->keys[i - 1], &who->keys[i]) == 0)
             return rm_fail(err, -EINVAL, "'%s' and '%s' have the same public key",
-                           who->keys[i - 1].name, who->keys[i].name);
+                           who->keys[i - 1]->name, who->keys[i]->name);
     return 0;
 }
 
 int who_new(const struct conf_broker *conf, struct who **ret_who, struct rm_err *err)
 {
     struct who *who = calloc(1, sizeof(*who));
-    if (who == NULL)
-        return rm_fail(err, -ENOMEM, "the list of users: %s", strerror(ENOMEM));
-    who->viewers = copy_list(conf->viewers, conf->n_viewers);
-    who->operators = copy_list(conf->operators, conf->n_operators);
-    int r = who->viewers != NULL && who->operators != NULL
-                ? load_keys(who, conf, err)
-                : rm_fail(err, -ENOMEM, "the list of users: %s", strerror(ENOMEM));
+    if (who) {
+        who->conf = conf;
+        who->keys = calloc(conf->n_keys + 1, sizeof(*who->keys));
+    }
+    int r = who && who->keys ? sort_keys(who, err)
+                             : rm_fail(err, -ENOMEM, "the list of keys: %s", strerror(ENOMEM));
     if (r < 0)
         who_free(who);
     else
@@ -117,29 +72,24 @@ int who_new(const struct conf_broker *conf, struct who **ret_who, struct rm_err 
 
 void who_free(struct who *who)
 {
-    if (who == NULL)
-        return;
-    for (size_t i = 0; i < who->n_keys; i++)
-        free_list(who->keys[i].hosts);
-    free(who->keys);
-    free_list(who->viewers);
-    free_list(who->operators);
+    if (who)
+        free(who->keys);
     free(who);
 }
 
 unsigned who_find(const struct who *who, const char *public_key)
 {
-    struct who_key wanted;
+    struct conf_key wanted = {.name = NULL}, *key = &wanted;
     if (snprintf(wanted.public_key, sizeof(wanted.public_key), "%s", public_key) != CONF_Z85_LEN)
         return 0;
-    const struct who_key *row =
-        bsearch(&wanted, who->keys, who->n_keys, sizeof(wanted), compare_keys);
-    return row != NULL ? (unsigned)(row - who->keys) + 1 : 0;
+    const struct conf_key **row =
+        bsearch(&key, who->keys, who->conf->n_keys, sizeof(*who->keys), compare_keys);
+    return row ? (unsigned)(row - who->keys) + 1 : 0;
 }
 
-const struct who_key *who_key(const struct who *who, unsigned number)
+const struct conf_key *who_key(const struct who *who, unsigned number)
 {
-    return number > 0 && number <= who->n_keys ? &who->keys[number - 1] : NULL;
+    return number > 0 && number <= who->conf->n_keys ? who->keys[number - 1] : NULL;
 }
 
 /* ---- local users */
@@ -165,12 +115,12 @@ static bool user_name(uid_t uid, char name[static CONF_NAME_MAX + 1], bool *ret_
     bool is_done = false;
     for (size_t size = 4096; size <= USER_ENTRY_MAX && !is_done; size *= 4) {
         char *buffer = malloc(size);
-        if (buffer == NULL)
+        if (!buffer)
             return false;
         int r;
         while ((r = getpwuid_r(uid, &entry, buffer, size, &found)) == EINTR)
             ;
-        if (r == 0 && found != NULL)
+        if (r == 0 && found)
             is_done = snprintf(name, CONF_NAME_MAX + 1, "%s", found->pw_name) <= CONF_NAME_MAX;
         free(buffer);
         if (r == 0 || r == ENOENT || r == ESRCH)
@@ -184,14 +134,23 @@ static bool user_name(uid_t uid, char name[static CONF_NAME_MAX + 1], bool *ret_
     return true;
 }
 
+static bool list_has(char *const *list, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i], text) == 0)
+            return true;
+    return false;
+}
+
 static enum role local_role(const struct who *who, uid_t uid, const char *name, bool is_known)
 {
-    bool has_lists = who->viewers[0] != NULL || who->operators[0] != NULL;
+    const struct conf_broker *conf = who->conf;
+    bool has_lists = conf->n_viewers > 0 || conf->n_operators > 0;
     if (who->is_open_to_all && uid != 0 && uid != geteuid())
         return ROLE_NONE;
-    if (list_has(who->viewers, name))
+    if (list_has(conf->viewers, conf->n_viewers, name))
         return ROLE_VIEWER;
-    if (list_has(who->operators, name))
+    if (list_has(conf->operators, conf->n_operators, name))
         return ROLE_OPERATOR;
     return is_known || !has_lists ? ROLE_ADMIN : ROLE_VIEWER; /* nameless: the lists may mean him */
 }
@@ -238,10 +197,10 @@ void who_local(struct who *who, const char *credentials, struct net_peer *peer)
     unsigned long uid, pid;
     const struct local_user *user = NULL;
     peer->address[0] = '\0';
-    if (credentials != NULL && parse_credentials(credentials, &uid, &pid)) {
+    if (credentials && parse_credentials(credentials, &uid, &pid)) {
         snprintf(peer->address, sizeof(peer->address), "pid %lu uid %lu", pid, uid);
         user = local_user(who, (uid_t)uid);
     }
-    peer->role = user != NULL ? user->role : ROLE_NONE;
-    snprintf(peer->user, sizeof(peer->user), "%s", user != NULL ? user->name : "unknown");
+    peer->role = user ? user->role : ROLE_NONE;
+    snprintf(peer->user, sizeof(peer->user), "%s", user ? user->name : "unknown");
 }

@@ -5,18 +5,12 @@
 #ifndef WIRE_WHO_H
 #define WIRE_WHO_H
 
-#include "wire/net.h"
-
-struct who_key { /* a row of the list of keys */
-    char public_key[CONF_Z85_LEN + 1];
-    char name[CONF_NAME_MAX + 1];
-    enum role role;
-    char **hosts; /* NULL-terminated; empty but for workers */
-};
+#include "conf/err.h"
+#include "wire/peer.h"
 
 struct who;
 
-/* Copies what it needs of the settings. -EINVAL: a key that is none, or twice the same one. */
+/* The settings are borrowed. -EINVAL: a key that is none, or twice the same one. */
 int who_new(const struct conf_broker *conf, struct who **ret_who, struct rm_err *err);
 void who_free(struct who *who); /* NULL is fine */
 
@@ -24,7 +18,7 @@ void who_free(struct who *who); /* NULL is fine */
 unsigned who_find(const struct who *who, const char *public_key);
 
 /* Row `number`; NULL when there is none. */
-const struct who_key *who_key(const struct who *who, unsigned number);
+const struct conf_key *who_key(const struct who *who, unsigned number);
 
 /* A local endpoint has no file that guards it: only root and the broker's own user may do anything.
  */

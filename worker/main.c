@@ -1,5 +1,5 @@
-/* main.c - rmigrate-worker: pulls jobs for its hypervisors, carries them out, tells the truth;
- * keeps nothing on disk */
+/* main.c - rmigrate-worker: pulls jobs for its hypervisors and carries them out; keeps nothing on
+ * disk */
 #include "conf/conf.h"
 #include "conf/env.h"
 #include "conf/log.h"
@@ -7,7 +7,7 @@
 #include "wire/msg.h"
 #include "wire/net.h"
 #include "worker/agent.h"
-#include "worker/hv.h"
+#include "worker/drivers.h"
 #include "worker/task.h"
 
 #include <errno.h>
@@ -28,24 +28,36 @@ struct worker {
     struct agent *agent;
     struct arena *arena;
     struct agent_host *hosts;
+    const struct driver **drivers; /* of the hypervisors of conf, in their order */
     struct log_limit bad;
-    enum net_state told; /* last state of the connection that stood in the log */
-    usec_t watchdog, alive_at;
+    enum net_state logged; /* last state of the connection that stood in the log */
+    struct watchdog watchdog;
     int fds[FDS];
     bool leaving;
 };
 
+/* Else a worker that serves nothing looks as if all were well. */
+static void log_refused(const RmMessage *message)
+{
+    if (message->body_case != RM_MESSAGE__BODY_WELCOME)
+        return;
+    for (size_t i = 0; i < message->welcome->n_refused; i++)
+        log_warn("host=%s: the broker does not let this worker serve it: no row of broker.allow "
+                 "with its key names it, or its kind is not known there",
+                 message->welcome->refused[i]);
+}
+
 static void on_frames(struct worker *worker, usec_t now)
 {
     struct net_frame frame;
-
     while (net_recv(worker->net, NULL, &frame) >= 0) {
         struct rm_err err = {0};
         RmMessage *message;
         int r = msg_unpack(worker->arena, frame.data, frame.length, &message, &err);
-        if (r >= 0)
+        if (r >= 0) {
+            log_refused(message);
             agent_message(worker->agent, now, message);
-        else if (log_allowed(&worker->bad, now, USEC_PER_SEC, 5))
+        } else if (log_allowed(&worker->bad, now, USEC_PER_SEC, 5))
             log_warn("damaged message from the broker: %s, ignoring", err.text);
         net_frame_free(&frame);
         arena_reset(worker->arena);
@@ -68,18 +80,17 @@ static void log_report(const RmReport *report)
              report->notes);
 }
 
-static void on_news(struct worker *worker, usec_t now)
+static void on_mail(struct worker *worker, usec_t now)
 {
-    struct task_news news;
-
-    while (tasks_next(worker->tasks, worker->arena, &news)) {
-        if (news.inventory != NULL)
-            agent_inventory(worker->agent, now, news.inventory);
-        if (news.answer != NULL)
-            agent_answer(worker->agent, now, news.answer);
-        if (news.report != NULL) {
-            log_report(news.report);
-            agent_report(worker->agent, now, news.report);
+    struct mail mail;
+    while (tasks_next(worker->tasks, worker->arena, &mail)) {
+        if (mail.inventory)
+            agent_inventory(worker->agent, now, mail.inventory);
+        if (mail.answer)
+            agent_answer(worker->agent, now, mail.answer);
+        if (mail.report) {
+            log_report(mail.report);
+            agent_report(worker->agent, now, mail.report);
         }
         arena_reset(worker->arena);
     }
@@ -89,7 +100,6 @@ static void on_news(struct worker *worker, usec_t now)
 static void refuse(struct worker *worker, usec_t now, const struct agent_action *action, int r)
 {
     RmReport report = RM_REPORT__INIT;
-
     report.job = action->job;
     report.attempt = action->attempt;
     report.kind = action->what == AGENT_SETTLE ? RM_REPORT_KIND__REPORT_FINISHED
@@ -104,19 +114,19 @@ static void refuse(struct worker *worker, usec_t now, const struct agent_action 
 static void act(struct worker *worker, usec_t now)
 {
     struct agent_action action;
-
     while (agent_next_action(worker->agent, &action)) {
         int r = 0;
-        if (action.what == AGENT_ASK) {
+        if (action.what == AGENT_ASK)
             tasks_ask(worker->tasks, action.ask);
-            continue;
-        }
-        if (action.what == AGENT_ABORT) {
+        else if (action.what == AGENT_ABORT)
             tasks_abort(worker->tasks, action.job);
-            continue;
-        }
-        r = tasks_start(worker->tasks, action.assignment, action.what == AGENT_SETTLE,
-                        action.begin_by);
+        else if (action.what == AGENT_OFF)
+            tasks_off(worker->tasks, action.job, action.abort);
+        else if (action.what == AGENT_GO_ON)
+            tasks_go_on(worker->tasks, action.job, action.session);
+        else
+            r = tasks_start(worker->tasks, action.assignment, action.what == AGENT_SETTLE,
+                            action.session);
         if (r < 0) {
             log_error("job=%" PRIu64 " attempt=%u: cannot begin: %s", action.job,
                       (unsigned)action.attempt, strerror(-r));
@@ -125,27 +135,33 @@ static void act(struct worker *worker, usec_t now)
     }
 }
 
+/* What was called off or not kept does not act any more, before anything may. */
+static void renew_lease(struct worker *worker)
+{
+    uint64_t session;
+    usec_t until_at = agent_lease_until(worker->agent, &session);
+    tasks_lease(worker->tasks, session, until_at);
+}
+
 static void send_all(struct worker *worker)
 {
     RmMessage *message;
-
-    while ((message = agent_next_message(worker->agent, worker->arena)) != NULL) {
+    while ((message = agent_next_message(worker->agent, worker->arena))) {
         size_t length;
         uint8_t *frame = msg_pack(message, &length);
-        if (frame != NULL)
+        if (frame)
             net_send(worker->net, NULL, frame, length); /* what is lost is repeated */
         free(frame);
         arena_reset(worker->arena);
     }
 }
 
-static void tell_connection(struct worker *worker)
+static void log_connection(struct worker *worker)
 {
     enum net_state state = net_state(worker->net);
-
-    if (state == worker->told)
+    if (state == worker->logged)
         return;
-    worker->told = state;
+    worker->logged = state;
     if (state == NET_CONNECTED)
         log_info("connected with the broker at %s", worker->conf->broker);
     else
@@ -153,21 +169,19 @@ static void tell_connection(struct worker *worker)
 }
 
 /* True when the worker may end. */
-static bool on_signal(struct worker *worker, usec_t now)
+static bool on_signal(struct worker *worker)
 {
     int signal = service_signal_read(worker->fds[FD_SIGNALS]);
-
     if (signal != SIGTERM && signal != SIGINT)
         return false;
     if (worker->leaving) {
-        log_warn("signal=%d: ends now; migrations in hand go on by themselves", signal);
+        log_warn("signal=%d: ends now; migrations in progress go on by themselves", signal);
         return true;
     }
     worker->leaving = true;
     service_stopping();
-    log_info("signal=%d: takes no more jobs, ends when the %zu in hand have ended", signal,
+    log_info("signal=%d: takes no more jobs, ends when the %zu in progress have ended", signal,
              agent_tasks(worker->agent));
-    (void)now;
     return false;
 }
 
@@ -176,94 +190,105 @@ static int serve(struct worker *worker, struct rm_err *err)
     for (;;) {
         bool ready[FDS] = {false};
         usec_t now = env_now(worker->env);
-        usec_t deadline = agent_deadline(worker->agent);
-        int r;
-        if (worker->watchdog != 0 && worker->alive_at < deadline)
-            deadline = worker->alive_at;
-        r = net_wait(worker->net, worker->fds, FDS, ready,
-                     deadline == USEC_NEVER ? 3600 * USEC_PER_SEC
-                     : deadline > now       ? deadline - now
-                                            : 0);
+        int r = net_wait(worker->net, worker->fds, FDS, ready,
+                         service_wait(&worker->watchdog, now, agent_deadline(worker->agent)));
         if (r < 0 && r != -EINTR)
             return rm_fail(err, r, "cannot wait for messages: %s", strerror(-r));
         now = env_now(worker->env);
-        if (ready[FD_SIGNALS] && on_signal(worker, now))
+        if (ready[FD_SIGNALS] && on_signal(worker))
             return 0;
         on_frames(worker, now);
-        on_news(worker, now);
+        on_mail(worker, now);
         agent_tick(worker->agent, now);
-        tell_connection(worker);
+        log_connection(worker);
         if (agent_wants_reconnect(worker->agent)) {
             r = net_reconnect(worker->net, err);
             if (r < 0)
                 return r;
         }
         act(worker, now);
-        if (worker->leaving && agent_leave(worker->agent, now)) {
-            send_all(worker);
-            return 0;
-        }
+        renew_lease(worker);
+        bool over = worker->leaving && agent_leave(worker->agent, now);
         send_all(worker);
-        if (worker->watchdog != 0 && worker->alive_at <= now) {
-            service_alive();
-            worker->alive_at = now + worker->watchdog;
-        }
+        if (over)
+            return 0;
+        service_alive(&worker->watchdog, now);
     }
 }
 
-static const struct hv_ops *choose(const struct conf_hypervisor *hypervisor)
+/* NULL: none; the settings see to it that there is one. */
+static const struct driver_row *row_of(const struct conf_hypervisor *hypervisor,
+                                       const char **ret_address)
 {
-    return hypervisor->smapi != NULL ? &hv_zvm : &hv_libvirt;
+    for (const struct driver_row *row = drivers; row->driver; row++) {
+        *ret_address = *(char *const *)((const char *)hypervisor + row->address);
+        if (*ret_address)
+            return row;
+    }
+    return NULL;
 }
 
-/* Where others ask for guests that may be there. */
-static const char *peer_of(const struct conf_hypervisor *hypervisor)
+/* Where others ask for guests that may be there; "" = nowhere. */
+static const char *peer_of(const struct conf_hypervisor *hypervisor, const struct driver *driver)
 {
-    const char *smapi = hypervisor->smapi;
+    const char *peer = hypervisor->peer;
+    if (!peer && driver->peer)
+        peer = driver->peer(hypervisor);
+    return peer ? peer : "";
+}
 
-    if (hypervisor->peer != NULL)
-        return hypervisor->peer;
-    return smapi != NULL && strncmp(smapi, "iucv:", 5) != 0 ? smapi : "";
+static int serve_host(struct worker *worker, size_t i, struct rm_err *err)
+{
+    const struct conf_hypervisor *hv = &worker->conf->hypervisors[i];
+    const char *address;
+    const struct driver_row *row = row_of(hv, &address);
+    if (!row)
+        return rm_fail(err, -ENODEV, "hypervisor %s: this program has no driver for it", hv->name);
+    unsigned slots = worker->conf->slots;
+    unsigned most = row->driver->slots_max ? row->driver->slots_max(hv) : slots;
+    if (slots > most)
+        log_warn(
+            "host=%s: slots=%u is more than half of the max_workers of its daemon, %u are used",
+            hv->name, slots, most);
+    worker->drivers[i] = row->driver;
+    worker->hosts[i] = (struct agent_host){.name = hv->name,
+                                           .peer = peer_of(hv, row->driver),
+                                           .migration = hv->migration ? hv->migration : "",
+                                           .slots = slots < most ? slots : most,
+                                           .kind = row->kind};
+    log_info("host=%s %s=%s peer=%s", hv->name, row->setting, address, worker->hosts[i].peer);
+    return 0;
 }
 
 static int worker_open(struct worker *worker, const char *machine, struct rm_err *err)
 {
     const struct conf_worker *conf = worker->conf;
-    int r;
-
     worker->arena = arena_new(0);
     worker->hosts = calloc(conf->n_hypervisors, sizeof(*worker->hosts));
-    if (worker->arena == NULL || worker->hosts == NULL)
+    worker->drivers = calloc(conf->n_hypervisors, sizeof(*worker->drivers));
+    if (!worker->arena || !worker->hosts || !worker->drivers)
         return rm_fail(err, -ENOMEM, "no memory");
-    for (size_t i = 0; i < conf->n_hypervisors; i++) {
-        const struct conf_hypervisor *hv = &conf->hypervisors[i];
-        worker->hosts[i] =
-            (struct agent_host){.name = hv->name,
-                                .peer = peer_of(hv),
-                                .migration = hv->migration != NULL ? hv->migration : "",
-                                .slots = conf->slots,
-                                .kind = choose(hv)->kind};
-        log_info("host=%s %s=%s peer=%s", hv->name, hv->smapi != NULL ? "smapi" : "connect",
-                 hv->smapi != NULL ? hv->smapi : hv->connect, worker->hosts[i].peer);
-    }
+    int r = 0;
+    for (size_t i = 0; i < conf->n_hypervisors && r >= 0; i++)
+        r = serve_host(worker, i, err);
+    if (r < 0)
+        return r;
     worker->agent = agent_new(worker->hosts, conf->n_hypervisors, machine, (uint32_t)getpid(),
                               service_version(), env_random(worker->env));
-    if (worker->agent == NULL)
+    if (!worker->agent)
         return rm_fail(err, -ENOMEM, "no memory");
     r = net_connect(conf->broker, conf->key_file, conf->server_key, &worker->net, err);
     if (r >= 0)
-        r = tasks_new(conf, choose, worker->env, &worker->tasks, err);
+        r = tasks_new(conf, worker->drivers, worker->env, &worker->tasks, err);
     return r;
 }
 
 static int run(const struct conf_worker *conf, int signals, struct rm_err *err)
 {
-    struct worker worker = {.conf = conf, .env = env_system(), .told = NET_CONNECTING};
+    struct worker worker = {.conf = conf, .env = env_system(), .logged = NET_CONNECTING};
     char machine[256] = "";
-    int r;
-
     gethostname(machine, sizeof(machine) - 1);
-    r = worker_open(&worker, machine, err);
+    int r = worker_open(&worker, machine, err);
     if (r >= 0) {
         worker.fds[FD_SIGNALS] = signals;
         worker.fds[FD_TASKS] = tasks_fd(worker.tasks);
@@ -275,6 +300,7 @@ static int run(const struct conf_worker *conf, int signals, struct rm_err *err)
     tasks_free(worker.tasks);
     agent_free(worker.agent);
     arena_free(worker.arena);
+    free(worker.drivers);
     free(worker.hosts);
     return r;
 }
@@ -285,20 +311,17 @@ int main(int argc, char **argv)
         "Migrates guests away from the hypervisors that it serves, as the broker's jobs say."
         "\v"
         "Settings: section `worker` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".\n"
-        "SIGTERM: takes no more jobs and ends when those in hand have ended; a second one ends it "
-        "at "
-        "once, and the migrations go on by themselves.";
+        "SIGTERM: takes no more jobs and ends when those in progress have ended; a second one ends "
+        "it at once, and the migrations go on by themselves.";
     struct conf_worker conf = {0};
     struct rm_err err = {0};
     const char *file = service_begin("rmigrate-worker", doc, argc, argv);
-    int signals, r;
-
-    r = conf_worker_load(file, &conf, &err);
+    int r = conf_worker_load(file, &conf, &err);
     if (r < 0) {
         log_error("%s", err.text);
         return EXIT_USAGE;
     }
-    signals = service_signals();
+    int signals = service_signals();
     r = signals < 0 ? rm_fail(&err, signals, "cannot take signals") : 0;
     if (r >= 0) {
         log_info("version=%s broker=%s", service_version(), conf.broker);

@@ -1,7 +1,7 @@
 # rmigrate.bash - completion of rmigrate for bash: commands, options, and hosts, guests, jobs and tables of the broker
 #
-# What the broker knows is asked of it, for two seconds at most; a broker that does not answer completes nothing. In a list
-# a,b the part behind the last comma is completed.
+# The broker is asked for what it knows, for two seconds at most; without an answer that is not completed. In a list a,b
+# the part after the last comma is completed.
 
 # The program and the settings of the line that is completed, with a time limit.
 _rmigrate_ask() {
@@ -29,6 +29,12 @@ _rmigrate_reply() { # WORD...
     mapfile -t COMPREPLY < <(compgen -P "$head" -W "$*" -- "${cur##*,}")
 }
 
+# The options that take a value.
+_rmigrate_valued='-c --config -f --file -w --where --attempts --bandwidth --batch --dir --downtime --fence --guests --host
+    --limit --owner --priority --reason --role --stall --state --timeout --to'
+
+_rmigrate_is_valued() { [[ " ${_rmigrate_valued//[[:space:]]/ } " = *" $1 "* ]]; } # OPTION
+
 # Operands of guests on z/VM.
 _rmigrate_keys='destination= action= force= immediate= max_total= max_quiesce='
 
@@ -50,7 +56,7 @@ _rmigrate_pair() {
     for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=$key=${COMPREPLY[i]}; done
 }
 
-# Where readline takes KEY=VALUE for three words, they are one again; then only VALUE is to be answered.
+# Where readline splits KEY=VALUE into three words, joins them again; then only VALUE is completed.
 _rmigrate_join() {
     local i words=()
     for i in "${!COMP_WORDS[@]}"; do
@@ -65,18 +71,18 @@ _rmigrate_join() {
     _rmigrate_words=("${words[@]}")
 }
 
-# The option's value is completed here, or it takes none.
+# Completes the value of an option. 1: it takes none.
 _rmigrate_value() { # OPTION
     case $1 in
     --to | --host) _rmigrate_reply "$(_rmigrate_hosts)" ;;
     --guests) _rmigrate_reply "$(_rmigrate_guests)" ;;
     --fence) _rmigrate_reply auto always never ;;
     --role) _rmigrate_reply viewer operator admin worker ;;
-    --state) _rmigrate_reply queued assigned running cancelling waiting doubt done failed cancelled ;;
+    --owner) mapfile -t COMPREPLY < <(compgen -u -- "$_rmigrate_cur") ;;
+    --state) _rmigrate_reply queued assigned running cancelling waiting paused doubt done failed cancelled ;;
     --dir) mapfile -t COMPREPLY < <(compgen -d -- "$_rmigrate_cur") ;;
     -c | --config | -f | --file) mapfile -t COMPREPLY < <(compgen -f -- "$_rmigrate_cur") ;;
-    --batch | --reason | --priority | --attempts | --bandwidth | --downtime | --timeout | --stall | --limit | -w | --where) ;;
-    *) return 1 ;;
+    *) _rmigrate_is_valued "$1" ;;
     esac
 }
 
@@ -111,9 +117,7 @@ _rmigrate_complete() {
             ((i++))
             ((i >= _rmigrate_last)) || _rmigrate+=(-c "${_rmigrate_words[i]}")
             ;;
-        --to | --host | --guests | --fence | --role | --state | --dir | --file | -f | --batch | --reason | --priority | --attempts | \
-            --bandwidth | --downtime | --timeout | --stall | --limit | -w | --where) ((i++)) ;;
-        -*) ;;
+        -*) ! _rmigrate_is_valued "$word" || ((i++)) || : ;;
         *)
             if [[ -z $first ]]; then
                 first=$word

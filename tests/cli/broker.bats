@@ -16,7 +16,7 @@ site() { # [BROKER-SETTINGS]
     broker_up
     WORKER_SLOTS=8 worker_up all hyp01 hyp02
 }
-fake() { run --separate-stderr "$BIN/fakeclient" "ipc://$SITE/broker" "$@"; }
+fake() { run --separate-stderr "$BIN/fakeclient" -t "${SPAN:-500}" "ipc://$SITE/broker" "$@"; }
 is_running() { told "any(.jobs[]; .guest == \"$1\" and .state == \"running\")" jobs; }
 
 # A daemon that refuses to start: code, text, and that the code came at once.
@@ -37,7 +37,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     for signal in TERM INT; do
         "$BIN/rmigrate-broker" --version >/dev/null
         broker_down "$signal"
-        log_has broker "ends; workers go on with what they have in hand"
+        log_has broker "ends; workers continue what is in progress"
         broker_up
     done
     ok history kvm1 --json
@@ -134,6 +134,67 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     refuses 1 "$SITE/file" "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
 }
 
+@test "a store that was cut off, or is empty, is refused with what to do, and a backup put in its place works" {
+    site
+    local i
+    { echo '#node,comments'; for i in {1..400}; do echo "node$i,$(printf '%0500d' "$i")"; done; } >"$SITE/vm.csv"
+    ok tabrestore "$SITE/vm.csv"
+    "$BIN/rmigrate-store" -s "$SITE/store" backup "$SITE/backup"
+    broker_down
+    truncate -s 60000 "$SITE/store/data.mdb"
+    refuses 1 "data.mdb is cut off: it has 60000 of " "$BIN/rmigrate-store" -s "$SITE/store" check
+    refuses 1 "data.mdb is cut off: it has 60000 of " "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
+    has "Put a backup in its place; see rmigrate-store(8)"
+    : >"$SITE/store/data.mdb"
+    refuses 1 "data.mdb is empty: what the store held is gone" "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
+    # As rmigrate-store(8) says:
+    mv "$SITE/store" "$SITE/store.bad"
+    "$BIN/rmigrate-store" -s "$SITE/backup" backup "$SITE/store"
+    broker_up
+    ok tabdump vm
+    has node400
+}
+
+@test "what the store has no room for is refused before it is begun, and less of it is carried out" {
+    site_new 'limits: { source = 8; destination = 8; };'
+    sed -i 's/store_size = "256 MiB"/store_size = "1 MiB"/' "$RMIGRATE_CONF"
+    mkdir -p "$WORLD"/{hyp01,hyp02}
+    local i
+    for i in {1..900}; do guest "g$i" hyp01 running 16; done
+    broker_up
+    WORKER_SLOTS=8 worker_up all hyp01 hyp02
+    until_true 10 guest_is_seen g900
+    ends 3 --detach 'g[1-900]' hyp02 --reason "$(printf 'x%.0s' {1..3000})"
+    err_has "in the store, which has room for "
+    err_has "ask for less at once, or raise store_size and restart the broker"
+    ends 3 evacuate hyp01
+    err_has "in the store, which has room for "
+    ok hosts hyp01 --json
+    json '.hosts[0].state == "open"'
+    ok jobs -a --json
+    json '.jobs == []'
+    ok 'g[1-3]' hyp02
+    [ "$(wc -l <<<"$output")" = 3 ]
+    is_alive "$(pid_of broker)"
+}
+
+@test "whoever reads the store and sleeps meanwhile does not make it grow" {
+    site
+    local i
+    { echo '#node,comments'; for i in {1..2000}; do echo "node$i,$(printf '%0200d' "$i")"; done; } >"$SITE/vm.csv"
+    ok tabrestore "$SITE/vm.csv"
+    mkfifo "$SITE/pipe"
+    launch reader sh -c 'exec "$1" -s "$2" dump >"$3"' sh "$BIN/rmigrate-store" "$SITE/store" "$SITE/pipe"
+    exec 9<"$SITE/pipe" # opened, and not read
+    until_true 10 grep -q '^State:.S' "/proc/$(pid_of reader)/status" # the pipe is full
+    for i in {1..30}; do ask chtab node=node1 vm.comments="$i"; done
+    run -0 "$BIN/rmigrate-store" -s "$SITE/store" check
+    has_not "reads an old state"
+    is_alive "$(pid_of reader)"
+    exec 9<&-
+    end_it reader
+}
+
 @test "a broker key that others may read: the broker does not start" {
     site_new
     ask keygen broker --dir "$SITE/keys" >/dev/null 2>&1
@@ -171,11 +232,11 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     begin move kvm1 hyp02
     until_true 5 is_running kvm1
     broker_down TERM
-    until_true 20 grep -q 'the broker does not answer, waiting for it; the jobs go on' "$OUT.err"
+    until_true 20 grep -q 'the broker does not answer, waiting for it; the jobs continue' "$OUT.err"
     kill -INT "$(cat "$OUT.pid")"
     comes_to 130
     is ''
-    err_has "rmigrate: interrupted; the jobs go on: rmigrate wait "
+    err_has "rmigrate: interrupted; the jobs continue: rmigrate wait "
     end_it all KILL # asked to end it would wait for the broker, to tell how the job ended
 }
 
@@ -192,10 +253,36 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     ends 1 kvm1 hyp03
     err_is "kvm1: Error: Unable to reach hyp03 to perform operation of kvm1, destination unusable: hyp03 is closed"
     begin move kvm1 hyp04
-    until_true 5 told 'any(.jobs[]; .state == "queued" and (.text | test("hyp04 has no worker")))' jobs
+    until_true 5 told 'any(.jobs[]; .state == "queued" and (.why | test("hyp04 has no worker")))' jobs
     kill -CONT "$(pid_of third)"
     comes_to 0
     is "kvm1: migrated to hyp04"
+}
+
+@test "a request right after a start waits for the workers that are on their way, and is answered when they do not come" {
+    site
+    until_true 5 guest_is_seen kvm1
+    kill -STOP "$(pid_of all)"
+    broker_down KILL
+    broker_up
+    begin move kvm1 hyp02
+    sleep 0.5 # the worker is on its way
+    kill -CONT "$(pid_of all)"
+    comes_to 0
+    is "kvm1: migrated to hyp02"
+    kill -STOP "$(pid_of all)"
+    broker_down KILL
+    broker_up
+    begin empty evacuate hyp01
+    sleep 0.5
+    kill -CONT "$(pid_of all)"
+    comes_to 0
+    kill -STOP "$(pid_of all)"
+    broker_down KILL
+    broker_up
+    ends 1 kvm1 hyp01
+    err_has "kvm1: Error: Cannot communicate via libvirt to hyp02, where it was last seen"
+    kill -CONT "$(pid_of all)"
 }
 
 # bats test_tags=slow
@@ -229,6 +316,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     [ "$output" != "$first" ]
 }
 
+# bats test_tags=slow
 @test "a worker that is killed in the middle: its jobs are looked into, and go on" {
     site
     plan kvm1 'hang 0'
@@ -237,7 +325,8 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     until_true 5 state_is "$job" running
     end_it all KILL
     WORKER_SLOTS=8 worker_up all hyp01 hyp02
-    until_true 15 told '.state == "done"' show "$job"
+    # What the killed one may have asked of hyp02 is waited for.
+    until_true 60 told '.state == "done"' show "$job"
     runs_on kvm1 hyp02
     ok show "$job" --json
     json '.events | map(.event) | index("lost") < index("at source")'
@@ -325,6 +414,73 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     [ "$(grep -c 'damaged message' "$SITE/log/broker")" -lt 40 ]
 }
 
+@test "a hypervisor of a kind that the broker cannot serve is refused, and the others are served" {
+    site_new
+    broker_up
+    fake hello hyp01 odd=99
+    is "welcome refused odd"
+    ok events --json
+    json '.events | map(select(.event == "denied")) | last | .host == "odd" and .text == "this broker does not know hypervisors of its kind"'
+    ok hosts hyp01
+    ends 1 hosts odd
+    with_zvm && return
+    fake hello hyp01 pokdev61=1
+    is "welcome refused pokdev61"
+    ok events --json
+    json '.events | map(select(.event == "denied")) | last | .text == "this broker was built without z/VM (RMIGRATE_ZVM)"'
+}
+
+@test "a worker that makes up guests and hypervisors fills neither memory nor store" {
+    site_new
+    broker_up
+    fake hello h{1..300}
+    is silence
+    log_has broker "hello: hosts: more than 256 items"
+    SPAN=300 fake crowd hyp01 5000 12
+    [ "$("$BIN/rmigrate-store" -s "$SITE/store" dump guest | grep -c "^guest ")" -lt 30000 ] # of 60,000
+    ok hosts hyp01 --json
+    json '.hosts[0].guests == 5000'
+    ok jobs
+    ends 2 close hyp01 --reason "$(printf 'x%.0s' {1..5000})"
+    err_has "Error: reason: more than 4096 bytes"
+}
+
+@test "a peer that asks for much and never reads costs the broker little, and others are served" {
+    site
+    local i
+    { echo '#node,comments'; for i in {1..2000}; do echo "node$i,$(printf '%0200d' "$i")"; done; } >"$SITE/vm.csv"
+    ok tabrestore "$SITE/vm.csv" # an answer of 500 KiB
+    launch flood "$BIN/fakeclient" "ipc://$SITE/broker" flood 900 vm
+    until_true 10 grep -q '^State:.T' "/proc/$(pid_of flood)/status"
+    for i in {1..20}; do ok ping; done
+    ok kvm1 hyp02
+    until_true 60 log_has broker "does not read what it is sent: more than 64 messages wait"
+    ok ping
+    # AddressSanitizer keeps what was freed.
+    grep -q __asan_init "$BIN/rmigrate-broker" ||
+        [ "$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB$/\1/p' "/proc/$(pid_of broker)/status")" -lt 300000 ]
+    end_it flood KILL
+}
+
+# bats test_tags=slow
+@test "more connections than there are files for: the broker lives, says so, and serves again" {
+    site_new '' 'timeout = "60 s";'
+    launch broker bash -c 'ulimit -n 80; exec "$@"' bash "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
+    until_true 10 answers
+    log_has broker "only 60 connections may be open at once, and 0 keys and hypervisors may need 64"
+    launch idle "$BIN/fakeclient" "ipc://$SITE/broker" idle 300
+    until_true 10 log_has broker "60 connections are open, as many as there may be: refused "
+    is_alive "$(pid_of broker)"
+    end_it idle KILL
+    ok ping
+    launch idle "$BIN/fakeclient" "ipc://$SITE/broker" idle 300
+    sleep 0.5
+    # Whoever says nothing is disconnected after a while.
+    ok ping
+    end_it idle KILL
+    broker_down # cleanly
+}
+
 @test "messages that make no sense are answered, or passed over" {
     site
     fake ping
@@ -343,4 +499,109 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     ok jobs -a --json
     json '.jobs == []'
     ok ping
+}
+
+@test "a guest that is seen twice ends its job that waits, and whoever waits hears why" {
+    RETRY='60 s' site
+    plan kvm1 'fail 0 retry 1 later'
+    local job
+    job=$(($(detach kvm1 hyp02) + 1))
+    until_true 5 state_is "$job" waiting
+    cp "$WORLD/hyp01/kvm1" "$WORLD/hyp02/.kvm1.new"
+    mv "$WORLD/hyp02/.kvm1.new" "$WORLD/hyp02/kvm1"
+    ends 1 wait "$job"
+    err_has "THE GUEST RUNS ON BOTH"
+    ok show "$job" --json
+    json '.locked'
+    ends 1 kvm1 hyp02
+    err_has "is locked"
+}
+
+@test "however many guests wait for one hypervisor, one for another starts, and each says why it waits" {
+    local i
+    site_new 'limits: { source = 8; destination = 1; };'
+    mkdir -p "$WORLD"/{hyp01,hyp02,hyp03}
+    for i in {1..202}; do guest "g$i" hyp01 running 16; done
+    broker_up
+    WORKER_SLOTS=8 worker_up all hyp01 hyp02 hyp03
+    until_true 10 guest_is_seen g202
+    plan g1 hang
+    detach g1 hyp02
+    until_true 10 is_running g1
+    detach g[2-201] hyp02
+    ok g202 hyp03
+    is "g202: migrated to hyp03"
+    told '[.jobs[] | select(.state == "queued" and .why == "1 of 1 migrations to hyp02 are running")] | length == 200' jobs
+    end_it all KILL # g1 is never there
+}
+
+@test "a job whose destination is closed, or gone, for too long fails; one that may choose goes elsewhere" {
+    local i
+    site_new 'limits: { source = 8; destination = 1; }; unreachable = "1 s";'
+    mkdir -p "$WORLD"/{hyp01,hyp02,hyp03,hyp04}
+    for i in 1 2 3 4 5; do guest "kvm$i" hyp01; done
+    broker_up
+    WORKER_SLOTS=8 worker_up all hyp01 hyp02
+    worker_up other hyp03
+    worker_up third hyp04
+    ask close hyp04 >/dev/null # as yet nobody chooses it
+    until_true 10 guest_is_seen kvm5
+    plan kvm1 hang
+    plan kvm2 hang
+    detach kvm1 hyp02
+    detach kvm2 hyp03
+    until_true 10 is_running kvm1
+    until_true 10 is_running kvm2
+    begin closed kvm3 hyp02
+    until_true 10 told 'any(.jobs[]; .guest == "kvm3" and .state == "queued")' jobs
+    ok close hyp02 --reason memory
+    comes_to 1
+    err_has "destination unusable: hyp02 is closed: memory"
+    begin gone kvm4 hyp03
+    until_true 10 told 'any(.jobs[]; .guest == "kvm4" and .state == "queued")' jobs
+    end_it other KILL
+    comes_to 1
+    err_has "destination unusable: hyp03 has no worker"
+    ok open hyp02
+    begin both kvm5 --to hyp02,hyp03
+    until_true 10 told 'any(.jobs[]; .guest == "kvm5" and .state == "queued" and .destination == "hyp02")' jobs
+    ok close hyp02
+    comes_to 1
+    err_has "destination unusable: none of the 2 hosts that it may go to is open and answers"
+    end_it all KILL # kvm1 is never there
+}
+
+@test "guests of a hypervisor that does not answer are marked as old, with since when" {
+    SITE_AT=$BATS_TEST_TMPDIR/old SESSION='1 s' site_new ''
+    mkdir -p "$WORLD"/{old1,old2}
+    guest g1 old1
+    guest g2 old2
+    broker_up
+    worker_up first old1
+    worker_up second old2
+    until_true 5 guest_is_seen g1
+    until_true 5 guest_is_seen g2
+    ok guests --json
+    json '.guests | all((.stale | not) and .stale_since == null and .why == null)'
+    end_it first KILL
+    until_true 10 host_has_no_worker old1
+    down old2 'the switch is off'
+    until_true 10 host_is_away old2
+    ok guests
+    matches 'g1 +old1 +running.* last seen [0-9: -]+, old1: it has no worker'
+    matches 'g2 +old2 +running.* last seen [0-9: -]+, old2: .*the switch is off'
+    quiet
+    ok guests g1 --json
+    json '.guests[0] | .stale and .stale_since > 0 and (.why | contains("it has no worker"))'
+    "$TREE/tests/cli/schema" guests <<<"$output"
+    broker_down KILL
+    broker_up
+    ok guests
+    err_has 'Warning: what runs on old1, old2 is not known'
+    up old2
+    until_true 10 host_is_seen old2
+    ok guests --host old2
+    matches 'g2 +old2 +running'
+    quiet
+    site_down
 }

@@ -28,7 +28,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
     local command
     for command in $COMMANDS; do matches "
   $command "; done
-    has "Exit status: 0 all is well, 1 some guest failed, 2 usage, 3 the broker was not reached"
+    has "Exit status: 0 success, 1 some guests failed, 2 wrong usage, 3 broker not reached"
     ok -h
     quiet
 }
@@ -65,7 +65,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
     options release reason=TEXT
     options open reason=TEXT
     options close reason=TEXT
-    options reconcile mend
+    options reconcile repair
     options tabrestore addrows
     options tabdump json noheadings where=COLUMN file=FILE describe secrets
     options nodels json with-fieldname blame hidden secrets
@@ -74,8 +74,9 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
     options nodech delete
     options guests host=HOST
     options history limit=N
+    has "[OPTION...] NODERANGE"
     options events limit=N
-    options keygen dir=DIRECTORY role=ROLE
+    options keygen dir=DIRECTORY role=ROLE broker owner=USER
     options ping json
 }
 
@@ -151,7 +152,7 @@ usage() { # TEXT ARGUMENT...
     usage "an operand is empty" jobs ''
     usage "--detach and --dry-run exclude each other" submit kvm1 hyp02 --detach --dry-run
     usage "action='WALK': must be MOVE, TEST or CANCEL" kvm1 hyp02 action=WALK
-    usage "'speed=9': unknown operand; there are destination, action, force" kvm1 hyp02 speed=9
+    usage "'speed=9': unknown operand; known operands are destination, action, force" kvm1 hyp02 speed=9
     usage "--detach and action=test exclude each other" kvm1 hyp02 --detach action=test
     local command need="history release open close nodech gettab chtab tabrestore tabedit keygen wait"
     for command in show ${FEW:-$need}; do usage "rmigrate $command" "$command"; done
@@ -268,6 +269,47 @@ interrupted() { [ -s "$OUT.code" ] || { kill -INT "$(cat "$OUT.pid")" 2>/dev/nul
     [ -s here.key ]
 }
 
+@test "keygen: the broker's own key has no role; what is printed is everyone else's setting" {
+    ok keygen main --broker --owner "$(id -un)" --dir "$BATS_TEST_TMPDIR"
+    is "server = \"$(sed -n 's/^public = "\(.*\)";/\1/p' "$BATS_TEST_TMPDIR/main.key")\";"
+    quiet
+    [ "$(stat -c '%a %U' "$BATS_TEST_TMPDIR/main.key")" = "600 $(id -un)" ]
+}
+
+@test "keygen: the file belongs to the user who needs it" {
+    ends 2 keygen k --dir "$BATS_TEST_TMPDIR" --owner no-such-user
+    is ''
+    err_is "Error: There is no user 'no-such-user' on this machine"
+    [ ! -e "$BATS_TEST_TMPDIR/k.key" ]
+    if [ "$(id -u)" = 0 ]; then
+        ok keygen k --dir "$BATS_TEST_TMPDIR" --owner nobody
+        [ "$(stat -c '%a %U' "$BATS_TEST_TMPDIR/k.key")" = "600 nobody" ]
+        if ! getent passwd rmigrate; then
+            ends 2 keygen main --broker --dir "$BATS_TEST_TMPDIR"
+            err_is "Error: There is no user 'rmigrate' on this machine: run systemd-sysusers, or name another with --owner"
+        fi
+    else
+        ends 1 keygen k --dir "$BATS_TEST_TMPDIR" --owner nobody
+        is ''
+        err_is "Error: $BATS_TEST_TMPDIR/k.key: cannot write the key: Operation not permitted"
+        [ ! -e "$BATS_TEST_TMPDIR/k.key" ]
+    fi
+}
+
+@test "keygen says at a terminal who can read the key and what to do next" {
+    noted() { script -qec "$BIN/rmigrate keygen $* --dir $BATS_TEST_TMPDIR" /dev/null | tr -d '\r'; }
+    output=$(noted main --broker --owner "$(id -un)")
+    has "
+rmigrate: $BATS_TEST_TMPDIR/main.key is the new key; only $(id -un) can read it
+rmigrate: broker.key names this file in the broker's rmigrate.conf
+rmigrate: the line above goes into the groups worker and client of all others, beside \`key'"
+    output=$(noted hyp01 --role worker)
+    has "the row above goes into broker.allow of the broker's rmigrate.conf; then restart the broker"
+    has "to the user root; worker.key names it there"
+    output=$(noted alice)
+    has "to the user whose key it is; client.key names it there"
+}
+
 @test "keygen never writes over a key" {
     ok keygen once --dir "$BATS_TEST_TMPDIR"
     cp "$BATS_TEST_TMPDIR/once.key" "$BATS_TEST_TMPDIR/copy"
@@ -279,7 +321,7 @@ interrupted() { [ -s "$OUT.code" ] || { kill -INT "$(cat "$OUT.pid")" 2>/dev/nul
 
 @test "keygen refuses names and places that cannot be" {
     ends 2 keygen 'a b'
-    err_is "Error: 'a b' cannot be the name of a key"
+    err_is "Error: 'a b' is not a valid name for a key"
     ends 2 keygen ../up
     ends 1 keygen k --dir "$BATS_TEST_TMPDIR/nowhere"
     is ''
@@ -332,7 +374,7 @@ you are $(id -un), admin"
     printf '#node,host\nkvm4,hyp02\n' >"$BATS_TEST_TMPDIR/vm.csv"
     ok tabrestore "$BATS_TEST_TMPDIR/vm.csv"
     ends 1 reconcile
-    ok reconcile kvm4 --mend
+    ok reconcile kvm4 --mend # the old name of --repair
 }
 
 @test "a terminal gets progress on stderr, and results on stdout" {

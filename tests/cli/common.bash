@@ -14,6 +14,10 @@ export TREE BIN
 export LC_ALL=C.UTF-8 TZ=UTC
 unset RMIGRATE_BROKER NO_COLOR
 
+# Were the programs built with z/VM? A test that needs it says so first.
+with_zvm() { ! grep -q '^RMIGRATE_ZVM:BOOL=OFF' "$BIN/CMakeCache.txt"; }
+needs_zvm() { with_zvm || skip "built without RMIGRATE_ZVM"; }
+
 TRIES=${RMIGRATE_WRAP:+10} # everything takes longer under valgrind
 TRIES=${TRIES:-1}
 

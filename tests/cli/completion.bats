@@ -99,6 +99,14 @@ offers() { # WORD... = WANTED...
     offers kvm1 -c "$TREE/conf/rmigrate.co" = "$TREE/conf/rmigrate.conf"
 }
 
+@test "the options that take a value are those of --help" {
+    local command
+    for command in $(ask --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'); do
+        ask "$command" --help | sed -n 's/^ *\(-.\), \(--[a-z-]*\)=.*/\1\n\2/p; s/^ *\(--[a-z-]*\)=.*/\1/p'
+    done | sort -u >"$BATS_TEST_TMPDIR/help"
+    diff "$BATS_TEST_TMPDIR/help" <(tr -s '[:space:]' '\n' <<<"$_rmigrate_valued" | sort -u)
+}
+
 # bats test_tags=slow
 @test "a broker that is not there completes what needs none" {
     printf 'client: { broker = "ipc:///nowhere/broker"; timeout = "30 s"; };\n' >"$BATS_TEST_TMPDIR/conf"

@@ -4,26 +4,35 @@
  *
  *     raw HEX...                 these frames, byte for byte
  *     noise N                    N frames with the right beginning and random bytes behind it
- *     cut N                      a whole request, and every frame that is a beginning of it, N
- * times ping                       a request that is fine nothing                    a request that
- * asks for nothing token TOKEN GUESTS HOST    submit with this token, which may be of any length
+ *     cut N                      a whole request, and each frame that is its beginning, N times
+ *     ping                       a request that is fine
+ *     nothing                    a request that asks for nothing
+ *     token TOKEN GUESTS HOST    submit with this token, which may be of any length
  *     reply                      a message that only a broker sends
- *     hello HOST...              begins a worker's session for these hypervisors
+ *     hello HOST[=KIND]...       begins a worker's session for these hypervisors
  *     pull                       a worker that goes on without having begun
  *     stray HOST JOB             begins a session, then reports that this job is finished
+ *     crowd HOST N ROUNDS        begins a session, then shows N guests with new names in each round
+ *     flood N TABLE              asks N times (fewer than 1000) for a whole table, and stops (SIGSTOP) before it reads
+ *     idle N                     N connections to a local socket that say nothing, as many as there may be, until it is
+ *                                killed
  *
  * Prints a line for each message that comes back within MSEC (500), and ends when the first reply,
  * welcome or orders came; "silence" when nothing did. Exit code 0, or 1 when it could not even
  * connect. */
+#include "conf/endpoint.h"
 #include "conf/env.h"
 #include "wire/msg.h"
 #include "wire/net.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { NOISE_MAX = 200 /* bytes of a frame of noise */ };
@@ -67,6 +76,18 @@ static void send_request(RmRequest *request)
     message.body_case = RM_MESSAGE__BODY_REQUEST;
     message.request = request;
     send_message(&message);
+}
+
+static void send_flood(unsigned long n, char *table)
+{
+    RmTableDump dump = RM_TABLE_DUMP__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+
+    dump.table = table;
+    request.ask_case = RM_REQUEST__ASK_TABLE_DUMP;
+    request.table_dump = &dump;
+    while (n-- > 0)
+        send_request(&request);
 }
 
 static void send_raw(const char *hex)
@@ -165,7 +186,8 @@ static void send_hello(char **hosts, int n)
         if (hyp == NULL)
             die("no memory");
         rm_hyp__init(hyp);
-        hyp->name = hosts[i];
+        hyp->name = strsep(&hosts[i], "=");
+        hyp->kind = hosts[i] ? (RmKind)strtoul(hosts[i], NULL, 10) : RM_KIND__KIND_LIBVIRT;
         hyp->slots = 1;
         if (ARENA_PUSH(arena, hello.n_hosts, hello.hosts, hyp) < 0)
             die("no memory");
@@ -202,6 +224,32 @@ static void send_finished(const char *job)
     message.body_case = RM_MESSAGE__BODY_REPORTS;
     message.reports = &reports;
     send_message(&message);
+}
+
+/* All names and uuids are new ones. */
+static void send_crowd(char *host, size_t n, uint64_t round)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmInventory inventory = RM_INVENTORY__INIT;
+
+    inventory.host = host;
+    inventory.reachable = true;
+    inventory.sequence = round;
+    for (size_t i = 0; i < n; i++) {
+        RmDomain *domain = arena_alloc(arena, sizeof(*domain));
+        rm_domain__init(domain);
+        domain->name = arena_printf(arena, "crowd%" PRIu64 "x%zu", round, i);
+        domain->uuid = arena_printf(arena, "00000000-0000-0000-%04" PRIx64 "-%012zx", round, i);
+        domain->state = RM_GUEST_STATE__GUEST_RUNNING;
+        domain->memory = 1;
+        domain->vcpus = 1;
+        if (ARENA_PUSH(arena, inventory.n_domains, inventory.domains, domain) < 0)
+            die("no memory");
+    }
+    message.body_case = RM_MESSAGE__BODY_INVENTORY;
+    message.inventory = &inventory;
+    send_message(&message);
+    arena_reset(arena);
 }
 
 /* ---- in */
@@ -270,6 +318,24 @@ static void connect_to(const char *endpoint, const char *key, const char *server
     }
 }
 
+/* Without ZeroMQ: each connection is a descriptor and nothing else. */
+static void idle(const char *endpoint, unsigned long n)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const char *path = endpoint_path(endpoint);
+
+    if (!path || strlen(path) >= sizeof(name.sun_path))
+        die("not a local socket");
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+    while (n-- > 0) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0)
+            break;
+    }
+    for (;;)
+        pause();
+}
+
 static bool say(const char *what, char **args, int n, usec_t span)
 {
     if (strcmp(what, "raw") == 0)
@@ -296,6 +362,20 @@ static bool say(const char *what, char **args, int n, usec_t span)
         if (!listen_for(span))
             return false;
         send_finished(args[1]);
+    } else if (strcmp(what, "crowd") == 0 && n == 3) {
+        char *host = args[0];
+        send_hello(args, 1);
+        if (!listen_for(span))
+            return false;
+        for (uint64_t round = 1; round <= strtoul(args[2], NULL, 10); round++) {
+            send_crowd(host, strtoul(args[1], NULL, 10), round);
+            env_sleep(env, span); /* no more than may wait */
+        }
+        send_pull();
+    } else if (strcmp(what, "flood") == 0 && n == 2) {
+        send_flood(strtoul(args[0], NULL, 10), args[1]);
+        env_sleep(env, span); /* it is on its way */
+        raise(SIGSTOP);
     } else
         die("what?");
     return true;
@@ -319,6 +399,8 @@ int main(int argc, char **argv)
     }
     if (argc - optind < 2)
         die("an endpoint and what to say are missing");
+    if (strcmp(argv[optind + 1], "idle") == 0 && argc - optind == 3)
+        idle(argv[optind], strtoul(argv[optind + 2], NULL, 10));
     env = env_system();
     arena = arena_new(0);
     if (arena == NULL)

@@ -1,14 +1,14 @@
 /* fakeworker.c - the real worker over hypervisors that are directories: for tests of the command
  * line
  *
- * worker/main.c is compiled into this program with hv_libvirt named hv_fake; all but the seam to
- * the hypervisor is the worker as it is installed. A hypervisor is a directory, `connect` and
+ * worker/main.c is compiled into this program, with a table of drivers of its own; all but the
+ * driver of libvirt is the worker as it is installed. A hypervisor is a directory, `connect` and
  * `peer` name it:
  *
  *     connect = "fake:///tmp/world/hyp01"
  *
  * A guest on it is a file of its name, one line: UUID STATE MEMORY VCPUS REASON, memory in MiB,
- * state one of running, paused, shutoff, crashed. Moving a guest is a rename(2), so it is never in
+ * state one of running, paused, suspended, shutoff, crashed. Moving a guest is a rename(2), so it is never in
  * two places by accident. A file ".down" makes the hypervisor unreachable; what stands in it is the
  * reason.
  *
@@ -26,7 +26,10 @@
  *     end       fails, because the guest has shut itself down
  */
 #include "wire/job.h"
-#include "worker/hv.h"
+#include "worker/drivers.h"
+#ifdef RMIGRATE_ZVM
+#include "worker/zvm/driver.h"
+#endif
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,12 +38,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
-extern const struct hv_ops hv_fake;
+/* What a host has, of which the settings may give guests less. */
+#define HOST_MEMORY (64ULL << 30)
 
 enum {
+    HOST_CPUS = 64,
     UUID_TEXT = 37,
     WORD = 32,
     LINE = 1024,
@@ -92,30 +96,22 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *directory_of(const char *uri)
 {
     const char *colon = strstr(uri, "://");
-    return colon != NULL ? colon + 3 : uri;
+    return colon ? colon + 3 : uri;
 }
 
 static const char *side(const struct hv *hv, const char *peer)
 {
-    return peer != NULL ? directory_of(peer) : hv->directory;
-}
-
-static void sleep_for(usec_t span)
-{
-    struct timespec ts = {.tv_sec = (time_t)(span / USEC_PER_SEC),
-                          .tv_nsec = (long)(span % USEC_PER_SEC) * 1000};
-    nanosleep(&ts, NULL);
+    return peer ? directory_of(peer) : hv->directory;
 }
 
 /* The first line of a file; false: there is none. */
 static bool read_line(const char *path, char line[static LINE])
 {
     FILE *file = fopen(path, "re");
-    bool there = file != NULL;
-
+    bool there = file;
     line[0] = '\0';
     if (there) {
-        if (fgets(line, LINE, file) == NULL)
+        if (!fgets(line, LINE, file))
             line[0] = '\0';
         fclose(file);
         line[strcspn(line, "\n")] = '\0';
@@ -127,7 +123,6 @@ static bool read_line(const char *path, char line[static LINE])
 static bool answers(const char *directory, struct rm_err *err)
 {
     char path[PATH + WORD], line[LINE];
-
     snprintf(path, sizeof(path), "%s/.down", directory);
     if (read_line(path, line)) {
         rm_fail(err, -EIO, "%s", line[0] != '\0' ? line : "Connection refused");
@@ -143,7 +138,6 @@ static bool answers(const char *directory, struct rm_err *err)
 static bool read_guest(const char *directory, const char *name, struct guest *guest)
 {
     char path[PATH + CONF_NAME_MAX + 2], line[LINE];
-
     memset(guest, 0, sizeof(*guest));
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     snprintf(path, sizeof(path), "%s/%s", directory, name);
@@ -155,12 +149,10 @@ static bool read_guest(const char *directory, const char *name, struct guest *gu
 static int write_guest(const char *directory, const struct guest *guest)
 {
     char path[PATH + CONF_NAME_MAX + 2], new[PATH + CONF_NAME_MAX + 8];
-    FILE *file;
-
     snprintf(path, sizeof(path), "%s/%s", directory, guest->name);
     snprintf(new, sizeof(new), "%s/.%s.new", directory, guest->name);
-    file = fopen(new, "we");
-    if (file == NULL)
+    FILE *file = fopen(new, "we");
+    if (!file)
         return -errno;
     fprintf(file, "%s %s %lu %u %s\n", guest->uuid, guest->state, guest->memory, guest->vcpus,
             guest->reason);
@@ -172,7 +164,6 @@ static int write_guest(const char *directory, const struct guest *guest)
 static void remove_guest(const char *directory, const char *name)
 {
     char path[PATH + CONF_NAME_MAX + 2];
-
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     unlink(path);
 }
@@ -183,10 +174,9 @@ static bool find_guest(const char *directory, const char *uuid, struct guest *re
     DIR *dir = opendir(directory);
     struct dirent *entry;
     bool found = false;
-
-    if (dir == NULL)
+    if (!dir)
         return false;
-    while (!found && (entry = readdir(dir)) != NULL)
+    while (!found && (entry = readdir(dir)))
         found = entry->d_name[0] != '.' && read_guest(directory, entry->d_name, ret_guest) &&
                 strcmp(ret_guest->uuid, uuid) == 0;
     closedir(dir);
@@ -196,7 +186,7 @@ static bool find_guest(const char *directory, const char *uuid, struct guest *re
 /* "\\n" becomes a newline. */
 static void break_lines(char *text)
 {
-    for (char *at; (at = strstr(text, "\\n")) != NULL;) {
+    for (char *at; (at = strstr(text, "\\n"));) {
         *at = '\n';
         memmove(at + 1, at + 2, strlen(at + 2) + 1);
     }
@@ -209,13 +199,12 @@ static struct plan next_plan(const struct hv *hv, const char *name, bool check)
     char path[PATH + CONF_NAME_MAX + WORD], rest[LINE * 8] = "", line[LINE], word[WORD] = "-";
     struct plan plan = {.verb = "ok", .class_ = RM_CLASS__CLASS_RETRY};
     int text = 0;
-    FILE *file;
 
     snprintf(path, sizeof(path), "%s/../plan/%s", hv->directory, name);
-    file = fopen(path, "r+e");
-    if (file == NULL)
+    FILE *file = fopen(path, "r+e");
+    if (!file)
         return plan;
-    if (fgets(line, sizeof(line), file) != NULL && (strncmp(line, "refuse ", 7) == 0) == check) {
+    if (fgets(line, sizeof(line), file) && (strncmp(line, "refuse ", 7) == 0) == check) {
         size_t n = fread(rest, 1, sizeof(rest) - 1, file);
         line[strcspn(line, "\n")] = '\0';
         sscanf(line, "%31s %lu %31s %d %n", plan.verb, &plan.msec, word, &plan.code, &text);
@@ -241,9 +230,12 @@ static RmGuestState state_of(const struct guest *guest)
         const char *name;
         RmGuestState state;
     } states[] = {
-        {"running", RM_GUEST_STATE__GUEST_RUNNING},   {"paused", RM_GUEST_STATE__GUEST_PAUSED},
-        {"shutoff", RM_GUEST_STATE__GUEST_SHUTOFF},   {"crashed", RM_GUEST_STATE__GUEST_CRASHED},
+        {"running", RM_GUEST_STATE__GUEST_RUNNING},
+        {"paused", RM_GUEST_STATE__GUEST_PAUSED},
+        {"shutoff", RM_GUEST_STATE__GUEST_SHUTOFF},
+        {"crashed", RM_GUEST_STATE__GUEST_CRASHED},
         {"incoming", RM_GUEST_STATE__GUEST_INCOMING},
+        {"suspended", RM_GUEST_STATE__GUEST_SUSPENDED},
     };
 
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
@@ -273,12 +265,11 @@ static enum hv_reason reason_of(const struct guest *guest)
 static bool is_running(const char *uuid)
 {
     const struct running *one;
-
     pthread_mutex_lock(&lock);
-    for (one = all_running; one != NULL && strcmp(one->uuid, uuid) != 0; one = one->next)
+    for (one = all_running; one && strcmp(one->uuid, uuid) != 0; one = one->next)
         ;
     pthread_mutex_unlock(&lock);
-    return one != NULL;
+    return one;
 }
 
 static struct hv *fake_open(const struct conf_hypervisor *conf, const struct conf_worker *worker,
@@ -286,9 +277,8 @@ static struct hv *fake_open(const struct conf_hypervisor *conf, const struct con
 {
     (void)err;
     struct hv *hv = calloc(1, sizeof(*hv));
-
     (void)worker;
-    if (hv == NULL)
+    if (!hv)
         return NULL;
     hv->conf = conf;
     hv->env = env;
@@ -301,7 +291,7 @@ static struct hv *fake_open(const struct conf_hypervisor *conf, const struct con
 
 static void fake_close(struct hv *hv)
 {
-    if (hv == NULL)
+    if (!hv)
         return;
     close(hv->changes);
     free(hv);
@@ -310,8 +300,7 @@ static void fake_close(struct hv *hv)
 static RmDomain *domain_of(const struct guest *guest, struct arena *arena)
 {
     RmDomain *domain = arena_alloc(arena, sizeof(*domain));
-
-    if (domain == NULL)
+    if (!domain)
         return NULL;
     rm_domain__init(domain);
     domain->name = arena_strdup(arena, guest->name);
@@ -321,7 +310,7 @@ static RmDomain *domain_of(const struct guest *guest, struct arena *arena)
     domain->vcpus = guest->vcpus;
     domain->persistent = true;
     domain->migrating = is_running(guest->uuid);
-    return domain->name != NULL && domain->uuid != NULL ? domain : NULL;
+    return domain->name && domain->uuid ? domain : NULL;
 }
 
 static int fake_inventory(struct hv *hv, struct arena *arena, RmInventory **ret_inventory)
@@ -331,28 +320,25 @@ static int fake_inventory(struct hv *hv, struct arena *arena, RmInventory **ret_
     struct dirent *entry;
     uint64_t used = 0;
     int r = 0;
-    DIR *dir;
-
-    if (inventory == NULL)
+    if (!inventory)
         return -ENOMEM;
     rm_inventory__init(inventory);
     inventory->host = hv->conf->name;
     inventory->reachable = answers(hv->directory, &err);
     inventory->text = arena_strdup(arena, err.text);
-    inventory->memory = hv->conf->memory;
-    inventory->vcpus = hv->conf->vcpus;
-    dir = inventory->reachable ? opendir(hv->directory) : NULL;
-    while (r >= 0 && dir != NULL && (entry = readdir(dir)) != NULL) {
+    inventory->memory = hv->conf->memory > 0 ? hv->conf->memory : HOST_MEMORY;
+    inventory->vcpus = hv->conf->vcpus > 0 ? hv->conf->vcpus : HOST_CPUS;
+    DIR *dir = inventory->reachable ? opendir(hv->directory) : NULL;
+    while (r >= 0 && dir && (entry = readdir(dir))) {
         struct guest guest;
         RmDomain *domain;
         if (entry->d_name[0] == '.' || !read_guest(hv->directory, entry->d_name, &guest))
             continue;
         domain = domain_of(&guest, arena);
-        r = domain != NULL ? ARENA_PUSH(arena, inventory->n_domains, inventory->domains, domain)
-                           : -ENOMEM;
+        r = domain ? ARENA_PUSH(arena, inventory->n_domains, inventory->domains, domain) : -ENOMEM;
         used += (uint64_t)guest.memory << 20;
     }
-    if (dir != NULL)
+    if (dir)
         closedir(dir);
     inventory->memory_free = inventory->memory > used ? inventory->memory - used : 0;
     *ret_inventory = inventory;
@@ -362,12 +348,11 @@ static int fake_inventory(struct hv *hv, struct arena *arena, RmInventory **ret_
 static int fake_wait_change(struct hv *hv, usec_t wait_for)
 {
     usec_t until_at = env_now(hv->env) + wait_for;
-
     do {
         char events[CHANGES] __attribute__((aligned(8)));
         if (read(hv->changes, events, sizeof(events)) > 0)
             return 1;
-        sleep_for(STEP_MSEC * USEC_PER_MSEC);
+        env_sleep(hv->env, STEP_MSEC * USEC_PER_MSEC);
     } while (env_now(hv->env) < until_at);
     return 0;
 }
@@ -377,7 +362,6 @@ static int fake_look(struct hv *hv, const char *peer, const char *uuid, struct h
 {
     const char *directory = side(hv, peer);
     struct guest guest;
-
     *ret_look = (struct hv_look){.state = RM_GUEST_STATE__GUEST_UNKNOWN};
     ret_look->answered = answers(directory, err);
     if (!ret_look->answered || !find_guest(directory, uuid, &guest))
@@ -403,7 +387,7 @@ static int fake_check(struct hv *hv, const struct hv_migration *migration,
                       struct hv_outcome *outcome)
 {
     static const char *const fences[] = {
-        [FENCE_AUTO] = "image lock", [FENCE_ALWAYS] = "paused", [FENCE_NEVER] = "none"};
+        [FENCE_AUTO] = "paused", [FENCE_ALWAYS] = "paused", [FENCE_NEVER] = "none"};
     struct guest guest, other;
     struct plan plan;
 
@@ -427,7 +411,6 @@ static RmStats figures(const struct running *one, usec_t now, bool over)
 {
     RmStats stats = RM_STATS__INIT;
     usec_t whole = (usec_t)one->msec * USEC_PER_MSEC;
-
     stats.elapsed_for = now - one->began_at + 1;
     stats.total = one->total;
     stats.remaining = over || whole == 0 ? 0
@@ -448,27 +431,27 @@ static bool pass_time(struct hv *hv, const struct hv_migration *migration, struc
 {
     usec_t told_at = 0;
     bool stopped = false;
-
     for (;;) {
         usec_t now = env_now(hv->env);
         pthread_mutex_lock(&lock);
         stopped = one->stop;
         pthread_mutex_unlock(&lock);
+        if (migration->may && migration->may(migration->ctx) == HV_MAY_NEVER)
+            return false;
         if (stopped || (!hangs && now >= one->began_at + one->msec * USEC_PER_MSEC))
             return !stopped;
-        if (migration->progress != NULL && now >= told_at + FIGURES_MSEC * USEC_PER_MSEC) {
+        if (migration->progress && now >= told_at + FIGURES_MSEC * USEC_PER_MSEC) {
             RmStats stats = figures(one, now, /* over = */ false);
             migration->progress(migration->ctx, &stats);
             told_at = now;
         }
-        sleep_for(STEP_MSEC * USEC_PER_MSEC);
+        env_sleep(hv->env, STEP_MSEC * USEC_PER_MSEC);
     }
 }
 
 static int move(struct hv *hv, const struct hv_migration *migration, struct guest *guest)
 {
     char from[PATH + CONF_NAME_MAX + 2], to[PATH + CONF_NAME_MAX + 2];
-
     snprintf(guest->reason, sizeof(guest->reason), "%s",
              strcmp(guest->state, "running") == 0 ? "migrated" : "user");
     if (write_guest(hv->directory, guest) < 0)
@@ -484,7 +467,6 @@ static void carry_out(struct hv *hv, const struct hv_migration *migration, const
 {
     bool moves = strcmp(plan->verb, "ok") == 0 || strcmp(plan->verb, "arrive") == 0;
     struct rm_err err = {0};
-
     if (moves && !answers(directory_of(migration->peer), &err)) {
         fail(outcome, RM_CLASS__CLASS_RETRY, 38, err.text);
         return;
@@ -524,7 +506,6 @@ static void enlist(struct running *one)
 static void delist(struct running *one)
 {
     struct running **at = &all_running;
-
     pthread_mutex_lock(&lock);
     while (*at != one)
         at = &(*at)->next;
@@ -537,12 +518,10 @@ static void fake_migrate(struct hv *hv, const struct hv_migration *migration,
 {
     struct running one = {.uuid = migration->uuid, .began_at = env_now(hv->env)};
     struct guest guest;
-    struct plan plan;
-
     if (fake_check(hv, migration, outcome) < 0)
         return;
     find_guest(hv->directory, migration->uuid, &guest);
-    plan = next_plan(hv, guest.name, /* check = */ false);
+    struct plan plan = next_plan(hv, guest.name, /* check = */ false);
     one.msec = plan.msec;
     one.total = (uint64_t)guest.memory << 20;
     enlist(&one);
@@ -560,7 +539,7 @@ static int fake_abort(struct hv *hv, const char *uuid, struct rm_err *err)
     (void)hv;
     (void)err;
     pthread_mutex_lock(&lock);
-    for (struct running *one = all_running; one != NULL; one = one->next)
+    for (struct running *one = all_running; one; one = one->next)
         if (strcmp(one->uuid, uuid) == 0)
             one->stop = true;
     pthread_mutex_unlock(&lock);
@@ -570,9 +549,8 @@ static int fake_abort(struct hv *hv, const char *uuid, struct rm_err *err)
 static int fake_progress(struct hv *hv, const char *uuid, RmStats *ret_stats)
 {
     int r = -ENOENT;
-
     pthread_mutex_lock(&lock);
-    for (struct running *one = all_running; one != NULL && r < 0; one = one->next)
+    for (struct running *one = all_running; one && r < 0; one = one->next)
         if (strcmp(one->uuid, uuid) == 0) {
             *ret_stats = figures(one, env_now(hv->env), /* over = */ false);
             r = 0;
@@ -581,19 +559,17 @@ static int fake_progress(struct hv *hv, const char *uuid, RmStats *ret_stats)
     return r;
 }
 
-static int fake_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_mend what,
-                     struct rm_err *err)
+static int fake_repair(struct hv *hv, const char *peer, const char *uuid, enum hv_repair what,
+                       struct rm_err *err)
 {
     const char *directory = side(hv, peer);
     struct guest guest;
-    bool runs, paused;
-
     if (!answers(directory, err))
         return -EIO;
     if (!find_guest(directory, uuid, &guest))
         return 0;
-    runs = state_of(&guest) == RM_GUEST_STATE__GUEST_RUNNING;
-    paused = state_of(&guest) == RM_GUEST_STATE__GUEST_PAUSED;
+    bool runs = state_of(&guest) == RM_GUEST_STATE__GUEST_RUNNING;
+    bool paused = state_of(&guest) == RM_GUEST_STATE__GUEST_PAUSED;
     if ((what == HV_DESTROY && runs) || (what == HV_UNDEFINE && (runs || paused)))
         return rm_fail(err, -EBUSY, "%s is %s", guest.name, guest.state);
     if (what == HV_RESUME) {
@@ -604,7 +580,7 @@ static int fake_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_
     return 0;
 }
 
-const struct hv_ops hv_fake = {
+static const struct driver fake_driver = {
     .open = fake_open,
     .close = fake_close,
     .inventory = fake_inventory,
@@ -614,5 +590,13 @@ const struct hv_ops hv_fake = {
     .migrate = fake_migrate,
     .abort = fake_abort,
     .progress = fake_progress,
-    .mend = fake_mend,
+    .repair = fake_repair,
+};
+
+const struct driver_row drivers[] = {
+    {"connect", offsetof(struct conf_hypervisor, connect), RM_KIND__KIND_LIBVIRT, &fake_driver},
+#ifdef RMIGRATE_ZVM
+    {"smapi", offsetof(struct conf_hypervisor, smapi), RM_KIND__KIND_ZVM, &zvm_driver},
+#endif
+    {.driver = NULL},
 };

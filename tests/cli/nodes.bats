@@ -115,7 +115,7 @@ refused() { # TABLE CODE TEXT ARGUMENT...
     ok nodels kvm3 vm.cpus nodelist.status
     is $'kvm3: vm.cpus: 2\nkvm3: nodelist.status: up'
     ok events --json
-    json ".events | last | .event == \"table changed\" and .who == \"$(id -un)\" and (.text | test(\"of 1 node changed: kvm3\"))"
+    json ".events | last | .event == \"table changed\" and .by == \"$(id -un)\" and (.text | test(\"of 1 node changed: kvm3\"))"
 }
 
 @test "nodech: lists get longer and shorter" {
@@ -160,7 +160,7 @@ refused() { # TABLE CODE TEXT ARGUMENT...
         nodech kvm3 'vm.vidpassword=********'
     refused vm 1 "No such table: nosuch" nodech -d kvm3 vm nosuch
     refused vm 1 "the table 'nodegroup' is not about nodes" nodech -d kvm3 vm nodegroup
-    refused vm 1 "'vm.cpus': with -d only tables are named" nodech -d kvm3 vm.cpus
+    refused vm 1 "'vm.cpus': -d takes only the names of tables" nodech -d kvm3 vm.cpus
     ends 2 nodech kvm3
     ends 2 nodech
 }
@@ -330,12 +330,12 @@ refused() { # TABLE CODE TEXT ARGUMENT...
     keep vm
     TABEDITOR=$CSV/editor ends 4 tabedit vm
     err_has 'CSV unmatched " in record on line '
-    kept=$(sed -n 's/^rmigrate: what was edited is kept in //p' <<<"$stderr")
+    kept=$(sed -n 's/^rmigrate: the edited table is kept in //p' <<<"$stderr")
     grep -qF 'kvm8,"' "$kept"
     [ "$(stat -c %a "$kept")" = 600 ]
     is_kept vm
     TABEDITOR=false ends 1 tabedit vm
-    err_has "Error: the editor 'false' ended with 1"
+    err_has "Error: the editor 'false' exited with status 1"
     is_kept vm
     ends 1 tabedit nosuch
     err_is "Error: No such table: nosuch"

@@ -39,7 +39,7 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     matches "hyp01 +open +[0-9]+ +1 +1"
     has "1 of 1 migrations from hyp01 are running"
     ok show "$job" --json
-    json '.state == "queued" and (.text | test("1 of 1"))'
+    json '.state == "queued" and (.why | test("1 of 1"))'
     unblock
     ok wait "$job"
     is "kvm02: migrated to hyp02"
@@ -127,7 +127,7 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     is ""
     err_is "job 999999: Error: no such job"
     ends 2 cancel
-    err_has "say which: numbers of jobs, --batch, --guests, --host or --all"
+    err_has "specify job numbers, --batch, --guests, --host or --all"
     ends 2 cancel kvm01
     err_is "Error: 'kvm01' is not the number of a job (--guests takes names)"
     ends 1 cancel --guests nobody
@@ -143,8 +143,8 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     local job=$(($(detach kvm15 hyp02) + 1))
     ends 1 cancel "$job" 999999 --json
     json '.results | length == 2'
-    json ".results | map(select(.name == \"job $job\"))[0].ok"
-    json '.results | map(select(.name == "job 999999"))[0] | (.ok | not) and .text == "no such job"'
+    json ".results | map(select(.job == $job))[0].ok"
+    json '.results | map(select(.job == 999999))[0] | (.ok | not) and .guest == null and .result == "no such job"'
     quiet
 }
 
@@ -180,13 +180,15 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     ends 2 resume
 }
 
-@test "a pause of a whole host, and back" {
+@test "a pause of all jobs of a batch or of guests, and back" {
     block kvm23
-    detach 'kvm[24-25]' hyp02
-    ends 1 pause --host hyp01
+    local batch
+    batch=$(detach 'kvm[24-25]' hyp02)
+    ok pause --batch "$batch" --host hyp01
     has "paused (kvm24)"
     has "paused (kvm25)"
-    err_has "is running: only a job that waits can be paused"
+    ok pause --all
+    has "is running: only a job that waits can be paused"
     ok resume --guests 'kvm[24-25]'
     has "queued again (kvm24)"
 }
@@ -211,7 +213,7 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     local job
     job=$(last_job kvm27)
     ok retry "$job"
-    matches '^kvm27: job [0-9]+ tries again$'
+    matches '^kvm27: job [0-9]+ of batch [0-9]+ tries again$'
     ok wait "$(last_job kvm27)"
     is "kvm27: migrated to hyp02"
     ok history kvm27 --json
@@ -224,7 +226,7 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     batch=$(detach 'kvm[28-29]' hyp02)
     ends 1 wait "$batch"
     ok retry --batch "$batch"
-    matches '^kvm28: job [0-9]+ tries again$'
+    matches '^kvm28: job [0-9]+ of batch [0-9]+ tries again$'
     ok wait "$(last_job kvm28)"
     is "kvm28: migrated to hyp02"
 }
@@ -284,6 +286,12 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     json '.jobs | map(.guest) == ["kvm36"]'
     ok jobs --host hyp01 --json
     json '.jobs | length == 3'
+    ok jobs --host hyp03 --json
+    json '.jobs == []'
+    ok jobs --to hyp03 --json
+    json '.jobs | map(.guest) == ["kvm35", "kvm36"]'
+    ok jobs --host hyp01 --to hyp02 --json
+    json '.jobs | map(.guest) == ["kvm34"]'
     ok jobs -a --limit 2 --json
     json '.jobs | length == 2'
     unblock
@@ -293,6 +301,10 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     ok jobs --json
     json '.jobs == []'
     ok jobs -a --state done 'kvm[34-36]' --json
+    json '.jobs | map(.guest) == ["kvm35", "kvm36"]'
+    ok jobs -a --host hyp03 'kvm[34-36]' --json
+    json '.jobs == []'
+    ok jobs -a --to hyp03 'kvm[34-36]' --json
     json '.jobs | map(.guest) == ["kvm35", "kvm36"]'
     ok jobs --state cancelled kvm34 --json
     json '.jobs | length == 1'
@@ -328,9 +340,9 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
     ok show "$job" --noheadings
     has_not "EVENT"
     ok show "$job" --json
-    json '.events | map(.event) == ["submitted", "assign", "accepted", "finished"]'
-    json '.events | map(.state) == ["queued", "assigned", "running", "done"]'
-    json '.uuid and .guest == "kvm37" and .elapsed > 0 and .downtime == 0.038 and .downtime_measured'
+    json '.events | map(.event) == ["submitted", "assign", "accepted", "note", "finished"]'
+    json '.events | map(.state) == ["queued", "assigned", "running", "running", "done"]'
+    json '.uuid and .guest == "kvm37" and .elapsed > 0 and .downtime == 0.038 and .downtime_expected == null'
 }
 
 @test "show refuses what there is not" {

@@ -5,6 +5,7 @@ setup_file() {
     load common
     site_new 'limits: { source = 8; destination = 8; };'
     key watcher viewer
+    key chatty viewer
     key mover operator
     key boss admin
     key rack worker 'hosts = [ "hyp01", "hyp02" ];'
@@ -16,7 +17,7 @@ setup_file() {
     for i in 1 2 3 4 5 6; do guest "kvm$i" hyp01; done
     WORKER_BROKER=$TCP WORKER_SETTINGS="key = \"$SITE/keys/rack.key\"; server = \"$(public_of broker)\";" \
         worker_up rack hyp01 hyp02
-    for i in watcher mover boss rack; do client_conf "$i" >/dev/null; done
+    for i in watcher chatty mover boss rack; do client_conf "$i" >/dev/null; done
 }
 teardown_file() { load common; site_down; }
 teardown() { own_site_down; }
@@ -58,16 +59,21 @@ fake_as() { # WHO WHAT...
         "wait $(last_job kvm1)" "nodels kvm1 groups" "gettab node=kvm1 vm.host" "tabdump"; do
         as 0 watcher $command
     done
+    as 0 watcher kvm2 hyp02 --dry-run
+    is 'kvm2: can move from hyp01 to hyp02'
+    as 0 watcher evacuate hyp02 --plan
+    matches 'kvm1 +hyp02 +hyp01'
+    runs_on kvm2 hyp01
+    ok hosts hyp02 --json
+    json '.hosts[0].state == "open"'
 }
 
 @test "a viewer may change nothing, and that he tried is an event" {
     printf '#node\n' >"$BATS_TEST_TMPDIR/zvm.csv"
     denied watcher viewer operator submit kvm2 hyp02
     ok events --json
-    json '.events | map(select(.event == "denied" and .who == "watcher")) | last | .text == "denied: rmigrate submit kvm2 hyp02"'
-    denied watcher viewer operator kvm2 hyp02 --dry-run
+    json '.events | map(select(.event == "denied" and .by == "watcher")) | last | .text == "denied: rmigrate submit kvm2 hyp02"'
     denied watcher viewer operator evacuate hyp01
-    denied watcher viewer operator evacuate hyp01 --plan
     denied watcher viewer operator cancel --all
     denied watcher viewer operator modify --all max_total=5
     denied watcher viewer operator kvm2 action=CANCEL
@@ -90,10 +96,10 @@ fake_as() { # WHO WHAT...
     as 0 mover kvm2 hyp02 --reason disk
     is "kvm2: migrated to hyp02"
     ok show "$(last_job kvm2)" --json
-    json '.submitter == "mover" and .reason == "disk" and .events[0].who == "mover" and .events[1].who == "broker" and .events[2].who == "rack"'
+    json '.by == "mover" and .reason == "disk" and .events[0].by == "mover" and .events[1].by == "broker" and .events[2].by == "rack"'
     as 0 mover close hyp02
     ok hosts hyp02 --json
-    json '.hosts[0].changed_by == "mover"'
+    json '.hosts[0].by == "mover"'
     as 0 mover open hyp02
     as 0 mover evacuate hyp02 --to hyp01
     as 0 mover open hyp02
@@ -201,7 +207,7 @@ fake_as() { # WHO WHAT...
     fake_as hyp09 hello hyp09 hyp01
     is "welcome refused hyp01"
     ok events --json
-    json '.events | map(select(.event == "denied" and .who == "hyp09")) | last | .host == "hyp01"'
+    json '.events | map(select(.event == "denied" and .by == "hyp09")) | last | .host == "hyp01"'
     fake_as rack hello hyp02x
     is "welcome refused hyp02x"
     run -1 --separate-stderr rmigrate hosts hyp02x
@@ -213,6 +219,12 @@ fake_as() { # WHO WHAT...
         worker_conf thief hyp09 hyp03 >"$SITE/thief.conf"
     launch thief "$BIN/fakeworker" -c "$SITE/thief.conf"
     until_true 5 host_is_seen hyp09
+    until_true 5 log_has thief "host=hyp03: the broker does not let this worker serve it"
+    log_has broker "host=hyp03: the key 'hyp09' may not speak for this hypervisor"
+    ok workers
+    has "hyp09; refused, its key may not speak for: hyp03"
+    ok workers --json
+    json '.workers | map(select(.worker == "hyp09"))[0] | .hosts == ["hyp09"] and .refused == "hyp03"'
     ends 1 hosts hyp03
     err_has "Invalid nodes and/or groups in noderange: hyp03"
     end_it thief
@@ -225,7 +237,7 @@ fake_as() { # WHO WHAT...
         is silence
     done
     ok events --json
-    json '.events | map(select(.event == "denied" and .who == "mover")) | last | .text == "mover may not act as a worker (hello)"'
+    json '.events | map(select(.event == "denied" and .by == "mover")) | last | .text == "mover may not act as a worker (hello)"'
     told '.hosts[0].connected' hosts hyp01
 }
 
@@ -271,4 +283,22 @@ fake_as() { # WHO WHAT...
     broker_up
     [ "$(stat -c %a "$SITE/broker")" = 666 ]
     site_down
+}
+
+@test "what is refused is recorded a bounded number of times, in bounded size" {
+    local i long
+    long=$(printf '%04000d' 7)
+    for i in {1..30}; do as 5 chatty cancel --all --reason "$long"; done
+    ok events --limit 1000 --json
+    json '[.events[] | select(.event == "denied" and .by == "chatty")] | length == 21'
+    json '[.events[] | select(.event == "denied" and .by == "chatty") | .text | length] | max <= 1000'
+    json '[.events[] | select(.event == "denied" and .by == "chatty")] | last | .text == "20 refusals within an hour: no more of them are recorded in it"'
+    # A worker's key, with hypervisors that are not its own.
+    for i in {1..10}; do fake_as hyp09 hello a b c d e; done
+    ok events --limit 1000 --json
+    json '[.events[] | select(.event == "denied" and .by == "hyp09")] | length == 21'
+    # Others are heard as before.
+    as 5 mover release kvm2
+    ok events --json
+    json '.events | last | .event == "denied" and .by == "mover"'
 }

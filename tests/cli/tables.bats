@@ -108,7 +108,7 @@ lines\",
     csv nodelist '#node,groups' 'kvm1,web' 'kvm2,web'
     ok tabrestore "$CSV/nodelist.csv"
     ok events --json
-    json ".events | map(select(.event == \"table changed\")) | last | .who == \"$(id -un)\" and .text == \"table nodelist: 2 rows restored\""
+    json ".events | map(select(.event == \"table changed\")) | last | .by == \"$(id -un)\" and .text == \"table nodelist: 2 rows restored\""
 }
 
 @test "a table of many rows comes back whole" {
@@ -188,11 +188,11 @@ lines\",
     err_is "Error: Unable to open $CSV/vm.csv for reading: No such file or directory"
     mkdir "$CSV/vm.dir"
     ends 4 tabrestore "$CSV/vm.dir"
-    err_is "Error: $CSV/vm.dir holds no TABLE.csv of a table that there is"
+    err_is "Error: $CSV/vm.dir contains no TABLE.csv of an existing table"
     mkfifo "$CSV/vm.fifo"
     run -4 --separate-stderr timeout -s KILL 5 "$BIN/rmigrate" tabrestore "$CSV/vm.fifo"
     ends 2 tabrestore "$CSV/.csv"
-    err_has "the file's name up to its first dot must be a table's"
+    err_has "the file name up to its first dot must be the name of a table"
     ends 2 tabrestore
     ends 2 tabdump vm nodelist
 }
@@ -210,7 +210,7 @@ lines\",
         run --separate-stderr rmigrate tabrestore "$CSV/nodehm.csv"
         if [ "$status" = 4 ]; then
             err_has "Error: table 'nodehm' may take "
-            err_has "raise store_size and start the broker anew"
+            err_has "raise store_size and restart the broker"
             is_kept nodehm
             refused=yes
         else
@@ -230,14 +230,14 @@ lines\",
     ok tabrestore "$CSV/vm.csv"
     ok reconcile
     is ''
-    err_is "rmigrate: the table agrees with the hypervisors"
+    err_is "rmigrate: the table matches the hypervisors"
     ok reconcile kvm1
     is ''
     ok reconcile --json
     json '.results == []'
 }
 
-@test "reconcile tells what is wrong, and --mend mends it" {
+@test "reconcile reports what is wrong, and --repair repairs it" {
     csv vm '#node,host' 'kvm1,hyp02' 'kvm2,hyp01' 'ghost1,hyp01' 'off1,hyp02'
     ok tabrestore "$CSV/vm.csv"
     keep vm
@@ -251,9 +251,9 @@ lines\",
     ends 1 reconcile kvm1
     err_is "kvm1: Error: vm.host says hyp02, it runs on hyp01"
     ends 1 reconcile --json
-    json '.results | map(.name) | sort == ["ghost1", "kvm1", "off1"]'
-    ends 1 reconcile --mend
-    is "kvm1: vm.host said hyp02, it runs on hyp01: mended"
+    json '.results | map(.guest) | sort == ["ghost1", "kvm1", "off1"]'
+    ends 1 reconcile --repair
+    is "kvm1: vm.host said hyp02, it runs on hyp01: repaired"
     err_has_not kvm1
     ok reconcile 'kvm[1-2]'
     is ''

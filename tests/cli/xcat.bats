@@ -456,7 +456,7 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     ok gettab node=new2 vm.mgr vm.memory
     is $'vm.mgr: boss\nvm.memory: 5'
     ok events --json
-    json ".events | map(select(.event == \"table changed\")) | last | .text == \"vm.memory of 1 row changed: node=new2,mgr=boss\" and .who == \"$(id -un)\""
+    json ".events | map(select(.event == \"table changed\")) | last | .text == \"vm.memory of 1 row changed: node=new2,mgr=boss\" and .by == \"$(id -un)\""
 }
 
 @test "lists: each item once, and not without end" {
@@ -520,13 +520,13 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     refused 1 "the table vm has a row 'kvm1', but not with node=kvm1,host=hyp02" node=kvm1,host=hyp02 vm.memory=1
     refused 4 "cannot be the key of a row" node= vm.memory=1
     refused 4 "cannot be the key of a row" node="$(printf 'x%.0s' {1..256})" vm.memory=1
-    refused 2 "not UTF-8, or a control character" node=kvm1 vm.comments=$'a\001b'
-    refused 2 "not UTF-8, or a control character" node=$'kvm\xff' vm.comments=a
+    refused 2 "is not UTF-8 or contains a control character" node=kvm1 vm.comments=$'a\001b'
+    refused 2 "is not UTF-8 or contains a control character" node=$'kvm\xff' vm.comments=a
     refused 2 "Malformed argument 'vm.memory'" node=kvm1 vm.memory
     refused 2 "Malformed argument 'kvm1'" kvm1 vm.memory=1
     refused 2 "is missing" node=kvm1
     refused 1 "No such table: nosuch" -d node=kvm1 vm nosuch
-    refused 1 "with -d only tables are named" -d node=kvm1 vm.host
+    refused 1 "-d takes only the names of tables" -d node=kvm1 vm.host
     refused 1 "not a valid table.column description" -d node=kvm1 vm nodegroup
 }
 
@@ -615,7 +615,7 @@ kvm2: vm.storage: s2 (inherited from group kvm)'
     refused 2 "nothing to be changed" kvm vm.host==hyp01
     refused 1 "No such table: nosuch" -d kvm vm nosuch
     refused 1 "the table 'nodegroup' is not about nodes" -d kvm vm nodegroup
-    refused 1 "with -d only tables are named" -d kvm vm.host
+    refused 1 "-d takes only the names of tables" -d kvm vm.host
     refused 1 "a password cannot select nodes" kvm vm.vidpassword==x vm.memory=1
 }
 

@@ -70,7 +70,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     until_true 5 calls_it dom9
     ok 'kvm[2-3]' hyp03
     ok evacuate hyp03 --to hyp01
-    lines_are 'kvm2: migrated to hyp01' 'kvm3: migrated to hyp01' 'dom9: migrated to hyp01'
+    lines_are 'kvm2: migrated to hyp01' 'kvm3: migrated to hyp01' 'dom9: migrated to hyp01' 'hyp03: is empty: 3 moved'
     ok open hyp03
     ask dom9 hyp03 && rm -f "$WORLD/hyp03/dom9"
 }
@@ -128,7 +128,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
 # bats test_tags=slow
 @test "a job keeps the name that it began with" {
     tables nodelist '#node' 'web3'
-    plan web3 'ok 1500'
+    plan web3 'ok 4000'
     begin slow submit web3 hyp02
     until_true 5 told '.jobs | map(select(.guest == "web3" and .state == "running")) | length == 1' jobs
     ok chtab node=db3 nodelist.groups=db vm.othersettings=domain:web3
@@ -152,7 +152,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     plan dom6 'vanish 0'
     plan kvm6 'vanish 0'
     ends 1 kvm6 hyp02
-    err_has "kvm6: Error: where it runs is not certain and it is locked"
+    err_has "kvm6: Error: it is not certain where it runs, and it is locked"
     ok chtab node=kvm6 vm.othersettings=x:y
     guest dom6 hyp01
     until_true 5 calls_it dom6
@@ -178,12 +178,12 @@ HOSTS=(nodelist '#node,groups' 'web4,w' 'web5,w' 'web6,w' -- vm '#node,host' 'w,
     ends 1 reconcile web4,web5
     err_is "web5: Error: vm.host says hyp02, it runs on hyp01"
     ok reconcile w,-web5
-    ok reconcile --mend
-    is 'web5: vm.host said hyp02, it runs on hyp01: mended'
+    ok reconcile --repair
+    is 'web5: vm.host said hyp02, it runs on hyp01: repaired'
     [ "$(own_host web5)" = hyp01 ]
     [ "$(own_host web4)" = none ]
     ok reconcile
-    err_is "rmigrate: the table agrees with the hypervisors"
+    err_is "rmigrate: the table matches the hypervisors"
 }
 
 @test "a move writes the node's own row, unless the group says it already" {
@@ -272,6 +272,6 @@ as() { # CODE WHO ARGUMENT...
     is 'a1: geheim'
     as 0 boss nodech a1 vm.host=hyp02
     ok events --json
-    json '.events | map(select(.event == "table changed")) | last | .who == "boss" and .text == "vm.host of 1 node changed: a1"'
+    json '.events | map(select(.event == "table changed")) | last | .by == "boss" and .text == "vm.host of 1 node changed: a1"'
     tables vm '#node'
 }

@@ -209,7 +209,7 @@ reads() { # RECORD(S) JSON
     printf 'not a table' >"$CSV/dump/README"
     ok tabrestore "$CSV/dump"
     is ''
-    err_is "Warning: $CSV/dump/site.csv: No such table: site, passed over"
+    err_is "Warning: $CSV/dump/site.csv: No such table: site, skipped"
     ok nodels kvm vm.host
     is $'kvm1: hyp01\nkvm2: hyp02\nkvm3: hyp01'
     ok tabrestore -V "$CSV/dump"
@@ -249,7 +249,7 @@ reads() { # RECORD(S) JSON
         broker_up
         ends 4 tabrestore "$CSV/big"
         err_has "Error: the tables may take "
-        err_has "; restore them one by one, or raise store_size and start the broker anew"
+        err_has "; restore them one by one, or raise store_size and restart the broker"
         ok tabdump vm --noheadings
         is ''
         ok tabrestore "$CSV/big/nodehm.csv"
@@ -262,10 +262,10 @@ reads() { # RECORD(S) JSON
     fresh
     cp "$SITE_CSV/vm.csv" "$CSV/vm.csv.bak"
     ends 2 tabrestore "$SITE_CSV/vm.csv" "$CSV/vm.csv.bak"
-    err_is "Error: $CSV/vm.csv.bak: there is another file of the table vm"
+    err_is "Error: $CSV/vm.csv.bak: the table vm has another file"
     mkdir "$CSV/empty"
     ends 4 tabrestore "$CSV/empty"
-    err_is "Error: $CSV/empty holds no TABLE.csv of a table that there is"
+    err_is "Error: $CSV/empty contains no TABLE.csv of an existing table"
     table nosuch '#node'
     ends 4 tabrestore "$CSV/nosuch.csv"
     err_is "Error: No such table: nosuch"
@@ -324,12 +324,12 @@ nothing_left() { ! compgen -G "$TMPDIR/rmigrate-tabedit.*" >/dev/null; }
     editor 'sed -i s/hyp01/hyp03/ "$1"; exit 3'
     failing() { ends 1 tabedit vm; }
     changes_nothing failing
-    err_has "ended with 3"
+    err_has "exited with status 3"
     err_has "is kept in"
     rm -r "$TMPDIR"/rmigrate-tabedit.*
     TABEDITOR=/nowhere/editor
     changes_nothing failing
-    err_has "ended with 127"
+    err_has "exited with status 127"
     err_has_not "is kept in"
     nothing_left # there may be passwords in it
     editor 'cp "$1" "$1~"; rm "$1"'
@@ -340,7 +340,7 @@ nothing_left() { ! compgen -G "$TMPDIR/rmigrate-tabedit.*" >/dev/null; }
     nothing_left
     editor 'kill -TERM $$'
     changes_nothing failing
-    err_has "ended"
+    err_has "exited with status 143"
     nothing_left
 }
 
@@ -350,7 +350,7 @@ nothing_left() { ! compgen -G "$TMPDIR/rmigrate-tabedit.*" >/dev/null; }
     failing() { ends 4 tabedit nodegroup; }
     changes_nothing failing
     err_has 'CSV unmatched " in record on line 3'
-    err_has "rmigrate: what was edited is kept in $TMPDIR/rmigrate-tabedit."
+    err_has "rmigrate: the edited table is kept in $TMPDIR/rmigrate-tabedit."
     grep -q '^x,y,"' "$TMPDIR"/rmigrate-tabedit.*/nodegroup.csv
 }
 
@@ -370,7 +370,7 @@ nothing_left() { ! compgen -G "$TMPDIR/rmigrate-tabedit.*" >/dev/null; }
     fresh
     editor "'$BIN/rmigrate' -c '$RMIGRATE_CONF' chtab node=kvm2 vm.host=hyp09; sed -i s/hyp01/hyp03/ \"\$1\""
     ends 1 tabedit vm
-    err_has "the table vm was changed by others meanwhile, not restoring"
+    err_has "the table vm was changed by others in the meantime, not restoring"
     err_has "is kept in"
     ok nodels kvm vm.host
     is $'kvm1: hyp01\nkvm2: hyp09\nkvm3: hyp01'

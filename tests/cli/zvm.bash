@@ -87,6 +87,7 @@ zvm_seen() { # MEMBER...
 }
 
 zvm_down() {
+    [ -n "${SITE:-}" ] || return 0 # skipped
     local bad=0 word=${ZVM_SECRET:-$ZVM_PASSWORD} one
     if [ -s "$SITE/sim.pid" ]; then
         sim check >"$SITE/log/sim-check" 2>&1 || { cat "$SITE/log/sim-check" >&2; bad=1; }

@@ -4,6 +4,7 @@
 setup() {
     load common
     load zvm
+    needs_zvm
 }
 teardown() { zvm_down; }
 
@@ -305,8 +306,10 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     sim duration 60 LNX3
     other_asks POKDEV61 VMRELOCATE LNX3 destination=POKDEV62 action=MOVE
     until_true 5 sim_moves LNX3 POKDEV61 POKDEV62
-    ok gpok3 destination=pokdev62 action=CANCEL
+    ok gpok3 destination=pokdev62 action=CANCEL --reason 'not today'
     is "$(moved gpok3 LNX3 CANCEL)"
+    ok events
+    has "a relocation that no job began is to be stopped: not today"
     sim_on LNX3 POKDEV61
     sim_moved LNX3 1 0 1
     ends 1 gpok3 action=CANCEL
@@ -335,7 +338,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     sim_on LNX3 POKDEV61
     sim_moved LNX3 1 0 1
     ok jobs -a --json
-    json '.jobs[0] | .state == "failed" and (.text | contains("max_total"))'
+    json '.jobs[0] | .state == "failed" and (.why | contains("max_total"))'
 }
 
 # bats test_tags=slow
@@ -359,10 +362,12 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     zvm_site
     local job
     job=$(slow_move gpok3 LNX3 pokdev62)
-    ok modify "$job" max_quiesce=NOLIMIT
+    ok modify "$job" max_quiesce=NOLIMIT --reason 'no hurry'
     has "gpok3: "
+    ok show "$job"
+    has "new limits: max_quiesce=NOLIMIT: no hurry"
     ok modify --guests gpok3 max_total=2 --json
-    json '.results[0] | .name == "gpok3" and .ok'
+    json '.results[0] | .guest == "gpok3" and .ok'
     until_true 10 state_is "$job" failed
     sim requests | grep -q 'VMRELOCATE_Modify RMIG LNX3 max_quiesce=NOLIMIT$'
     sim requests | grep -q 'VMRELOCATE_Modify RMIG LNX3 max_total=2$'
@@ -446,7 +451,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     until_true 15 guest_is_on gpok3 pokdev62
     ends 1 reconcile gpok3
     err_has pokdev61
-    ok reconcile gpok3 --mend
+    ok reconcile gpok3 --repair
     tables_say gpok3 pokdev62
     ok reconcile gpok3
     ok gpok3 pokdev62

@@ -5,6 +5,7 @@
 setup() {
     load common
     load zvm
+    needs_zvm
 }
 teardown() { zvm_down; }
 
@@ -181,11 +182,11 @@ wrong_passwords() { sim state | sed -n 's/^user RMIG wrong \([0-9]*\).*/\1/p'; }
     broker_up
     zvm_tables
     zvm_worker zvm pokdev61 pokdev62
-    until_true 15 told '.hosts[0] | .connected and (.reachable | not) and (.text | length > 0)' hosts pokdev61
+    until_true 15 told '.hosts[0] | .connected and (.reachable | not) and (.why | length > 0)' hosts pokdev61
     sleep 3
     [ "$(wrong_passwords)" = 1 ] # the members of a cluster count together
     ok hosts pokdev61 --json
-    json '.hosts[0].text | contains("120")'
+    json '.hosts[0].why | contains("120")'
     ends 1 gpok3 pokdev62
     err_has "gpok3: Error: "
     err_has "Cannot communicate via SMAPI to pokdev61"
@@ -344,7 +345,7 @@ tls_site() { # CERTIFICATE-THAT-IS-TRUSTED
 
 @test "a certificate that is not trusted: no password is sent" {
     tls_site other
-    until_true 15 told '.hosts[0] | .connected and (.text | length > 0)' hosts pokdev61
+    until_true 15 told '.hosts[0] | .connected and (.why | length > 0)' hosts pokdev61
     host_is_away pokdev61
     ok hosts pokdev61
     has certificate

@@ -1,10 +1,10 @@
 /* fuzz_csv.c - any bytes as CSV: no fault, and what was read is written and read again the same */
+#include "store/tables/csv.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "store/csv.h"
 
 /* Reads all records and writes them in the canonical form; false when the text is refused. Frees
  * *ret_out with free(). */

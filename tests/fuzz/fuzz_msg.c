@@ -1,9 +1,9 @@
 /* fuzz_msg.c - any bytes as a frame: no fault, bounded memory, what is accepted packs the same */
+#include "wire/msg.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "wire/msg.h"
 
 enum { ARENA = 8 * 1024 * 1024 };
 

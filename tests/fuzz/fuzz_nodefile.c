@@ -2,6 +2,8 @@
  * within its bounds, and no file is left in what comes out
  *
  * The input is an expression, a newline, and the file f. */
+#include "submit/nodefile.h"
+
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "wire/nodefile.h"
 
 static char base[] = "/tmp/rmigrate-fuzz-XXXXXX";
 

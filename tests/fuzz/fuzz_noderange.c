@@ -2,13 +2,13 @@
  * nodes; once with names alone, once over tables with groups and patterns
  *
  * The first byte says how it is asked. */
+#include "store/tables/noderange.h"
+
 #include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "store/noderange.h"
 
 static struct attr_site *tables;
 

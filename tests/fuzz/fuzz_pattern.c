@@ -2,11 +2,11 @@
  * can be stored can be read: an error then is of the name alone
  *
  * The input is a name, a newline, and the value. */
+#include "store/tables/pattern.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "store/pattern.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

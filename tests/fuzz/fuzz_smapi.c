@@ -1,11 +1,11 @@
 /* fuzz_smapi.c - any bytes as a SMAPI reply, an event, a login file or the values of a request */
+#include "worker/zvm/smapi_code.h"
+#include "worker/zvm/smapi_codec.h"
+#include "worker/zvm/smapi_login.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "worker/smapi_code.h"
-#include "worker/smapi_form.h"
-#include "worker/smapi_login.h"
 
 enum { MAX = 4 }; /* entries of a caller's array */
 
@@ -40,27 +40,27 @@ static void fuzz_answer(const struct smapi_answer *answer)
     uint32_t operation;
     char text[SMAPI_CODE_TEXT_MAX];
 
-    int r = smapi_form_numbers(answer, numbers, MAX, &err);
-    check(r, smapi_form_numbers(answer, NULL, 0, NULL), &err);
+    int r = smapi_decode_numbers(answer, numbers, MAX, &err);
+    check(r, smapi_decode_numbers(answer, NULL, 0, NULL), &err);
     for (int i = 0; i < lesser(r); i++)
         MUST(numbers[i] <= 99999);
-    r = smapi_form_images(answer, names, MAX, &err);
-    check(r, smapi_form_images(answer, NULL, 0, NULL), &err);
+    r = smapi_decode_images(answer, names, MAX, &err);
+    check(r, smapi_decode_images(answer, NULL, 0, NULL), &err);
     for (int i = 0; i < lesser(r); i++)
         MUST(strnlen(names[i], sizeof(names[i])) - 1 < SMAPI_NAME_MAX);
-    r = smapi_form_relocations(answer, relocations, MAX, &err);
-    check(r, smapi_form_relocations(answer, NULL, 0, NULL), &err);
+    r = smapi_decode_relocations(answer, relocations, MAX, &err);
+    check(r, smapi_decode_relocations(answer, NULL, 0, NULL), &err);
     for (int i = 0; i < lesser(r); i++)
         MUST(strlen(relocations[i].image) > 0 && strlen(relocations[i].elapsed) > 0 &&
              strlen(relocations[i].status) <= SMAPI_STATUS_MAX);
-    r = smapi_form_ssi(answer, &ssi, members, MAX, &err);
-    check(r, smapi_form_ssi(answer, &ssi, NULL, 0, NULL), &err);
+    r = smapi_decode_ssi(answer, &ssi, members, MAX, &err);
+    check(r, smapi_decode_ssi(answer, &ssi, NULL, 0, NULL), &err);
     for (int i = 0; i < lesser(r); i++)
         MUST(strlen(members[i].state) > 0 && strlen(members[i].state) <= SMAPI_WORD_MAX);
-    r = smapi_form_recovered(answer, answer->request_id, &recovered, &err);
+    r = smapi_decode_recovered(answer, answer->request_id, &recovered, &err);
     check(r, r, &err);
     MUST(r < 0 || recovered.length == answer->length - SMAPI_REPLY_MIN);
-    r = smapi_form_operation(answer, &operation, &err);
+    r = smapi_decode_operation(answer, &operation, &err);
     check(r, r, &err);
     for (int function = 0; function < SMAPI_FUNCTIONS; function++) {
         smapi_code_text((enum smapi_function)function, answer, text, sizeof(text));
@@ -73,7 +73,7 @@ static void fuzz_event(const uint8_t *data, size_t size)
 {
     struct rm_err err = {""};
     struct smapi_event event;
-    int r = smapi_form_event(data, size, &event, &err);
+    int r = smapi_decode_event(data, size, &event, &err);
     check(r, r, &err);
     MUST(r < 0 || (strlen(event.user) <= SMAPI_NAME_MAX && strlen(event.system) <= SMAPI_NAME_MAX));
 }
@@ -89,7 +89,7 @@ static void fuzz_login(char *text, size_t length)
     uint8_t bytes[SMAPI_REQUEST_MAX];
     const struct smapi_request request = {.function = SMAPI_CHECK_AUTHENTICATION};
     MUST(login.userid[0] && login.password[0]);
-    r = smapi_form_request(&request, &login, bytes, &err);
+    r = smapi_encode_request(&request, &login, bytes, &err);
     check(r, r, &err);
     MUST(r < 0 || (size_t)r == 4 + 4 + 20 + 4 + strlen(login.userid) + 4 + strlen(login.password));
 }
@@ -107,21 +107,21 @@ static void fuzz_request(unsigned function, char *text)
         request.operand[i] = *value ? value : NULL;
     }
     uint8_t bytes[SMAPI_REQUEST_MAX];
-    int r = smapi_form_request(&request, &login, bytes, &err);
+    int r = smapi_encode_request(&request, &login, bytes, &err);
     check(r, r, &err);
-    MUST(r == smapi_form_request(&request, &login, bytes, NULL));
-    MUST((r < 0) == (smapi_form_check(&request, NULL) < 0));
-    MUST(r < 0 || smapi_form_number(bytes) == (uint32_t)r - 4);
+    MUST(r == smapi_encode_request(&request, &login, bytes, NULL));
+    MUST((r < 0) == (smapi_check_request(&request, NULL) < 0));
+    MUST(r < 0 || smapi_decode_number(bytes) == (uint32_t)r - 4);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct smapi_answer answer;
     size_t length;
-    if (size >= 4 && smapi_form_reply_length(data, &length, NULL) == 0)
+    if (size >= 4 && smapi_decode_reply_length(data, &length, NULL) == 0)
         MUST(length >= SMAPI_REPLY_MIN && length <= SMAPI_REPLY_MAX);
     /* Copies of their own size, so that a byte too many is noticed. */
-    if (size >= 4 && smapi_form_reply(data + 4, size - 4, &answer, NULL) == 0) {
+    if (size >= 4 && smapi_decode_reply(data + 4, size - 4, &answer, NULL) == 0) {
         uint8_t *copy = malloc(answer.length ? answer.length : 1);
         if (answer.length > 0)
             memcpy(copy, answer.data, answer.length);

@@ -68,6 +68,7 @@ until_true() {
 migrates() { virsh_on "$2" domjobinfo "$1" 2>/dev/null | grep -q 'Data processed'; }
 is_paused_migrating() { [ "$(virsh_on "$2" domstate --reason "$1" 2>/dev/null)" = "paused (migrating)" ]; }
 state_is() { [ "$(job_state "$1")" = "$2" ]; }
+worker_is_gone() { rmigrate hosts "$1" --json | grep -q '"connected": *false'; }
 
 # Begins a move in the background; its output is in $OUT/GUEST, its exit code in $OUT/GUEST.code.
 begin_move() { # GUEST TARGET [OPTION...]

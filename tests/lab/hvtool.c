@@ -1,10 +1,10 @@
-/* hvtool.c - the seam to a hypervisor by hand: what a worker asks of libvirt, one command at a time
+/* hvtool.c - the driver of libvirt by hand: what a worker asks of it, one command at a time
  *
  * Runs inside a lab's hypervisor (`lab exec hyp01 hvtool ...`) without a broker; lines of key=value
  * on stdout. */
 #include "conf/env.h"
 #include "conf/log.h"
-#include "worker/hv.h"
+#include "worker/libvirt/driver.h"
 #include "worker/settle.h"
 #include "worker/task.h"
 
@@ -24,7 +24,7 @@ static const char usage[] =
     "  check UUID PEER           may it go there\n"
     "  migrate UUID PEER         check is not made, nothing is settled\n"
     "  task UUID PEER            the whole task of a worker: check, migrate, settle\n"
-    "  settle UUID PEER          find out, adopt, mend\n"
+    "  settle UUID PEER          find out, adopt, repair\n"
     "  abort UUID | progress UUID\n"
     "  resume|destroy|undefine UUID [PEER]\n"
     "options: --connect URI --address URI --fence auto|always|never --bandwidth BYTES/S\n"
@@ -40,7 +40,7 @@ static struct options {
 } opt = {.connect = "qemu:///system",
          .known_fence = "",
          .source_peer = "",
-         .fence = FENCE_AUTO,
+         .fence = FENCE_ALWAYS,
          .call_timeout = 10 * USEC_PER_SEC,
          .connect_timeout = 5 * USEC_PER_SEC};
 
@@ -152,18 +152,13 @@ static struct hv_migration migration_of(const char *uuid, const char *peer)
                                  .progress = on_progress};
 }
 
-static const struct hv_ops *choose(const struct conf_hypervisor *hypervisor)
-{
-    (void)hypervisor;
-    return &hv_libvirt;
-}
-
 /* The worker's own way: threads, messages, one assignment. */
 static int run_task(const struct conf_worker *conf, const char *uuid, const char *peer, bool settle)
 {
+    const struct driver *const drivers[] = {&libvirt_driver};
     struct tasks *tasks;
     struct rm_err err = {""};
-    if (tasks_new(conf, choose, env_system(), &tasks, &err) < 0) {
+    if (tasks_new(conf, drivers, env_system(), &tasks, &err) < 0) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }
@@ -190,7 +185,8 @@ static int run_task(const struct conf_worker *conf, const char *uuid, const char
     assignment.options = &options;
     assignment.fence = (char *)opt.known_fence;
     assignment.guest_paused = opt.paused;
-    int r = tasks_start(tasks, &assignment, settle, USEC_NEVER);
+    tasks_lease(tasks, /* session = */ 1, USEC_NEVER);
+    int r = tasks_start(tasks, &assignment, settle, /* session = */ 1);
     if (r < 0) {
         fprintf(stderr, "tasks_start: %s\n", strerror(-r));
         return 2;
@@ -207,13 +203,13 @@ static int run_task(const struct conf_worker *conf, const char *uuid, const char
             tasks_abort(tasks, 1);
             cancelled = true;
         }
-        struct task_news news;
-        while (tasks_next(tasks, arena, &news)) {
-            if (news.report)
-                print_report(news.report);
-            if (news.report && (news.report->kind == RM_REPORT_KIND__REPORT_REFUSED ||
-                                news.report->kind == RM_REPORT_KIND__REPORT_FINISHED))
-                status = news.report->verdict == RM_VERDICT__VERDICT_DESTINATION ? 0 : 1;
+        struct mail mail;
+        while (tasks_next(tasks, arena, &mail)) {
+            if (mail.report)
+                print_report(mail.report);
+            if (mail.report && (mail.report->kind == RM_REPORT_KIND__REPORT_REFUSED ||
+                                mail.report->kind == RM_REPORT_KIND__REPORT_FINISHED))
+                status = mail.report->verdict == RM_VERDICT__VERDICT_DESTINATION ? 0 : 1;
             arena_reset(arena);
         }
     }
@@ -228,7 +224,7 @@ static int run_inventory(struct hv *hv, usec_t span)
     for (;;) {
         RmInventory *inventory;
         double before = seconds();
-        if (hv_libvirt.inventory(hv, arena, &inventory) < 0)
+        if (libvirt_driver.inventory(hv, arena, &inventory) < 0)
             return 1;
         printf("took=%.3f ", seconds() - before);
         print_inventory(inventory);
@@ -236,7 +232,7 @@ static int run_inventory(struct hv *hv, usec_t span)
         arena_reset(arena);
         if (env_now(env_system()) - started_at >= span)
             break;
-        hv_libvirt.wait_change(hv, USEC_PER_SEC);
+        libvirt_driver.wait_change(hv, USEC_PER_SEC);
     }
     arena_free(arena);
     return 0;
@@ -246,7 +242,7 @@ static int run_migrate(struct hv *hv, const char *uuid, const char *peer)
 {
     struct hv_migration migration = migration_of(uuid, peer);
     struct hv_outcome outcome;
-    hv_libvirt.migrate(hv, &migration, &outcome);
+    libvirt_driver.migrate(hv, &migration, &outcome);
     print_outcome(0, &outcome);
     return outcome.ok ? 0 : 1;
 }
@@ -256,7 +252,7 @@ static int run_look(struct hv *hv, const char *uuid, const char *peer)
     struct hv_look look;
     struct rm_err err = {""};
     double before = seconds();
-    hv_libvirt.look(hv, peer, uuid, &look, &err);
+    libvirt_driver.look(hv, peer, uuid, &look, &err);
     printf("took=%.4f answered=%d defined=%d active=%d state=%s reason=%s outgoing=%d incoming=%d "
            "%s\n",
            seconds() - before, look.answered, look.defined, look.active, state_text(look.state),
@@ -280,17 +276,17 @@ static int run_one(struct hv *hv, const char *command, const char *uuid, const c
     if (strcmp(command, "look") == 0)
         return run_look(hv, uuid, peer);
     if (strcmp(command, "abort") == 0)
-        return simple(hv_libvirt.abort(hv, uuid, &err), &err);
+        return simple(libvirt_driver.abort(hv, uuid, &err), &err);
     if (strcmp(command, "progress") == 0) {
         RmStats stats = RM_STATS__INIT;
-        int r = hv_libvirt.progress(hv, uuid, &stats);
+        int r = libvirt_driver.progress(hv, uuid, &stats);
         print_stats(&stats);
         return simple(r, &err);
     }
-    static const char *const mends[] = {"resume", "destroy", "undefine"};
+    static const char *const repairs[] = {"resume", "destroy", "undefine"};
     for (int i = 0; i < 3; i++)
-        if (strcmp(command, mends[i]) == 0)
-            return simple(hv_libvirt.mend(hv, peer, uuid, (enum hv_mend)i, &err), &err);
+        if (strcmp(command, repairs[i]) == 0)
+            return simple(libvirt_driver.repair(hv, peer, uuid, (enum hv_repair)i, &err), &err);
     if (!peer)
         return 2;
     if (strcmp(command, "migrate") == 0)
@@ -298,7 +294,7 @@ static int run_one(struct hv *hv, const char *command, const char *uuid, const c
     if (strcmp(command, "check") == 0) {
         struct hv_migration migration = migration_of(uuid, peer);
         struct hv_outcome outcome;
-        int r = hv_libvirt.check(hv, &migration, &outcome);
+        int r = libvirt_driver.check(hv, &migration, &outcome);
         print_outcome(r, &outcome);
         return r < 0 ? 1 : 0;
     }
@@ -401,7 +397,7 @@ int main(int argc, char **argv)
         status = uuid && (peer || opt.source_peer[0]) ? run_task(&conf, uuid, peer, settling) : 2;
     } else {
         struct rm_err err = {""};
-        struct hv *hv = hv_libvirt.open(&hypervisor, &conf, env_system(), &err);
+        struct hv *hv = libvirt_driver.open(&hypervisor, &conf, env_system(), &err);
         if (!hv)
             fprintf(stderr, "%s\n", err.text);
         status = hv ? run_one(hv, command, uuid, peer) : 2;

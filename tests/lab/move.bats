@@ -15,9 +15,26 @@ teardown() { sweep; }
     run -0 rmigrate tabdump vm
     [[ $output == *'"m1",,"hyp02",'* ]]
     run -0 rmigrate history m1 --json
-    for key in submitter finished_at source destination processed elapsed downtime; do [[ $output == *"\"$key\""* ]]; done
+    for key in by finished_at source destination processed elapsed downtime; do [[ $output == *"\"$key\""* ]]; done
     run -0 rmigrate history m1
     [[ $output == *admin* && $output == *hyp01* && $output == *hyp02* ]]
+}
+
+@test "a guest that starts with its hypervisor does so with the next one; also when its worker dies on the way" {
+    "$LAB" guest a1 hyp01 mem=32
+    virsh_on hyp01 autostart a1
+    endless a2 hyp01
+    virsh_on hyp01 autostart a2
+    until_true 20 rmigrate guests a1,a2
+    begin_move a2 hyp02
+    until_true 30 migrates a2 hyp01
+    site_kill hyp01 KILL
+    site_worker hyp01
+    until_true 30 sh -c "$(declare -f rmigrate); LAB='$LAB' SITE='$SITE' BIN='$BIN'; rmigrate show $(last_job a2) | grep -q 'still migrating'"
+    "$LAB" shape hyp01 off
+    ended a2 0 'a2: migrated to hyp02'
+    run -0 rmigrate a1 hyp02
+    [ "$(virsh_on hyp02 list --all --autostart --name | grep . | sort)" = $'a1\na2' ]
 }
 
 @test "moving it again says that it is there, also when the vm table was wrong, which is mended" {
@@ -47,8 +64,8 @@ teardown() { sweep; }
     [ "$output" = "" ] && [ "$stderr" = "r2: Error: vm.host says hyp02, it runs on hyp01" ]
     virsh_on hyp01 migrate --live --p2p --persistent --undefinesource r1 qemu+tcp://hyp02/system
     until_true 20 at_host r1 hyp02
-    run -0 rmigrate reconcile kvm --mend
-    [ "$(sort <<<"$output")" = "$(printf 'r1: vm.host said hyp01, it runs on hyp02: mended\nr2: vm.host said hyp02, it runs on hyp01: mended')" ]
+    run -0 rmigrate reconcile kvm --repair
+    [ "$(sort <<<"$output")" = "$(printf 'r1: vm.host said hyp01, it runs on hyp02: repaired\nr2: vm.host said hyp02, it runs on hyp01: repaired')" ]
     run -0 rmigrate reconcile kvm
     run -0 rmigrate nodels kvm vm.host
     [ "$output" = $'r1: hyp02\nr2: hyp01' ]
@@ -125,7 +142,7 @@ begin_evacuation() {
     until_true 20 rmigrate guests 'n[1-3]'
     run -1 rmigrate 'n[1-3]' hyp02
     [ "$(grep -c ': migrated to hyp02$' <<<"$output")" = 2 ]
-    [[ $output == *"Unable to identify a suitable target host for guest n"*"hyp02 has no room"* ]]
+    [[ $output == *"Unable to identify a suitable target host for guest n"*"hyp02 has too little memory"* ]]
 }
 
 @test "cancel stops a running and a queued job; the guests stay where they were, running" {
@@ -182,7 +199,31 @@ begin_evacuation() {
     run -2 "$LAB" exec lab "$BIN/rmigrate" -c "$SITE/wrong.conf" x1 hyp02
     [[ $output == *"wrong.conf:1"*brokr* ]]
 }
-worker_is_gone() { rmigrate hosts "$1" --json | grep -q '"connected": *false'; }
+
+@test "a daemon with few workers gives few slots, whatever the settings say" {
+    local h
+    for h in hyp01 hyp02; do
+        "$LAB" exec $h sed -i '$ a max_workers = 4' /etc/libvirt/libvirtd.conf
+        "$LAB" kill $h libvirtd KILL
+        "$LAB" start $h libvirtd
+        sed 's/^worker: {/worker: { slots = 4;/' "$SITE/$h.conf" >"$SITE/$h.many.conf"
+        site_kill $h TERM
+        until_true 20 worker_is_gone $h
+        site_spawn $h $h "$BIN/rmigrate-worker" -c "$SITE/$h.many.conf"
+    done
+    site_wait 3
+    rmigrate queue hyp01,hyp02 --json
+    [ "$(rmigrate queue hyp01,hyp02 --json | grep -c '"slots": *2')" = 2 ]
+    for h in hyp01 hyp02; do
+        "$LAB" exec $h sed -i '/^max_workers = 4$/d' /etc/libvirt/libvirtd.conf
+        "$LAB" kill $h libvirtd KILL
+        "$LAB" start $h libvirtd
+        site_kill $h TERM
+        until_true 20 worker_is_gone $h
+        site_worker $h
+    done
+    site_wait 3
+}
 
 @test "one worker serves three hypervisors from elsewhere, by their URIs" {
     local h

@@ -4,9 +4,8 @@
  * As submit/client.c and submit/follow.c do: one question at a time, repeated over a new connection
  * with the same token; a follower asks with the epoch and the version of the last answer until all
  * of its jobs have ended. */
-#include "tests/sim/world.h"
-
 #include "store/record.h"
+#include "tests/sim/world.h"
 #include "wire/job.h"
 
 #include <inttypes.h>
@@ -189,6 +188,14 @@ void client_resume_all(struct client *client)
     ask_select(client, RM_REQUEST__ASK_RESUME, &what);
 }
 
+void client_lift_all(struct client *client)
+{
+    RmSelect what = RM_SELECT__INIT;
+
+    what.host = (char *)"/.*";
+    ask_select(client, RM_REQUEST__ASK_RESUME, &what);
+}
+
 static void change_host(struct client *client, const char *hosts, RmHostState state)
 {
     RmRequest request = RM_REQUEST__INIT;
@@ -299,7 +306,7 @@ static void on_followed(struct client *client, const RmReply *reply)
         *(job_is_final(reply->tallies[i]->state) ? &ended : &live) += reply->tallies[i]->count;
     client->epoch = reply->epoch;
     client->version = reply->version;
-    if (live > 0)
+    if (live > 0 || reply->may_grow)
         return;
     client->follows = false;
     if (client->n_heard != ended)

@@ -215,6 +215,10 @@ static void aggravate(struct world *world)
     case BREAK_COMMIT:
         luck->broker_crash = 10;
         break;
+    case BREAK_CALM:
+        luck->agent_crash = luck->agent_hang = 10;
+        luck->busy_percent = 60;
+        break;
     case BREAK_FENCE:
     case BREAK_LOOK:
         luck->move_percent = 80;
@@ -237,11 +241,14 @@ void luck_begin(struct world *world)
             world_chance(world, 500) ? (unsigned)world_random(world, 20) : 0;
         world->luck.drop_permille =
             world_chance(world, 200) ? (unsigned)world_random(world, 10) : 0;
+        world->luck.busy_percent = world_chance(world, 300) ? (unsigned)world_random(world, 60) : 0;
     }
     aggravate(world);
+    world->sim->busy_percent = world->luck.busy_percent;
     for (size_t i = 0; i < KINDS; i++)
         world->luck_at[i] = next_strike(world, *mean_of(world, &kinds[i]));
     world->sim->on_phase = luck_phase;
+    world->sim->on_repair = luck_repair;
     world->sim->ctx = world;
     next_luck(world);
 }
@@ -266,7 +273,8 @@ void luck_phase(void *ctx, struct sim *sim, struct sim_move *move)
     struct world *world = ctx;
     uint64_t kind;
 
-    if (world->peace || world_random(world, 400) >= world->luck.move_percent)
+    if (world->peace || move->phase == SIM_WAIT ||
+        world_random(world, 400) >= world->luck.move_percent)
         return;
     kind = world_random(world, move->phase <= SIM_COPY         ? 8
                                : move->phase == SIM_SWITCHOVER ? 12
@@ -301,4 +309,16 @@ void luck_phase(void *ctx, struct sim *sim, struct sim_move *move)
     default: /* row 9: the destination stalls at the hand-over for longer than the keepalive */
         sim_hang_daemon(sim, move->destination, sim->keepalive + some_span(world));
     }
+}
+
+/* The daemon stands still between a look and the request that follows from it. */
+void luck_repair(void *ctx, struct sim *sim, unsigned host)
+{
+    struct world *world = ctx;
+
+    if (world->peace || world_random(world, 200) >= world->luck.move_percent)
+        return;
+    world_tell(world, "%s: its daemon stands still with a request in its queue",
+               sim->hosts[host].name);
+    sim_hang_daemon(sim, host, some_span(world));
 }

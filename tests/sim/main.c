@@ -234,7 +234,7 @@ int main(int argc, char **argv)
         {"scenario", KEY_SCENARIO, "NAME", 0, "this one and nothing else", 0},
         {"break", KEY_BREAK, "RULE", 0,
          "break a rule on purpose (fence, look, commit, limit, lease, attempt, token, memory, "
-         "count); "
+         "count, report, quiet, inherit, off, settler, request, calm); "
          "succeeds when it is noticed",
          0},
         {"twice", KEY_TWICE, NULL, 0, "each seed two times: the same trace?", 0},
@@ -259,8 +259,12 @@ int main(int argc, char **argv)
         arguments.processes = 1;
     if (arguments.scenario != NULL)
         return run_scenarios(&arguments) ? 0 : 1;
-    if (!arguments.seeds_given && arguments.broken == BREAK_NOTHING)
+    if (!arguments.seeds_given)
         well = run_scenarios(&arguments);
+    if (arguments.broken != BREAK_NOTHING && !well) {
+        printf("sim: broken %s, noticed in a scenario\n", break_names[arguments.broken]);
+        return 0;
+    }
     well = run_all(&arguments, &sums) && well;
     if (arguments.broken != BREAK_NOTHING) {
         printf("sim: broken %s, noticed in %" PRIu64 " of %" PRIu64 " seeds\n",

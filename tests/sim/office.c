@@ -3,10 +3,11 @@
  *
  * A turn takes what has arrived, decides, commits, sends. The broker may die at each of the seams
  * between these; what it had not committed is lost with it, and so is what it had not sent. */
-#include "tests/sim/world.h"
-
-#include "store/check.h"
+#include "broker/job.h"
+#include "broker/session.h"
 #include "store/record.h"
+#include "store/tool/check.h"
+#include "tests/sim/world.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -50,6 +51,9 @@ static int start(struct world *world)
         world_fail(world, "the broker cannot start: %s", err.text);
         return r;
     }
+    if (world->options.broken == BREAK_QUIET)
+        for (struct job *job = office->core->jobs.by_id; job != NULL; job = job->hh.next)
+            job->free_at = job->settle_at = 0;
     office->busy_until = 0;
     office_wake(world);
     return 0;
@@ -128,12 +132,35 @@ void office_wake(struct world *world)
         alarm_sooner(world, &office->turn, office->busy_until > now ? office->busy_until : now);
 }
 
-static void forge_attempt(struct world *world, uint64_t job, uint32_t *attempt)
+static void forge_attempt(struct world *world, uint64_t job, uint32_t *attempt, uint64_t *turn)
 {
     RmLive *live;
 
-    if (record_live_get(world->office.store, job, world->arena, &live) == 0)
+    if (record_live_get(world->office.store, job, world->arena, &live) == 0) {
         *attempt = live->attempt;
+        *turn = live->turn;
+    }
+}
+
+/* Whatever is reported of a job that is not in doubt comes from its holder. */
+static void forge_holder(struct world *world, const struct net_peer *peer, RmReport *report)
+{
+    struct core *core = world->office.core;
+    const struct job *job = job_find(core, report->job);
+    const struct session *holder = job != NULL ? session_by_id(core, job->holder) : NULL;
+    RmReports reports = RM_REPORTS__INIT;
+    RmMessage message = RM_MESSAGE__INIT;
+
+    if (holder == NULL || peer_is(&holder->peer, peer) || job->live.attempt != report->attempt ||
+        job->live.state == RM_STATE__DOUBT)
+        return;
+    report->turn = job->live.turn;
+    reports.session = holder->id;
+    reports.n_reports = 1;
+    reports.reports = &report;
+    message.body_case = RM_MESSAGE__BODY_REPORTS;
+    message.reports = &reports;
+    core_input(core, &holder->peer, NULL, &message);
 }
 
 /* What the network does to a message when a rule shall be broken. */
@@ -142,10 +169,12 @@ static void forge(struct world *world, RmMessage *message)
     if (world->options.broken == BREAK_ATTEMPT && message->body_case == RM_MESSAGE__BODY_REPORTS)
         for (size_t i = 0; i < message->reports->n_reports; i++)
             forge_attempt(world, message->reports->reports[i]->job,
-                          &message->reports->reports[i]->attempt);
+                          &message->reports->reports[i]->attempt,
+                          &message->reports->reports[i]->turn);
     if (world->options.broken == BREAK_ATTEMPT && message->body_case == RM_MESSAGE__BODY_HELLO)
         for (size_t i = 0; i < message->hello->n_tasks; i++)
-            forge_attempt(world, message->hello->tasks[i]->job, &message->hello->tasks[i]->attempt);
+            forge_attempt(world, message->hello->tasks[i]->job, &message->hello->tasks[i]->attempt,
+                          &message->hello->tasks[i]->turn);
     if (world->options.broken == BREAK_MEMORY && message->body_case == RM_MESSAGE__BODY_INVENTORY)
         message->inventory->memory *= 2;
 }
@@ -164,6 +193,10 @@ static void drain(struct world *world)
         } else {
             world_tell(world, "broker < %s: %s", frame->peer.user, msg_name(message));
             forge(world, message);
+            if (world->options.broken == BREAK_REPORT &&
+                message->body_case == RM_MESSAGE__BODY_REPORTS)
+                for (size_t i = 0; i < message->reports->n_reports; i++)
+                    forge_holder(world, &frame->peer, message->reports->reports[i]);
             core_input(office->core, &frame->peer, NULL, message);
         }
         free(frame);
@@ -196,14 +229,16 @@ static uint8_t *forge_welcome(const struct world *world, const struct core_out *
     return frame;
 }
 
-static bool is_assign(const struct world *world, const struct core_out *out)
+static RmMessage__BodyCase body_of(const struct world *world, const struct core_out *out)
 {
     RmMessage *message;
-    bool assign = msg_unpack(world->arena, out->frame, out->length, &message, NULL) >= 0 &&
-                  message->body_case == RM_MESSAGE__BODY_ASSIGN;
+    RmMessage__BodyCase body =
+        msg_unpack(world->arena, out->frame, out->length, &message, NULL) >= 0
+            ? message->body_case
+            : RM_MESSAGE__BODY__NOT_SET;
 
     arena_reset(world->arena);
-    return assign;
+    return body;
 }
 
 static void tell_out(struct world *world, const struct core_out *out)
@@ -226,8 +261,8 @@ static void send_all(struct world *world, uint64_t most)
 
     while (core_next_out(office->core, &out) && most-- > 0) {
         size_t length = 0;
-        if (office->lose_assign && is_assign(world, &out)) {
-            office->lose_assign = false;
+        if (office->lose != RM_MESSAGE__BODY__NOT_SET && office->lose == body_of(world, &out)) {
+            office->lose = RM_MESSAGE__BODY__NOT_SET;
             continue;
         }
         uint8_t *forged = forge_welcome(world, &out, &length);
@@ -251,11 +286,27 @@ static enum crash_point crash_now(struct world *world)
         return CRASH_NEVER;
     while (core_next_out(office->core, &out)) {
         any = true;
-        assigns = assigns || is_assign(world, &out);
+        assigns = assigns || body_of(world, &out) == RM_MESSAGE__BODY_ASSIGN;
     }
     if (!any || (office->crash_on_assign && !assigns))
         return CRASH_NEVER;
     return office->crash;
+}
+
+static void forget_marks(struct core *core)
+{
+    for (struct guest *guest = core->guests; guest != NULL; guest = guest->hh.next)
+        while (guest->job == NULL && guest->rec->n_marks > 0)
+            guest_mark_clear(core, guest, guest->rec->marks[0]->host, /* copy = */ true,
+                             /* request = */ true);
+}
+
+static void forget_requests(struct core *core)
+{
+    for (struct guest *guest = core->guests; guest != NULL; guest = guest->hh.next)
+        for (size_t i = guest->rec->n_marks; i > 0; i--)
+            guest_mark_clear(core, guest, guest->rec->marks[i - 1]->host, /* copy = */ false,
+                             /* request = */ true);
 }
 
 static void turn_ring(void *ctx)
@@ -269,6 +320,10 @@ static void turn_ring(void *ctx)
 
     office->n_turns++;
     core_begin(office->core, now, env_wall(&world->sim->env));
+    if (world->options.broken == BREAK_INHERIT)
+        forget_marks(office->core);
+    if (world->options.broken == BREAK_REQUEST)
+        forget_requests(office->core);
     drain(world);
     core_tick(office->core);
     crash = crash_now(world);

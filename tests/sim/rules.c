@@ -14,16 +14,23 @@
  *  8. A follower is told each end once (client.c).
  *  9. The vm table says where guests are.
  * 10. The same token twice gives the same batch (client.c).
+ * 11. At most one worker may act on a guest, and nobody may when its job has ended.
+ *
+ * 12. When all is over no copy is left on another host, apart from those of a guest that somebody paused.
  *
  * A guest is locked without need only where it got lost how its try was made (its worker died
  * before that was told): then nobody can say whose a paused copy is.
  *
  * What somebody else does to a guest (kills it, moves it by hand) excuses what is said of its
  * place, not the rest. */
+#include "broker/guest.h"
+#include "broker/host.h"
+#include "broker/job.h"
+#include "broker/vm_host.h"
+#include "store/record.h"
+#include "store/tool/check.h"
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
-
-#include "broker/state.h"
-#include "store/check.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -52,15 +59,18 @@ const struct ledger_job *ledger_find(const struct world *world, uint64_t id)
     return NULL;
 }
 
-static uint64_t hash_record(const ProtobufCMessage *record)
+/* How a job ended never changes; that another one tries it again is noted with it later. */
+static uint64_t hash_result(const RmResult *result)
 {
-    size_t size = protobuf_c_message_get_packed_size(record);
+    RmResult record = *result;
+    record.again = record.again_batch = 0;
+    size_t size = protobuf_c_message_get_packed_size(&record.base);
     uint8_t *bytes = malloc(size + 1);
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
     if (bytes == NULL)
         abort();
-    protobuf_c_message_pack(record, bytes);
+    protobuf_c_message_pack(&record.base, bytes);
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     free(bytes);
@@ -158,6 +168,16 @@ static void check_place(struct world *world, const struct ledger_job *job, const
                    job_state_name(result->state), guest->name);
 }
 
+/* How many may change something of that guest now. */
+static unsigned acting(const struct world *world, const char *guest)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < world->n_yards; i++)
+        n += tasks_acting(&world->yards[i], guest) + yard_acting(&world->yards[i], guest);
+    return n;
+}
+
 static void check_ended(struct world *world, struct ledger_job *job)
 {
     RmResult *result;
@@ -173,15 +193,19 @@ static void check_ended(struct world *world, struct ledger_job *job)
     job->final = true;
     job->state = result->state;
     job->locked = result->locked;
-    job->result_hash = hash_record(&result->base);
+    job->result_hash = hash_result(result);
     world->ledger.n_done += job->state == RM_STATE__DONE ? 1 : 0;
     world->ledger.n_failed += job->state == RM_STATE__FAILED ? 1 : 0;
     world->ledger.n_cancelled += job->state == RM_STATE__CANCELLED ? 1 : 0;
     world->ledger.n_locked += job->locked ? 1 : 0;
-    if (job->guest < 0)
+    if (job->guest < 0) {
         world_fail(world, "job %" PRIu64 " is for a guest that does not exist", job->id);
-    else
-        check_place(world, job, result);
+        return;
+    }
+    check_place(world, job, result);
+    if (acting(world, world->sim->guests[job->guest].name) > 0)
+        world_fail(world, "job %" PRIu64 " is %s, but somebody may still act for it", job->id,
+                   job_state_name(result->state));
 }
 
 static void check_final(struct world *world, const struct ledger_job *job)
@@ -192,7 +216,7 @@ static void check_final(struct world *world, const struct ledger_job *job)
         world_fail(world, "job %" PRIu64 " has ended, and is live again", job->id);
     else if (record_result_get(world->office.store, job->id, world->arena, &result) < 0)
         world_fail(world, "the result of job %" PRIu64 " is gone", job->id);
-    else if (hash_record(&result->base) != job->result_hash)
+    else if (hash_result(result) != job->result_hash)
         world_fail(world, "the result of job %" PRIu64 " has changed", job->id);
 }
 
@@ -209,10 +233,12 @@ static void check_limits(struct world *world)
 {
     const struct core *core = world->office.core;
 
-    check_limit(world, "active jobs of", "the site", core->n_active, world->limit_cluster);
+    check_limit(world, "active jobs of", "the site", core->jobs.n_active, world->limit_cluster);
     for (const struct host *host = core->hosts; host != NULL; host = host->hh.next) {
-        check_limit(world, "active jobs from", host->rec->name, host->n_out, world->limit_source);
-        check_limit(world, "active jobs to", host->rec->name, host->n_in, world->limit_destination);
+        check_limit(world, "active jobs from", host->rec->name, host->load.n_out,
+                    world->limit_source);
+        check_limit(world, "active jobs to", host->rec->name, host->load.n_in,
+                    world->limit_destination);
     }
 }
 
@@ -295,6 +321,14 @@ static void check_memory(struct world *world)
 
 /* ---- after a step, after a commit, at an answer */
 
+/* One at most has the turn. */
+static void check_turns(struct world *world)
+{
+    for (unsigned g = 0; g < world->sim->n_guests; g++)
+        if (acting(world, world->sim->guests[g].name) > 1)
+            world_fail(world, "two may act on %s", world->sim->guests[g].name);
+}
+
 void rules_step(struct world *world)
 {
     if (world->sim->wrong[0] != '\0')
@@ -302,6 +336,7 @@ void rules_step(struct world *world)
     check_memory(world);
     check_moves(world);
     check_owners(world);
+    check_turns(world);
 }
 
 static void check_indices(struct world *world)
@@ -328,7 +363,7 @@ void rules_commit(struct world *world)
     uint64_t next;
 
     if (world->options.broken == BREAK_COUNT && world->n_steps > 2000 && core->hosts != NULL)
-        core->hosts->n_queued++;
+        core->hosts->queue.n++;
     if (record_peek_id(world->office.store, &next) < 0) {
         world_fail(world, "the counter of ids cannot be read");
         return;
@@ -391,6 +426,16 @@ bool rules_all_final(const struct world *world)
     return world->ledger.n_live == 0;
 }
 
+bool rules_any_mark(const struct world *world)
+{
+    if (world->office.core != NULL)
+        for (const struct guest *g = world->office.core->guests; g != NULL; g = g->hh.next)
+            for (size_t i = 0; i < g->rec->n_marks; i++)
+                if (g->rec->marks[i]->copy)
+                    return true;
+    return false;
+}
+
 const char *rules_locked_guest(const struct world *world)
 {
     if (world->office.core == NULL)
@@ -410,7 +455,7 @@ uint64_t rules_without_room(const struct world *world)
 
     if (world->office.core == NULL)
         return 0;
-    for (const struct job *job = world->office.core->jobs; job != NULL; job = job->hh.next) {
+    for (const struct job *job = world->office.core->jobs.by_id; job != NULL; job = job->hh.next) {
         int host = sim_find_host(sim, job->live.destination);
         if (job->live.state == RM_STATE__QUEUED && host >= 0 &&
             sim_used(sim, (unsigned)host) + job->guest->rec->memory > sim->hosts[host].memory)
@@ -425,7 +470,7 @@ static void tell_live(struct world *world)
         world_fail(world, "the broker is down");
         return;
     }
-    for (const struct job *job = world->office.core->jobs; job != NULL; job = job->hh.next)
+    for (const struct job *job = world->office.core->jobs.by_id; job != NULL; job = job->hh.next)
         world_fail(world, "job %" PRIu64 " of %s is still %s (attempt %u, %s to %s): %s", job->id,
                    job->ask->guest, job_state_name(job->live.state), job->live.attempt,
                    job->live.source, job->live.destination,
@@ -444,7 +489,7 @@ static void check_guest(struct world *world, unsigned g)
 {
     struct sim_guest *guest = &world->sim->guests[g];
     const struct ledger_job *job = last_job(world, g);
-    const char *table = sight_table_host(world->office.core, guest->name);
+    const char *table = vm_host_said(world->office.core, guest->name, NULL);
     char copies[WORLD_TEXT_MAX];
     int place = -1;
 
@@ -455,6 +500,11 @@ static void check_guest(struct world *world, unsigned g)
     if (place < 0 && guest->touched_at == 0 && (job == NULL || !job->locked))
         world_fail(world, "%s is not as it was:%s; nothing but rmigrate has touched it",
                    guest->name, describe(world, guest, copies));
+    for (unsigned h = 0; h < world->sim->n_hosts; h++)
+        if (place >= 0 && h != (unsigned)place && guest->copies[h].active &&
+            guest->touched_at == 0 && !guest->starts_paused && (job == NULL || !job->locked))
+            world_fail(world, "a copy of %s, which runs on %s, is left on %s for ever", guest->name,
+                       world->sim->hosts[place].name, world->sim->hosts[h].name);
     if (place >= 0 && table != NULL && strcmp(table, world->sim->hosts[place].name) != 0 &&
         (job == NULL || !job->locked))
         world_fail(world, "vm.host of %s is %s, it runs on %s", guest->name, table,

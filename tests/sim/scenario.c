@@ -2,9 +2,10 @@
  *
  * All of them happen in a quiet world: guest vm1 runs on hyp1, vm2 on hyp2 and so on, worker1
  * serves hyp1 with one slot, and a copy takes four seconds. */
-#include "tests/sim/world.h"
-
+#include "broker/guest.h"
+#include "broker/host.h"
 #include "store/record.h"
+#include "tests/sim/world.h"
 #include "wire/job.h"
 
 #include <inttypes.h>
@@ -205,7 +206,8 @@ static void destination_sleeps_until_the_job_is_cancelled(struct world *world)
     wait_for_answer(world);
     wait_for_end(world);
     result = result_of(world, 0);
-    expect(world, result != NULL && strcmp(result->left, "hyp2") == 0 && !result->locked,
+    expect(world, result != NULL && !result->locked, "the job ends");
+    expect(world, guest_mark(guest_find(world->office.core, "vm1"), "hyp2") != NULL,
            "it is known what may be left on hyp2");
     arena_reset(world->arena);
     go_on(world, 400);
@@ -304,7 +306,7 @@ static void third_party_moves_guest(struct world *world)
 static void assignment_lost(struct world *world)
 {
     begin(world);
-    world->office.lose_assign = true;
+    world->office.lose = RM_MESSAGE__BODY_ASSIGN;
     client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
     wait_for_answer(world);
     expect_end(world, RM_STATE__DONE, 2, 1);
@@ -333,6 +335,281 @@ static void two_workers_one_host(struct world *world)
     finish(world);
 }
 
+/* ---- the words of scenarios in which a worker is heard again when others have settled its job */
+
+static void until_running(struct world *world)
+{
+    usec_t until = world_now(world) + PATIENCE;
+
+    while (world->sim->n_moves == 0 && world_now(world) < until && world_step(world))
+        ;
+}
+
+static void cut_worker(struct world *world, unsigned host, unsigned seconds)
+{
+    link_cut(&worker_of(world, host)->link, seconds * USEC_PER_SEC);
+}
+
+static void cancel_the_job(struct world *world)
+{
+    client_cancel_job(operator_of(world), world->ledger.jobs[world->ledger.n - 1].id);
+    wait_for_answer(world);
+    wait_for_end(world);
+}
+
+static void move_on(struct world *world)
+{
+    const RmResult *result;
+
+    client_submit(operator_of(world), "vm1", "hyp3", /* follow = */ true);
+    wait_for_answer(world);
+    result = result_of(world, 0);
+    expect(world, result != NULL && result->state == RM_STATE__DONE, "vm1 is moved to hyp3");
+    arena_reset(world->arena);
+}
+
+/* ---- the destination's daemon stands still from the hand-over on, and the source's worker is silent for
+ * longer than the session time-out while it finds out. The destination's worker is asked; when the other
+ * one comes back it is called off, and does nothing when its daemon wakes, by when a later job has
+ * moved the guest on */
+
+static void stall_for_long(struct world *world, struct sim_move *move)
+{
+    sim_hang_daemon(world->sim, move->destination, 34 * USEC_PER_SEC);
+}
+
+static void late_settler_is_called_off(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, stall_for_long);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (strike.f != NULL && world_step(world))
+        ;
+    go_on(world, 6);
+    cut_worker(world, 0, 13);
+    go_on(world, 18);
+    cancel_the_job(world);
+    move_on(world);
+    go_on(world, 60);
+    expect(world, sim_place(world->sim, 0) == 2, "the copy on hyp2 was removed, not resumed");
+    finish(world);
+}
+
+/* ---- the same, but the settler's whole process stands still until a later job has moved the guest on: its
+ * lease is over when it wakes, longer than every time-out after it was asked */
+
+static void stall_for_very_long(struct world *world, struct sim_move *move)
+{
+    sim_hang_daemon(world->sim, move->destination, 90 * USEC_PER_SEC);
+}
+
+static void two_settlers_one_sleeps(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, stall_for_very_long);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (strike.f != NULL && world_step(world))
+        ;
+    go_on(world, 6);
+    cut_worker(world, 0, 24);
+    go_on(world, 13);
+    expect(world, worker_of(world, 1)->tasks != NULL, "the worker of hyp2 finds out");
+    yard_hang(worker_of(world, 1), 80 * USEC_PER_SEC);
+    go_on(world, 40);
+    cancel_the_job(world);
+    move_on(world);
+    go_on(world, 90);
+    expect(world, sim_place(world->sim, 0) == 2, "the copy on hyp2 was removed, not resumed");
+    finish(world);
+}
+
+/* ---- what a settler found before the source's worker came back and began counts for nothing when it is
+ * heard at last */
+
+static void late_result_of_a_settler(struct world *world)
+{
+    begin(world);
+    world->begin_most = 120 * USEC_PER_SEC; /* the settler has said "at its source" by then */
+    world->sim->copy_least = world->sim->copy_most = 30 * USEC_PER_SEC;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (worker_of(world, 0)->tasks == NULL && world_step(world))
+        ;
+    go_on(world, 1);
+    cut_worker(world, 0, 22);
+    while (worker_of(world, 1)->tasks == NULL && world_step(world))
+        ;
+    cut_worker(world, 1, 45);
+    until_running(world);
+    wait_for_end(world);
+    expect(world, world->sim->n_moves == 1, "it was begun once");
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- the broker is started anew while a settler that it does not hear has its lease: nobody else is asked
+ * before that is over */
+
+static void restart_while_a_settler_is_silent(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, stall_for_very_long);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (strike.f != NULL && world_step(world))
+        ;
+    yard_kill(worker_of(world, 0), 13 * USEC_PER_SEC);
+    while (worker_of(world, 1)->tasks == NULL && world_step(world))
+        ;
+    go_on(world, 1);
+    cut_worker(world, 1, 20);
+    office_crash(world);
+    alarm_set(world, &world->office.start, world_now(world) + USEC_PER_SEC);
+    go_on(world, 120);
+    wait_for_end(world);
+    finish(world);
+}
+
+/* ---- a worker sleeps while the broker is started anew and has somebody else find out: its session with the
+ * new broker is not the one in which it began, though each is the third of its broker */
+
+static void session_of_an_older_broker(struct world *world)
+{
+    yard_kill(worker_of(world, 0), 2 * USEC_PER_SEC);
+    begin(world);
+    world->sim->copy_least = world->sim->copy_most = 60 * USEC_PER_SEC;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    until_running(world);
+    yard_hang(worker_of(world, 0), 30 * USEC_PER_SEC);
+    office_crash(world);
+    alarm_set(world, &world->office.start, world_now(world) + USEC_PER_SEC);
+    go_on(world, 29);
+    expect(world, worker_of(world, 1)->tasks != NULL, "the worker of hyp2 finds out");
+    cut_worker(world, 1, 5); /* it is called off, and does not hear it */
+    wait_for_end(world);
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- what an older try left: a copy on hyp2, which the others cannot reach */
+
+static void leave_copy(struct world *world)
+{
+    begin(world);
+    strike_at(world, SIM_SWITCHOVER, stall_for_long);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (strike.f != NULL && world_step(world))
+        ;
+    go_on(world, 30);
+    cancel_the_job(world);
+    sim_cut(world->sim, 1, PATIENCE);
+}
+
+/* ---- the guest gets lost on its way to hyp3: nobody has moved it to hyp2, where the copy is */
+
+static void lose_guest(struct world *world, struct sim_move *move)
+{
+    world->sim->guests[move->guest].copies[move->source].defined = false;
+    sim_kill_qemu(world->sim, move->guest, move->source);
+}
+
+static void copy_left_is_not_a_place(struct world *world)
+{
+    const RmResult *result;
+
+    leave_copy(world);
+    go_on(world, 20);
+    expect(world, world->sim->guests[0].copies[1].active, "a copy is left on hyp2");
+    strike_at(world, SIM_COPY, lose_guest);
+    client_submit(operator_of(world), "vm1", "hyp3", /* follow = */ true);
+    wait_for_answer(world);
+    result = result_of(world, 0);
+    expect(world, result != NULL && result->state == RM_STATE__FAILED && result->locked,
+           "the guest is lost, and locked");
+    arena_reset(world->arena);
+    finish(world);
+}
+
+/* ---- nobody hears the question about that copy, and the worker of hyp2 goes away: the guest can still be
+ * moved elsewhere */
+
+static void question_lost_with_the_worker(struct world *world)
+{
+    usec_t until;
+
+    leave_copy(world);
+    until = world_now(world) + PATIENCE;
+    world->office.lose = RM_MESSAGE__BODY_ASK;
+    while (world->office.lose != RM_MESSAGE__BODY__NOT_SET && world_now(world) < until &&
+           world_step(world))
+        ;
+    expect(world, world->office.lose == RM_MESSAGE__BODY__NOT_SET, "a question is lost");
+    yard_kill(worker_of(world, 1), PATIENCE);
+    client_submit(operator_of(world), "vm1", "hyp3", /* follow = */ false);
+    wait_for_answer(world);
+    go_on(world, 180);
+    expect(world, worker_of(world, 1)->agent == NULL, "the worker of hyp2 is still away");
+    expect(world, rules_all_final(world), "vm1 is moved meanwhile");
+    go_on(world, 300); /* it comes back, and its copy is removed */
+    expect_end(world, RM_STATE__DONE, 1, 2);
+    finish(world);
+}
+
+/* ---- the guest is busy (a dump, a snapshot) when it is to be migrated: the request waits in its daemon, and
+ * outlives the worker that sent it. Nobody says that the guest stays before that request is over */
+
+static void request_outlives_its_worker(struct world *world)
+{
+    begin(world);
+    world->sim->busy_percent = 100;
+    world->sim->busy_least = world->sim->busy_most = 24 * USEC_PER_SEC;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (!world->sim->guests[0].move.on && world_step(world))
+        ;
+    expect(world, world->sim->guests[0].move.phase == SIM_WAIT, "the request waits");
+    yard_kill(worker_of(world, 0), PATIENCE);
+    cancel_the_job(world);
+    wait_for_end(world);
+    expect(world, world->sim->n_moves == 1, "it was begun once");
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+/* ---- a worker of an older version does not know how to look when it is asked to: its hypervisor is not said
+ * to be empty, though it is, and whoever waits hears so within a minute or so */
+
+static void worker_cannot_look(struct world *world)
+{
+    const struct host *host;
+    RmBatch *batch;
+
+    begin(world);
+    worker_of(world, 0)->cannot_look = true;
+    client_evacuate(operator_of(world), "hyp1", /* follow = */ false);
+    wait_for_answer(world);
+    wait_for_end(world);
+    host = host_find(world->office.core, "hyp1");
+    expect(world, host->rec->emptying != NULL, "the end of the evacuation is not known yet");
+    go_on(world, 75);
+    expect(world, host->rec->emptying == NULL, "the evacuation has ended");
+    if (record_batch_get(world->office.store, operator_of(world)->last_batch, world->arena,
+                         &batch) < 0 ||
+        batch->n_account != 1)
+        world_fail(world, "expected: an account of the evacuation");
+    else
+        expect(world,
+               !batch->account[0]->ok &&
+                   strstr(batch->account[0]->text, "what is left nobody can see") != NULL,
+               "hyp1 may not be empty");
+    arena_reset(world->arena);
+    finish(world);
+}
+
 #define SCENARIO(f, ...)                                                                           \
     {                                                                                              \
 #f, f,                                                                                     \
@@ -351,5 +628,14 @@ const struct scenario scenarios[] = {
     SCENARIO(third_party_moves_guest, .guests = 3),
     SCENARIO(assignment_lost, .guests = 4),
     SCENARIO(two_workers_one_host, .guests = 4),
+    SCENARIO(late_settler_is_called_off, .guests = 3),
+    SCENARIO(two_settlers_one_sleeps, .guests = 3),
+    SCENARIO(late_result_of_a_settler, .guests = 3),
+    SCENARIO(restart_while_a_settler_is_silent, .guests = 3),
+    SCENARIO(session_of_an_older_broker, .guests = 3),
+    SCENARIO(copy_left_is_not_a_place, .guests = 3),
+    SCENARIO(question_lost_with_the_worker, .guests = 3),
+    SCENARIO(request_outlives_its_worker, .guests = 3),
+    SCENARIO(worker_cannot_look, .guests = 3),
     {0},
 };

@@ -9,10 +9,12 @@
 #define PEACE_MOST (3600 * USEC_PER_SEC) /* within which all jobs end once faults have stopped */
 #define ROOM_FOR   (900 * USEC_PER_SEC)
 #define TIDY_EVERY (60 * USEC_PER_SEC)
+#define MARKS_MOST (120 * USEC_PER_SEC)
 #define GIB        (UINT64_C(1) << 30)
 
-const char *const break_names[BREAK_RULES] = {"nothing", "fence",   "look",  "commit", "limit",
-                                              "lease",   "attempt", "token", "memory", "count"};
+const char *const break_names[BREAK_RULES] = {
+    "nothing", "fence",  "look",  "commit",  "limit", "lease",   "attempt", "token", "memory",
+    "count",   "report", "quiet", "inherit", "off",   "settler", "request", "calm"};
 
 /* ---- chance, and the trace */
 
@@ -258,6 +260,7 @@ static void make_settings(struct world *world)
         conf->limit_cluster += conf->limit_cluster > 0 ? 1 : 0;
     }
     world->delay_least = 100;
+    world->begin_most = USEC_PER_SEC; /* connections are made */
     world->delay_most = !quiet && world_chance(world, 200) ? 2 * USEC_PER_SEC : 30 * USEC_PER_MSEC;
 }
 
@@ -412,6 +415,8 @@ static void tidy(struct world *world)
     world->tidy_at = world_now(world) + TIDY_EVERY;
     client_open_all(janitor(world));
     until_idle(world, janitor(world));
+    client_lift_all(janitor(world));
+    until_idle(world, janitor(world));
     client_resume_all(janitor(world));
     until_idle(world, janitor(world));
     /* Somebody else has filled the host that a job insists on: it would wait for ever, as it was
@@ -440,9 +445,14 @@ bool world_live(struct world *world)
         }
         world_step(world);
     }
-    /* Inventories come in, so that what is believed of the guests is what is true. */
+    /* The last workers come back (fault.c: after 40 s at most) and inventories come in, so that what is
+     * believed of the guests is what is true. */
     if (world->failure[0] == '\0')
-        world_run(world, world_now(world) + 30 * USEC_PER_SEC);
+        world_run(world, world_now(world) + 60 * USEC_PER_SEC);
+    /* Who has to remove what is left may be away still. */
+    until = world_now(world) + MARKS_MOST;
+    while (rules_any_mark(world) && world_now(world) < until && world_step(world))
+        ;
     if (world->failure[0] == '\0')
         client_reconcile(janitor(world));
     until_idle(world, janitor(world));

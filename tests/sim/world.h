@@ -7,7 +7,7 @@
  * rules are held against the truth (rules.c).
  *
  * What is real: broker/core, the store on LMDB, worker/agent, worker/settle, and each message,
- * packed and unpacked. What is played: the hypervisors (worker/hv_sim), the network (link.c), the
+ * packed and unpacked. What is played: the hypervisors (hv_sim.h), the network (link.c), the
  * shells around core and agent (office.c, yard.c), the threads of a worker (task.c), the people
  * (client.c), and bad luck (fault.c). */
 #ifndef TESTS_SIM_WORLD_H
@@ -15,9 +15,9 @@
 
 #include "broker/core.h"
 #include "store/store.h"
+#include "tests/sim/hv_sim.h"
 #include "wire/msg.h"
 #include "worker/agent.h"
-#include "worker/hv_sim.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,6 +42,13 @@ enum break_rule {
     BREAK_TOKEN,   /* a request that is repeated has a new token */
     BREAK_MEMORY,  /* hosts say that they have twice the memory that they have */
     BREAK_COUNT,   /* a counter in the core is off by one */
+    BREAK_REPORT,  /* outside DOUBT a report of any worker is believed */
+    BREAK_QUIET,   /* after a start of the broker somebody is asked at once */
+    BREAK_INHERIT, /* what a job has left is forgotten when it ends */
+    BREAK_OFF,     /* a settler that is called off goes on, and says that it does not */
+    BREAK_SETTLER, /* a settler looks at no lease */
+    BREAK_REQUEST, /* that a request may still wait in a daemon is forgotten */
+    BREAK_CALM,    /* nobody waits until a migration that was asked for can begin no more */
     BREAK_RULES
 };
 extern const char *const break_names[BREAK_RULES];
@@ -98,18 +105,20 @@ struct office { /* where the broker sits */
     struct core *core; /* NULL: it is down */
     struct frames inbox;
     struct alarm turn, start;
-    usec_t busy_until;      /* the commit of the last turn lasts so long */
-    enum crash_point crash; /* in the next turn that has something to send */
-    bool crash_on_assign;   /* only in one that assigns */
-    bool lose_assign;       /* the next assignment meets a full queue */
+    usec_t busy_until;        /* the commit of the last turn lasts so long */
+    enum crash_point crash;   /* in the next turn that has something to send */
+    bool crash_on_assign;     /* only in one that assigns */
+    RmMessage__BodyCase lose; /* the next message of that kind meets a full queue */
     uint64_t n_turns, n_crashes;
 };
 
-struct task;
+struct sim_ask;
+struct sim_task;
 struct yard;
 struct eye { /* the thread that looks at one hypervisor */
     struct yard *yard;
     unsigned i;
+    uint64_t look; /* id of the newest request to look */
 };
 struct yard { /* a machine with a worker */
     struct world *world;
@@ -122,14 +131,18 @@ struct yard { /* a machine with a worker */
     char machine[SIM_NAME_MAX];
     usec_t clock_offset; /* its clock began at another time than ours */
     usec_t hung_until;   /* the whole process stands still */
-    bool leaving;        /* it was asked to end, and does so when nothing is in hand */
+    bool cannot_look;    /* its version does not know ASK_LOOK */
+    bool leaving;        /* it was asked to end, and does so when nothing is in progress */
     usec_t back_in;
     struct alarm wake, start, inventory[SIM_HOSTS_MAX];
     struct eye eyes[SIM_HOSTS_MAX];
     uint64_t seen_changes[SIM_HOSTS_MAX];
-    struct frames news;  /* packed reports of tasks */
-    struct frames views; /* packed inventories */
-    struct task *tasks;
+    struct frames reports; /* packed reports of tasks */
+    struct frames views;   /* packed inventories */
+    struct sim_task *tasks;
+    uint64_t lease_session; /* tasks of that session may act */
+    usec_t lease_until;     /* until then, by its clock */
+    struct sim_ask *asks;
     uint64_t life; /* counts processes */
 };
 
@@ -191,6 +204,7 @@ struct luck {
     unsigned daemon_kill, daemon_hang, link_cut, qemu_kill, power, by_hand, clock, stranger;
     unsigned move_percent;   /* of migrations meet a fault of their own */
     unsigned refuse_percent; /* of them are refused by a hypervisor */
+    unsigned busy_percent;   /* of them wait for their guest, see struct sim */
     unsigned drop_permille;  /* of the broker's frames meet a full queue */
 };
 
@@ -231,6 +245,7 @@ struct world {
     bool peace;         /* faults have stopped */
     usec_t peace_at, tidy_at;
     usec_t delay_least, delay_most;
+    usec_t begin_most; /* from a check to the start of the migration */
     uint64_t last_route;
     struct ledger ledger;
     unsigned n_orphans;           /* moves that were begun by workers that are gone */
@@ -298,11 +313,15 @@ void yard_report(struct yard *yard, const RmReport *report);
 void yard_changes(struct yard *yard); /* has the hypervisor something to tell? */
 int yard_find_host(const struct yard *yard, const char *name);
 
-void task_start(struct yard *yard, const RmAssignment *assignment, bool settle,
-                usec_t begin_by); /* begin_by: by the yard's own clock */
+void task_start(struct yard *yard, const RmAssignment *assignment, bool settle, uint64_t session);
+void task_off(struct yard *yard, uint64_t job, bool abort);
+void task_go_on(struct yard *yard, uint64_t job, uint64_t session);
 void task_stop(struct yard *yard, uint64_t job);
 void tasks_drop(struct yard *yard);
 unsigned tasks_moving(const struct yard *yard, unsigned host); /* begun here, not yet returned */
+/* How many tasks there may change something of that guest now; of questions the same. */
+unsigned tasks_acting(const struct yard *yard, const char *guest);
+unsigned yard_acting(const struct yard *yard, const char *guest);
 
 /* ---- client.c */
 void client_init(struct client *client, struct world *world, unsigned index, bool has_ideas);
@@ -314,6 +333,7 @@ void client_evacuate(struct client *client, const char *hosts, bool follow);
 void client_cancel(struct client *client, uint64_t batch);
 void client_cancel_job(struct client *client, uint64_t id);
 void client_resume_all(struct client *client);
+void client_lift_all(struct client *client); /* what is paused as a whole */
 void client_open_all(struct client *client);
 void client_reconcile(struct client *client);
 void client_follow(struct client *client, uint64_t batch);
@@ -324,6 +344,7 @@ void client_repeat(struct client *client);
 void luck_begin(struct world *world);
 void luck_ring(void *world);
 void luck_phase(void *world, struct sim *sim, struct sim_move *move);
+void luck_repair(void *world, struct sim *sim, unsigned host);
 
 /* ---- rules.c: what must be true after every step */
 void rules_step(struct world *world);
@@ -333,6 +354,8 @@ void rules_end(struct world *world);
 bool rules_all_final(const struct world *world);
 /* A job that waits for a host which has no room for it, in truth; 0: none. */
 uint64_t rules_without_room(const struct world *world);
+/* Is there a guest of which a copy may be left somewhere? */
+bool rules_any_mark(const struct world *world);
 /* A guest that is locked although it is in one place, as a person would find when he looks; NULL:
  * none. */
 const char *rules_locked_guest(const struct world *world);

@@ -2,6 +2,8 @@
 #ifndef TESTS_UNIT_SCRATCH_H
 #define TESTS_UNIT_SCRATCH_H
 
+#include "store/store.h"
+
 #include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -14,8 +16,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#include "store/store.h"
 
 enum { SCRATCH_SIZE = 256 * 1024 * 1024 }; /* address space of a test's store; sparse */
 

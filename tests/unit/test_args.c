@@ -1,6 +1,6 @@
 /* test_args.c - the command line of rmigrate */
-#include "submit/args.h"
-#include "submit/command.h"
+#include "submit/cmdline.h"
+#include "submit/option.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -27,14 +27,15 @@ static int parse(const char *line, struct args *ret_args)
         argv[argc++] = w;
     }
     argv[argc] = NULL;
-    return args_parse(argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS, ret_args);
+    const struct command *command;
+    return cmdline_parse(argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS, &command, ret_args);
 }
 
 static void is(const char *line, const char *command, const char *first)
 {
     struct args args;
     assert_int_equal(parse(line, &args), 0);
-    assert_string_equal(args.command->name, command);
+    assert_string_equal(args.command, command);
     assert_string_equal(args.n_operands > 0 ? args.operands[0] : "", first);
     args_done(&args);
 }
@@ -139,7 +140,7 @@ static void args_take_operands_of_zvm(void **state)
                            "pokdev62 action=move immediate=yes max_quiesce=nolimit",
                            &args),
                      0);
-    assert_string_equal(args.command->name, "submit");
+    assert_string_equal(args.command, "submit");
     assert_string_equal(args.operands[0], "gpok3");
     assert_int_equal(args.n_operands, 1);
     assert_string_equal(args.to, "pokdev62");
@@ -265,20 +266,46 @@ static void number_is_decimal_and_not_0(void **state)
     assert_int_equal(args_number("11", 10, &n), -EINVAL);
 }
 
-/* What a command says of itself is also what decides which word is the command: it must hold
- * together. */
-static void commands_agree_on_which_options_take_values(void **state)
+/* Which word is the command is decided before its options are known: options of one name must
+ * agree. */
+static void options_agree_on_which_of_them_take_values(void **state)
 {
     (void)state;
     for (size_t i = 0; command_at(i); i++)
-        for (size_t j = 0; command_at(j); j++)
-            for (const struct argp_option *a = command_at(i)->options; a->key; a++)
-                for (const struct argp_option *b = command_at(j)->options; b->key; b++) {
-                    if (a->key == b->key)
-                        assert_int_equal(!a->arg, !b->arg);
-                    if (a->name && b->name && strcmp(a->name, b->name) == 0)
-                        assert_int_equal(a->key, b->key);
-                }
+        for (size_t j = 0; command_at(j); j++) {
+            struct argp_option a[OPTIONS_MAX], b[OPTIONS_MAX];
+            option_list(command_at(i)->options, a);
+            option_list(command_at(j)->options, b);
+            for (size_t k = 0; a[k].key; k++)
+                for (size_t l = 0; b[l].key; l++)
+                    if (a[k].key == b[l].key || strcmp(a[k].name, b[l].name) == 0)
+                        assert_int_equal(!a[k].arg, !b[l].arg);
+        }
+}
+
+static void options_of_a_command_have_names_of_their_own(void **state)
+{
+    (void)state;
+    for (size_t i = 0; command_at(i); i++) {
+        struct argp_option a[OPTIONS_MAX];
+        option_list(command_at(i)->options, a);
+        for (size_t k = 0; a[k].key; k++)
+            for (size_t l = 0; l < k; l++)
+                if (a[k].key == a[l].key || strcmp(a[k].name, a[l].name) == 0)
+                    fail_msg("%s has two options --%s", command_at(i)->name, a[k].name);
+    }
+}
+
+static void options_keep_their_old_names(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"rmigrate reconcile --repair", "rmigrate reconcile --mend"};
+    for (size_t i = 0; i < 2; i++) {
+        struct args args;
+        assert_int_equal(parse(lines[i], &args), 0);
+        assert_true(args.repair);
+        args_done(&args);
+    }
 }
 
 static void commands_are_whole(void **state)
@@ -305,7 +332,9 @@ int main(void)
         cmocka_unit_test(args_refuse_what_does_not_fit),
         cmocka_unit_test(args_read_states_and_selections),
         cmocka_unit_test(number_is_decimal_and_not_0),
-        cmocka_unit_test(commands_agree_on_which_options_take_values),
+        cmocka_unit_test(options_agree_on_which_of_them_take_values),
+        cmocka_unit_test(options_of_a_command_have_names_of_their_own),
+        cmocka_unit_test(options_keep_their_old_names),
         cmocka_unit_test(commands_are_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
 /* test_attr.c - attributes: own rows, groups in their order, patterns, lists, and where they came
  * from; the index in memory against the tables themselves */
-#include <errno.h>
-
-#include "store/attr.h"
+#include "store/tables/attr.h"
+#include "store/tables/attr_parts.h"
 #include "tests/unit/scratch.h"
+
+#include <errno.h>
 
 static struct rm_err err;
 

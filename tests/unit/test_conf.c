@@ -1,7 +1,7 @@
 /* test_conf.c - settings: what is read, every refusal with its file and line, and that
  * conf/rmigrate.conf says the truth about all of them */
 #include "conf/conf.h"
-
+#include "conf/endpoint.h"
 #include "conf/source.h"
 
 #include <ctype.h>
@@ -132,7 +132,7 @@ static void broker_defaults_are_those_of_the_design(void **state)
     assert_int_equal(conf.migration.timeout, 3600 * USEC_PER_SEC);
     assert_int_equal(conf.migration.stall, 180 * USEC_PER_SEC);
     assert_false(conf.migration.auto_converge);
-    assert_int_equal(conf.migration.fence, FENCE_AUTO);
+    assert_int_equal(conf.migration.fence, FENCE_ALWAYS);
     conf_broker_done(&conf);
 }
 
@@ -207,9 +207,11 @@ static void a_workers_key_speaks_for_its_name_or_for_the_hosts_it_lists(void **s
     assert_int_equal(conf_broker_load(main_file, &conf, NULL), 0);
     assert_int_equal(conf.keys[0].n_hosts, 1);
     assert_string_equal(conf.keys[0].hosts[0], "hyp01");
+    assert_null(conf.keys[0].hosts[1]);
     assert_int_equal(conf.keys[1].n_hosts, 2);
     assert_string_equal(conf.keys[1].hosts[0], "a");
     assert_string_equal(conf.keys[1].hosts[1], "b");
+    assert_null(conf.keys[1].hosts[2]);
     conf_broker_done(&conf);
     assert_null(conf.keys);
     assert_int_equal(conf.n_keys, 0);
@@ -227,8 +229,7 @@ static void worker_reads_every_setting(void **state)
         "slots = 4; connect_timeout = \"5 s\"; call_timeout = \"1 min\"; hypervisors = (\n"
         "{ name = \"hyp01\"; connect = \"qemu:///system\"; peer = \"qemu+tcp://hyp01/system\";"
         " migration = \"tcp://10.77.0.11\"; memory = \"64 GiB\"; vcpus = 16; },\n"
-        "{ name = \"hyp02\"; connect = \"qemu+ssh://hyp02/system\"; },\n"
-        "{ name = \"pokdev61\"; smapi = \"iucv://VSMREQIU\"; login = \"/l\"; } ); };");
+        "{ name = \"hyp02\"; connect = \"qemu+ssh://hyp02/system\"; } ); };");
     int r = conf_worker_load(main_file, &conf, &err);
     assert_string_equal(err.text, "");
     assert_int_equal(r, 0);
@@ -238,7 +239,7 @@ static void worker_reads_every_setting(void **state)
     assert_int_equal(conf.slots, 4);
     assert_int_equal(conf.connect_timeout, 5 * USEC_PER_SEC);
     assert_int_equal(conf.call_timeout, 60 * USEC_PER_SEC);
-    assert_int_equal(conf.n_hypervisors, 3);
+    assert_int_equal(conf.n_hypervisors, 2);
     const struct conf_hypervisor *h = conf.hypervisors;
     assert_string_equal(h[0].name, "hyp01");
     assert_string_equal(h[0].connect, "qemu:///system");
@@ -252,12 +253,35 @@ static void worker_reads_every_setting(void **state)
     assert_null(h[1].migration);
     assert_int_equal(h[1].memory, 0);
     assert_int_equal(h[1].vcpus, 0);
-    assert_null(h[2].connect);
-    assert_string_equal(h[2].smapi, "iucv://VSMREQIU");
-    assert_string_equal(h[2].login, "/l");
     conf_worker_done(&conf);
     conf_worker_done(&conf);
 }
+
+#define MEMBER                                                                                     \
+    "worker: { broker = \"ipc:///b\"; hypervisors = (\n"                                           \
+    "{ name = \"pokdev61\"; smapi = \"iucv://VSMREQIU\"; login = \"/l\"; } ); };"
+
+#ifdef RMIGRATE_ZVM
+static void a_member_of_zvm_has_smapi_and_login(void **state)
+{
+    (void)state;
+    struct conf_worker conf;
+    write_file("a.conf", MEMBER);
+    assert_int_equal(conf_worker_load(main_file, &conf, NULL), 0);
+    assert_null(conf.hypervisors[0].connect);
+    assert_string_equal(conf.hypervisors[0].smapi, "iucv://VSMREQIU");
+    assert_string_equal(conf.hypervisors[0].login, "/l");
+    conf_worker_done(&conf);
+}
+#else
+static void a_member_of_zvm_is_refused_by_a_worker_without_it(void **state)
+{
+    (void)state;
+    assert_refused(WORKER, MEMBER, 2,
+                   "worker.hypervisors[0]: smapi, login and ca are z/VM's, and this program was "
+                   "built without it (RMIGRATE_ZVM)");
+}
+#endif
 
 static void worker_serves_its_own_host_unless_told_otherwise(void **state)
 {
@@ -607,10 +631,10 @@ static void an_endpoint_is_local_when_no_other_machine_reaches_it(void **state)
                                        "tcp://127.0.0.1",
                                        ""};
     for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
-        if (!conf_endpoint_is_local(local[i]))
+        if (!endpoint_is_local(local[i]))
             fail_msg("%s", local[i]);
     for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
-        if (conf_endpoint_is_local(open[i]))
+        if (endpoint_is_local(open[i]))
             fail_msg("%s", open[i]);
 }
 
@@ -727,6 +751,7 @@ static void rows_of_hypervisors_are_checked(void **state)
         {2, "{ name = \"a\"; connect = \"qemu:///s\"; migration = \"10.0.0.1\"; }",
          "'10.0.0.1' is not tcp://ADDRESS"},
         {2, "{ name = \"a\"; connect = \"qemu:///s\"; memory = 64; }", "must be a size"},
+#ifdef RMIGRATE_ZVM
         {2, "{ name = \"a\"; connect = \"qemu:///s\"; login = \"/l\"; }", "smapi and login belong"},
         {2, "{ name = \"a\"; smapi = \"tcp://x:1\"; }", "smapi and login belong together"},
         {2, "{ name = \"a\"; smapi = \"http://x\"; login = \"/l\"; }", "begins with none of"},
@@ -739,6 +764,11 @@ static void rows_of_hypervisors_are_checked(void **state)
          "'pok_61' is no system id of a z/VM member"},
         {2, "{ name = \"a\"; smapi = \"tcp://x:1\"; login = \"/l\"; peer = \"qemu+tls://a/s\"; }",
          "peer of a z/VM member: 'qemu+tls://a/s' begins with none of"},
+#else
+        {2, "{ name = \"a\"; smapi = \"tcp://x:1\"; login = \"/l\"; }", "was built without it"},
+        {2, "{ name = \"a\"; connect = \"x:///s\"; login = \"/l\"; }", "was built without it"},
+        {2, "{ name = \"a\"; connect = \"x:///s\"; ca = \"/c\"; }", "was built without it"},
+#endif
         {4, "{ name = \"a\"; connect = \"x:///1\"; },\n{ connect = \"x:///2\";\nname = \"a\"; }",
          "hypervisors[1].name: 'a' is also that of hypervisors[0]"},
         {3, "{ name = \"a\"; connect = \"x:///1\"; },\n{ name = \"b\"; connect = \"x:///1\"; }",
@@ -862,9 +892,10 @@ static void roles_and_fences_have_names_both_ways(void **state)
     assert_int_equal(role_parse("Admin", &role), -EINVAL);
     assert_int_equal(role, ROLE_ADMIN);
     assert_string_equal(role_name(ROLE_NONE), "none");
+    static const char *const fences[] = {"auto", "always", "never"};
     for (int i = FENCE_AUTO; i <= FENCE_NEVER; i++) {
         enum fence_mode mode = FENCE_AUTO;
-        assert_int_equal(fence_parse(fence_name((enum fence_mode)i), &mode), 0);
+        assert_int_equal(fence_parse(fences[i], &mode), 0);
         assert_int_equal(mode, i);
     }
     enum fence_mode mode = FENCE_NEVER;
@@ -966,12 +997,19 @@ static void the_example_loads_too_when_all_is_taken_in(void **state)
     write_uncommented();
     for (int program = BROKER; program <= CLIENT; program++) {
         int r = load((enum program)program, main_file, &err);
+#ifndef RMIGRATE_ZVM
+        if (program == WORKER) {
+            assert_non_null(strstr(err.text, "this program was built without it (RMIGRATE_ZVM)"));
+            assert_int_equal(r, -EINVAL);
+            err = (struct rm_err){0};
+            continue;
+        }
+#endif
         assert_string_equal(err.text, "");
         assert_int_equal(r, 0);
     }
     /* and the examples are there, that is, the comments were really taken away */
     struct conf_broker broker;
-    struct conf_worker worker;
     assert_int_equal(conf_broker_load(main_file, &broker, NULL), 0);
     assert_true(broker.n_keys == 3 && broker.n_viewers == 1 && broker.n_operators == 2);
     assert_string_equal(broker.key_file, "/etc/rmigrate/broker.key");
@@ -980,10 +1018,13 @@ static void the_example_loads_too_when_all_is_taken_in(void **state)
     assert_int_equal(broker.limit_source, 2);
     assert_int_equal(broker.migration.timeout, 3600 * USEC_PER_SEC);
     conf_broker_done(&broker);
+#ifdef RMIGRATE_ZVM
+    struct conf_worker worker;
     assert_int_equal(conf_worker_load(main_file, &worker, NULL), 0);
     assert_int_equal(worker.n_hypervisors, 2);
     assert_non_null(worker.server_key);
     conf_worker_done(&worker);
+#endif
 }
 
 /* The text of the group `name:` from `from` on, up to the brace that closes it, in ret. */
@@ -1122,6 +1163,11 @@ int main(void)
         TEST(broker_reads_every_setting),
         TEST(a_workers_key_speaks_for_its_name_or_for_the_hosts_it_lists),
         TEST(worker_reads_every_setting),
+#ifdef RMIGRATE_ZVM
+        TEST(a_member_of_zvm_has_smapi_and_login),
+#else
+        TEST(a_member_of_zvm_is_refused_by_a_worker_without_it),
+#endif
         TEST(worker_serves_its_own_host_unless_told_otherwise),
         TEST(client_reads_every_setting_and_has_defaults),
         TEST(client_listens_to_the_environment_for_its_broker),

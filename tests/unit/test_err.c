@@ -19,6 +19,28 @@ static void rm_fail_writes_the_text_and_returns_the_code(void **state)
     assert_int_equal(rm_fail(NULL, -ENOENT, "nobody reads %s", "this"), -ENOENT);
 }
 
+static void a_code_that_is_not_negative_is_a_failure_all_the_same(void **state)
+{
+    (void)state;
+    struct rm_err err = {0};
+    assert_int_equal(rm_fail(&err, 0, "no"), -EIO);
+    assert_int_equal(rm_fail(&err, EINVAL, "no"), -EIO);
+    assert_int_equal(rm_prefix(&err, 0, "x"), -EIO);
+    assert_string_equal(err.text, "x: no");
+}
+
+/* So `return rm_fail(err, -errno, "...")` is right, whatever writing the text does. */
+static void errno_stays_as_it_is(void **state)
+{
+    (void)state;
+    struct rm_err err = {0};
+    errno = ENOSPC;
+    assert_int_equal(rm_fail(&err, -errno, "%ls", L"\x7fffffff"), -ENOSPC); /* sets EILSEQ */
+    assert_string_equal(err.text, "");
+    assert_int_equal(rm_prefix(&err, -errno, "%ls", L"\x7fffffff"), -ENOSPC);
+    assert_int_equal(errno, ENOSPC);
+}
+
 static void rm_prefix_puts_a_text_before_the_one_that_is_there(void **state)
 {
     (void)state;
@@ -83,6 +105,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rm_fail_writes_the_text_and_returns_the_code),
+        cmocka_unit_test(a_code_that_is_not_negative_is_a_failure_all_the_same),
+        cmocka_unit_test(errno_stays_as_it_is),
         cmocka_unit_test(rm_prefix_puts_a_text_before_the_one_that_is_there),
         cmocka_unit_test(arguments_may_point_into_the_text_that_is_replaced),
         cmocka_unit_test(a_text_is_one_line),

@@ -1,4 +1,6 @@
 /* test_job.c - the table of legal moves against the page that draws it, and the names */
+#include "wire/job.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include "wire/job.h"
 
 enum { STATES = 16, EVENTS = 64, NAME = 40 };
 

@@ -4,9 +4,8 @@
  * which stands before libsystemd's. */
 #define SD_JOURNAL_SUPPRESS_LOCATION
 
-#include "conf/log.h"
-
 #include "conf/err.h"
+#include "conf/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* test_nodefile.c - files in a noderange: what comes out, and what it means to the broker */
-#include <errno.h>
-
-#include "store/noderange.h"
+#include "store/tables/noderange.h"
+#include "submit/nodefile.h"
 #include "tests/unit/scratch.h"
-#include "wire/nodefile.h"
+
+#include <errno.h>
 
 /* Each test has a directory of its own, where the files are and where it works. */
 static int setup(void **state)
@@ -195,19 +195,19 @@ static void what_cannot_be_read_is_told(void **state)
         {"-^nosuch", -ENOENT,
          "cannot read the file 'nosuch' of the noderange: No such file or directory"},
         {"^dir", -EISDIR, "cannot read the file 'dir' of the noderange: Is a directory"},
-        {"^", -EINVAL, "a ^ without the name of a file in the noderange"},
-        {"a,-^,b", -EINVAL, "a ^ without the name of a file in the noderange"},
-        {"^empty", -ENODATA, "the file 'empty' of the noderange names no nodes"},
-        {"a@^empty", -ENODATA, "the file 'empty' of the noderange names no nodes"},
-        {"^lines", -ENODATA, "the file 'lines' of the noderange names no nodes"},
-        {"^only-minus", -ENODATA, "the file 'only-minus' of the noderange names no nodes"},
+        {"^", -EINVAL, "^ without a file name in the noderange"},
+        {"a,-^,b", -EINVAL, "^ without a file name in the noderange"},
+        {"^empty", -ENODATA, "the file 'empty' of the noderange contains no nodes"},
+        {"a@^empty", -ENODATA, "the file 'empty' of the noderange contains no nodes"},
+        {"^lines", -ENODATA, "the file 'lines' of the noderange contains no nodes"},
+        {"^only-minus", -ENODATA, "the file 'only-minus' of the noderange contains no nodes"},
         {"^self", -E2BIG,
-         "the file 'self' of the noderange is inside 8 others: does one include itself?"},
-        {"^open", -EINVAL, "open:2: the parentheses do not pair"},
-        {"^close", -EINVAL, "close:1: the parentheses do not pair"},
-        {"^binary", -EINVAL, "the file 'binary' of the noderange is no text"},
+         "the file 'self' of the noderange is inside 8 others: does it include itself?"},
+        {"^open", -EINVAL, "open:2: unbalanced parentheses"},
+        {"^close", -EINVAL, "close:1: unbalanced parentheses"},
+        {"^binary", -EINVAL, "the file 'binary' of the noderange is not a text file"},
         {"^large", -E2BIG, "the file 'large' of the noderange holds more than 1048576 bytes"},
-        {"^half,^half", -E2BIG, "the files of the noderange hold more than 1048576 bytes"},
+        {"^half,^half", -E2BIG, "the files of the noderange are longer than 1048576 bytes"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct rm_err err = {""};
@@ -225,7 +225,7 @@ static void what_cannot_be_read_is_told(void **state)
     assert_string_equal(expand(large), "parentheses inside more than 64 others");
     memset(large, 'a', sizeof(large));
     large[sizeof(large) - 1] = '\0';
-    assert_string_equal(expand(large), "a noderange of more than 1048576 bytes");
+    assert_string_equal(expand(large), "the noderange is longer than 1048576 bytes");
 }
 
 int main(void)

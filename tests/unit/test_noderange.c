@@ -2,10 +2,10 @@
  *
  * First with names alone, then over the site in tests/site, whose tables and results come from
  * running xCAT. */
-#include <errno.h>
-
-#include "store/noderange.h"
+#include "store/tables/noderange.h"
 #include "tests/unit/scratch.h"
+
+#include <errno.h>
 
 static const char *const site_names[] = {
     "n1",         "n2",         "n3",         "n4",       "n5",       "n6",       "n7",

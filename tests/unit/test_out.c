@@ -1,8 +1,8 @@
-/* test_out.c - what rmigrate prints: results, JSON, the progress block */
-#include "submit/json.h"
+/* test_out.c - what rmigrate prints: results, listings, the progress block */
+#include "submit/job_view.h"
+#include "submit/listing.h"
 #include "submit/out.h"
 #include "submit/progress.h"
-#include "submit/view.h"
 
 #include <locale.h>
 #include <setjmp.h>
@@ -81,39 +81,89 @@ static void result_carries_no_terminal_commands(void **state)
                         "k: a 2Jb \xc3\xa4\n");
 }
 
-/* ---- JSON */
+/* ---- listings */
 
-static const char *json_of(void (*f)(struct json *json))
+struct shelf {
+    uint64_t height;
+};
+
+struct item {
+    const struct shelf *shelf; /* NULL: none */
+    const char *name;
+    uint32_t count;
+    protobuf_c_boolean open;
+    uint64_t size, at;
+};
+
+static void put_shout(struct cell *cell, const void *record)
 {
-    static char *text;
-    size_t length;
-    free(text);
-    text = NULL;
-    FILE *file = open_memstream(&text, &length);
-    struct json json = {.file = file};
-    f(&json);
-    fclose(file);
+    cell_tone(cell, arena_printf(cell_arena(cell), "%s!", ((const struct item *)record)->name),
+              TONE_GOOD);
+}
+
+static const struct column item_columns[] = {
+    {"NAME", "name", FIELD(struct item, name)},
+    {"COUNT", "count", FIELD(struct item, count), SHOW_COUNT},
+    {"OPEN", "open", FIELD(struct item, open)},
+    {"SIZE", NULL, FIELD(struct item, size), SHOW_SIZE},
+    {NULL, "bytes", FIELD(struct item, size), SHOW_SIZE},
+    {"AT", "at", FIELD(struct item, at), SHOW_TIME},
+    {NULL, "elapsed", FIELD(struct item, size), SHOW_SPAN},
+    {"HEIGHT", "height", FIELD_INSIDE(struct item, shelf, struct shelf, height)},
+    {"SHOUT", "shout", PUT(put_shout), .look = LOOK_WRAP},
+    {0},
+};
+
+static const char *listed(const struct args *args, struct item *items, size_t n)
+{
+    void *records[2] = {items, items + 1};
+    int fd;
+    FILE *file = catch_begin(stdout, &fd);
+    int code = listing_print(args, "items", item_columns, records, n, NULL);
+    const char *text = catch_end(stdout, file, fd);
+    assert_int_equal(code, 0);
     return text;
 }
 
-static void some_object(struct json *json)
-{
-    json_open(json, NULL, '{');
-    json_text(json, "a", "x\"\\\n\001\xff\xc3\xa4\xed\xa0\x80");
-    json_open(json, "b", '[');
-    json_number(json, NULL, UINT64_MAX);
-    json_bool(json, NULL, true);
-    json_close(json, ']');
-    json_seconds(json, "c", 1500001);
-    json_close(json, '}');
-}
-
-static void json_is_json_whatever_the_text(void **state)
+static void listing_is_the_same_for_people_and_programs(void **state)
 {
     (void)state;
-    assert_string_equal(json_of(some_object),
-                        "{\"a\": \"x\\\"\\\\\\n\\u0001\\ufffd\xc3\xa4\\ufffd\\ufffd\\ufffd\", "
-                        "\"b\": [18446744073709551615, true], \"c\": 1.500001}");
+    struct shelf shelf = {7};
+    struct item items[] = {{&shelf, "box", 3, 1, 2u << 20, 1}, {NULL, "a\x1b[2J", 0, 0, 0, 0}};
+    struct args args = {0};
+    setenv("TZ", "UTC", 1);
+    assert_string_equal(listed(&args, items, 2),
+                        "NAME  COUNT OPEN     SIZE AT                  HEIGHT SHOUT\n"
+                        "box       3 yes  2.00 MiB 1970-01-01 00:00:00      7 box!\n"
+                        "a [2J     - no          - -                        0 a [2J!\n");
+    args.noheadings = true;
+    assert_string_equal(listed(&args, items, 1),
+                        "box      3 yes  2.00 MiB 1970-01-01 00:00:00      7 box!\n");
+    args.json = true;
+    assert_string_equal(
+        listed(&args, items, 2),
+        "{\"items\": [\n"
+        "{\"name\": \"box\", \"count\": 3, \"open\": true, \"bytes\": 2097152, \"at\": 0.000001, "
+        "\"elapsed\": 2.097152, \"height\": 7, \"shout\": \"box!\"},\n"
+        "{\"name\": \"a\\u001b[2J\", \"count\": 0, \"open\": false, \"bytes\": 0, \"at\": null, "
+        "\"elapsed\": null, \"height\": null, \"shout\": \"a\\u001b[2J!\"}]}\n");
+    assert_string_equal(listed(&args, items, 0), "{\"items\": []}\n");
+}
+
+/* One row whose first column is inside of a struct that it has not. */
+static void listing_passes_over_what_is_not_whole(void **state)
+{
+    (void)state;
+    static const struct column columns[] = {
+        {"HEIGHT", "height", FIELD_INSIDE(struct item, shelf, struct shelf, height)}, {0}};
+    struct shelf shelf = {7};
+    struct item items[] = {{.shelf = NULL}, {.shelf = &shelf}};
+    void *records[] = {&items[0], &items[1]};
+    struct args args = {.json = true};
+    int fd;
+    FILE *file = catch_begin(stdout, &fd);
+    assert_int_equal(listing_print(&args, "items", columns, records, 2, NULL), 0);
+    assert_string_equal(catch_end(stdout, file, fd), "{\"items\": [\n{\"height\": 7}]}\n");
 }
 
 /* ---- how a job ended */
@@ -224,13 +274,13 @@ static void view_stopped_says_whether_it_was(void **state)
     stopped_is(RM_KIND__KIND_ZVM, RM_STATE__CANCELLED, "cancelled by alice",
                "Running VMRELOCATE action=CANCEL against KVM1... Done");
     stopped_is(RM_KIND__KIND_ZVM, RM_STATE__DONE, "",
-               "Running VMRELOCATE action=CANCEL against KVM1... Failed: the guest was at hyp02 "
-               "before");
+               "Running VMRELOCATE action=CANCEL against KVM1... Failed: the guest had already "
+               "arrived at hyp02");
     stopped_is(RM_KIND__KIND_ZVM, RM_STATE__FAILED, "no memory",
                "Running VMRELOCATE action=CANCEL against KVM1... Failed: no memory");
     stopped_is(RM_KIND__KIND_LIBVIRT, RM_STATE__CANCELLED, "cancelled by alice",
                "cancelled by alice, the guest stays on hyp01");
-    stopped_is(RM_KIND__KIND_LIBVIRT, RM_STATE__DONE, "", "the guest was at hyp02 before");
+    stopped_is(RM_KIND__KIND_LIBVIRT, RM_STATE__DONE, "", "the guest had already arrived at hyp02");
 }
 
 static void view_result_says_how_to_release_a_locked_guest(void **state)
@@ -272,11 +322,11 @@ static const struct progress_job one = {
     .text = "",
     .state = RM_STATE__RUNNING,
     .percent = 62,
-    .total = 190u << 20,
-    .remaining = 72u << 20,
-    .rate = 11744051,
-    .dirty_rate = 2u << 20,
-    .iterations = 2,
+    .stats = {.total = 190u << 20,
+              .remaining = 72u << 20,
+              .rate = 11744051,
+              .dirty_rate = 2u << 20,
+              .iterations = 2},
 };
 
 static char *block(const struct progress_style *style, const struct progress_job *jobs, size_t n,
@@ -420,7 +470,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(result_has_the_name_before_every_line),
         cmocka_unit_test(result_carries_no_terminal_commands),
-        cmocka_unit_test(json_is_json_whatever_the_text),
+        cmocka_unit_test(listing_is_the_same_for_people_and_programs),
+        cmocka_unit_test(listing_passes_over_what_is_not_whole),
         cmocka_unit_test(view_result_is_what_scripts_look_for),
         cmocka_unit_test(view_result_of_zvm_is_that_of_xcat),
         cmocka_unit_test(view_stopped_says_whether_it_was),

@@ -1,5 +1,8 @@
 /* test_pattern.c - values that stand for a different text on each node: xCAT's own results, every
  * function, every refusal, and the bounds */
+#include "store/tables/expr.h"
+#include "store/tables/pattern.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include "store/pattern.h"
 
 static char text[PATTERN_RESULT_MAX + 1];
 static struct rm_err err;
@@ -288,15 +289,15 @@ static void nothing_is_without_bounds(void **state)
     assert_non_null(strstr(check(value), "a pattern of more than 16384 bytes"));
 
     strcpy(value, "|"); /* nesting */
-    repeat(value, "(", PATTERN_DEPTH_MAX + 1);
+    repeat(value, "(", SUM_DEPTH_MAX + 1);
     strcat(value, "1");
-    repeat(value, ")", PATTERN_DEPTH_MAX + 1);
+    repeat(value, ")", SUM_DEPTH_MAX + 1);
     strcat(value, "|");
     assert_string_equal(expand(value, "n1"), "1"); /* the outermost is the group itself */
     strcpy(value, "|");
-    repeat(value, "(", PATTERN_DEPTH_MAX + 2);
+    repeat(value, "(", SUM_DEPTH_MAX + 2);
     strcat(value, "1");
-    repeat(value, ")", PATTERN_DEPTH_MAX + 2);
+    repeat(value, ")", SUM_DEPTH_MAX + 2);
     strcat(value, "|");
     assert_non_null(strstr(check(value), "more than 32 parentheses inside one another"));
 

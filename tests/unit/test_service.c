@@ -71,15 +71,21 @@ static void systemd_hears_of_readiness_status_watchdog_and_the_end(void **state)
     service_ready(NULL);
     hear(fd, text, sizeof(text));
     assert_string_equal(text, "READY=1\n");
-    service_status("line\nMAINPID=1\n");
+    service_ready("line\nMAINPID=1\n");
     hear(fd, text, sizeof(text));
-    assert_string_equal(text, "STATUS=line MAINPID=1");
-    service_status(NULL);
+    assert_string_equal(text, "READY=1\nSTATUS=line MAINPID=1");
+    struct watchdog watchdog = {.interval = 15, .due_at = 100};
+    service_alive(&watchdog, 99);
     hear(fd, text, sizeof(text));
     assert_string_equal(text, "");
-    service_alive();
+    service_alive(&watchdog, 101);
     hear(fd, text, sizeof(text));
     assert_string_equal(text, "WATCHDOG=1\n");
+    assert_int_equal(watchdog.due_at, 116);
+    watchdog.interval = 0;
+    service_alive(&watchdog, 1000);
+    hear(fd, text, sizeof(text));
+    assert_string_equal(text, "");
     service_stopping();
     hear(fd, text, sizeof(text));
     assert_string_equal(text, "STOPPING=1\n");
@@ -93,14 +99,26 @@ static void watchdog_is_fed_twice_in_its_interval(void **state)
 {
     (void)state;
     unsetenv("WATCHDOG_USEC");
-    assert_int_equal(service_watchdog(), 0);
+    assert_int_equal(service_watchdog().interval, 0);
     char pid[32];
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
     setenv("WATCHDOG_PID", pid, 1);
     setenv("WATCHDOG_USEC", "30000000", 1);
-    assert_int_equal(service_watchdog(), 15 * USEC_PER_SEC);
+    assert_int_equal(service_watchdog().interval, 15 * USEC_PER_SEC);
     setenv("WATCHDOG_PID", "1", 1); /* asked of somebody else */
-    assert_int_equal(service_watchdog(), 0);
+    assert_int_equal(service_watchdog().interval, 0);
+}
+
+static void a_loop_waits_no_longer_than_the_watchdog_does(void **state)
+{
+    (void)state;
+    struct watchdog watchdog = {.interval = 15, .due_at = 100}, none = {0};
+    assert_int_equal(service_wait(&watchdog, 80, 90), 10);
+    assert_int_equal(service_wait(&watchdog, 80, 200), 20);
+    assert_int_equal(service_wait(&watchdog, 120, USEC_NEVER), 0);
+    assert_int_equal(service_wait(&none, 120, 110), 0);
+    assert_int_equal(service_wait(&none, 120, 200), 80);
+    assert_int_equal(service_wait(&none, 120, USEC_NEVER), 3600 * USEC_PER_SEC);
 }
 
 static void version_names_release_and_commit(void **state)
@@ -161,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_went_away_does_not_end_the_program),
         cmocka_unit_test(systemd_hears_of_readiness_status_watchdog_and_the_end),
         cmocka_unit_test(watchdog_is_fed_twice_in_its_interval),
+        cmocka_unit_test(a_loop_waits_no_longer_than_the_watchdog_does),
         cmocka_unit_test(version_names_release_and_commit),
         cmocka_unit_test(clocks_go_forward_and_know_the_year),
         cmocka_unit_test(random_numbers_differ),

@@ -1,18 +1,17 @@
 /* test_settle.c - the table of decisions after a migration, in every combination, and one round of
- * asking and mending over a scripted pair of hypervisors */
+ * asking and repairing over a scripted pair of hypervisors */
+#include "worker/settle.h"
+
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/settle.h"
+#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -77,16 +76,16 @@ static struct settle_decision decide(struct hv_look source, struct hv_look desti
     return decision;
 }
 
-static const struct settle_facts plain, fenced = {.fenced = true}, locked = {.locked = true},
+static const struct settle_facts plain, fenced = {.fenced = true},
                                         unknown_fence = {.fence_unknown = true},
                                         fenced_paused = {.fenced = true, .guest_paused = true};
 
 #define EXPECT(source, destination, how, wanted, wanted_mends)                                     \
     do {                                                                                           \
         struct settle_decision d_ = decide((source), (destination), (how));                        \
-        if (d_.verdict != RM_VERDICT__##wanted || d_.mends != (unsigned)(wanted_mends))            \
-            fail_msg("%s:%d: verdict %d, mends %#x (%s)", __FILE__, __LINE__, (int)d_.verdict,     \
-                     d_.mends, d_.text);                                                           \
+        if (d_.verdict != RM_VERDICT__##wanted || d_.repairs != (unsigned)(wanted_mends))          \
+            fail_msg("%s:%d: verdict %d, repairs %#x (%s)", __FILE__, __LINE__, (int)d_.verdict,   \
+                     d_.repairs, d_.text);                                                         \
     } while (0)
 
 /* ---- the rows that were measured */
@@ -96,16 +95,39 @@ static void rows_of_a_guest_that_stayed(void **state)
     (void)state;
     struct hv_look again = runs(HV_REASON_MIGRATION_CANCELED);
     EXPECT(again, absent, plain, VERDICT_SOURCE, 0);
-    EXPECT(again, off(HV_REASON_FAILED), locked, VERDICT_SOURCE, SETTLE_UNDEFINE_DESTINATION);
-    struct settle_facts had = {.locked = true, .had_definition = true};
+    EXPECT(again, off(HV_REASON_FAILED), fenced, VERDICT_SOURCE, SETTLE_UNDEFINE_DESTINATION);
+    struct settle_facts had = {.fenced = true, .had_definition = true};
     EXPECT(again, off(HV_REASON_OTHER), had, VERDICT_SOURCE, 0);
     EXPECT(again, nobody, fenced, VERDICT_SOURCE, 0);
-    EXPECT(again, nobody, locked, VERDICT_UNKNOWN, 0);
     EXPECT(again, nobody, plain, VERDICT_UNKNOWN, 0);
     EXPECT(again, nobody, unknown_fence, VERDICT_UNKNOWN, 0);
     EXPECT(paused(HV_REASON_USER), absent, fenced_paused, VERDICT_SOURCE, 0);
     EXPECT(paused(HV_REASON_USER), nobody, fenced_paused, VERDICT_SOURCE, 0);
-    EXPECT(paused(HV_REASON_USER), nobody, locked, VERDICT_UNKNOWN, 0);
+    EXPECT(paused(HV_REASON_USER), nobody, plain, VERDICT_UNKNOWN, 0);
+}
+
+static void a_start_that_ended_with_its_daemon_decides_nothing(void **state)
+{
+    (void)state;
+    struct hv_look begun = coming();
+    begun.reason = HV_REASON_STARTING;
+    EXPECT(runs(HV_REASON_OTHER), begun, fenced, VERDICT_SOURCE, 0);
+    EXPECT(runs(HV_REASON_OTHER), begun, plain, NO_VERDICT, 0);
+    EXPECT(leaving(RM_GUEST_STATE__GUEST_RUNNING, HV_REASON_OTHER), begun, fenced,
+           VERDICT_MIGRATING, 0);
+    EXPECT(runs(HV_REASON_OTHER), coming(), fenced, NO_VERDICT, 0);
+    EXPECT(paused(HV_REASON_MIGRATING), begun, fenced, NO_VERDICT, 0);
+    EXPECT(absent, begun, fenced, NO_VERDICT, 0);
+}
+
+static void a_guest_that_is_paused_for_a_moment_runs(void **state)
+{
+    (void)state;
+    struct hv_look dumped = paused(HV_REASON_MOMENT);
+    EXPECT(dumped, absent, fenced, VERDICT_SOURCE, 0);
+    EXPECT(dumped, transient(paused(HV_REASON_USER)), fenced, NO_VERDICT,
+           SETTLE_DESTROY_DESTINATION);
+    EXPECT(absent, dumped, fenced, VERDICT_DESTINATION, 0);
 }
 
 static void row_9_with_the_fence_removes_the_paused_copy(void **state)
@@ -217,7 +239,6 @@ static void rows_of_a_guest_that_ended(void **state)
     EXPECT(absent, off(HV_REASON_SHUTDOWN), plain, VERDICT_ENDED, 0);
     EXPECT(off(HV_REASON_SHUTDOWN), nobody, fenced, VERDICT_ENDED, 0);
     EXPECT(off(HV_REASON_SHUTDOWN), nobody, plain, VERDICT_UNKNOWN, 0);
-    EXPECT(off(HV_REASON_SHUTDOWN), nobody, locked, VERDICT_UNKNOWN, 0);
 }
 
 static void what_moves_is_looked_at_again(void **state)
@@ -246,7 +267,8 @@ static size_t all_looks(struct hv_look looks[], size_t room)
     static const enum hv_reason reasons[] = {
         HV_REASON_OTHER,           HV_REASON_MIGRATED, HV_REASON_MIGRATION_CANCELED,
         HV_REASON_MIGRATING,       HV_REASON_USER,     HV_REASON_POSTCOPY,
-        HV_REASON_POSTCOPY_FAILED, HV_REASON_SHUTDOWN, HV_REASON_FAILED};
+        HV_REASON_POSTCOPY_FAILED, HV_REASON_SHUTDOWN, HV_REASON_FAILED,
+        HV_REASON_MOMENT,          HV_REASON_STARTING};
     size_t n = 0;
     looks[n++] = nobody;
     for (int state = RM_GUEST_STATE__GUEST_UNKNOWN; state <= RM_GUEST_STATE__GUEST_POSTCOPY;
@@ -269,15 +291,17 @@ static size_t all_looks(struct hv_look looks[], size_t room)
 
 static bool may_run(const struct hv_look *look)
 {
-    return look->active && (look->state == RM_GUEST_STATE__GUEST_RUNNING ||
-                            look->state == RM_GUEST_STATE__GUEST_SUSPENDED ||
-                            look->state == RM_GUEST_STATE__GUEST_POSTCOPY);
+    return look->active &&
+           (look->state == RM_GUEST_STATE__GUEST_RUNNING ||
+            look->state == RM_GUEST_STATE__GUEST_SUSPENDED ||
+            look->state == RM_GUEST_STATE__GUEST_POSTCOPY ||
+            (look->state == RM_GUEST_STATE__GUEST_PAUSED && look->reason == HV_REASON_MOMENT));
 }
 
 static bool stands_still(const struct hv_look *look)
 {
     return look->active && look->state == RM_GUEST_STATE__GUEST_PAUSED && !look->outgoing &&
-           !look->incoming;
+           !look->incoming && look->reason != HV_REASON_MOMENT;
 }
 
 static bool has_postcopy(const struct hv_look *look)
@@ -287,14 +311,14 @@ static bool has_postcopy(const struct hv_look *look)
             look->reason == HV_REASON_POSTCOPY_FAILED);
 }
 
-static void check_resume(const struct settle_facts *f, unsigned mends)
+static void check_resume(const struct settle_facts *f, unsigned repairs)
 {
     const struct hv_look *s = &f->source, *d = &f->destination;
     assert_false(f->guest_paused);
     assert_true(s->answered && d->answered);
     assert_false(has_postcopy(s) || has_postcopy(d));
-    if (mends & SETTLE_RESUME_SOURCE) {
-        assert_int_equal(mends, SETTLE_RESUME_SOURCE);
+    if (repairs & SETTLE_RESUME_SOURCE) {
+        assert_int_equal(repairs, SETTLE_RESUME_SOURCE);
         assert_true(stands_still(s) && s->reason == HV_REASON_MIGRATING);
         /* A copy that could run is not there, or only the fence's, which nobody starts. */
         assert_true(!d->active || (stands_still(d) && d->reason == HV_REASON_USER && f->fenced));
@@ -303,7 +327,7 @@ static void check_resume(const struct settle_facts *f, unsigned mends)
             assert_true(d->reason == HV_REASON_FAILED ||
                         (d->state == RM_GUEST_STATE__GUEST_UNKNOWN && s->defined));
     } else {
-        assert_int_equal(mends, SETTLE_RESUME_DESTINATION);
+        assert_int_equal(repairs, SETTLE_RESUME_DESTINATION);
         assert_true(stands_still(d));
         assert_false(s->active);
         /* The source gave it away, by its own word or by the call's. */
@@ -312,34 +336,34 @@ static void check_resume(const struct settle_facts *f, unsigned mends)
     }
 }
 
-static void check_destroy(const struct settle_facts *f, unsigned mends)
+static void check_destroy(const struct settle_facts *f, unsigned repairs)
 {
     const struct hv_look *s = &f->source, *d = &f->destination;
     assert_true(s->answered && d->answered);
-    assert_false((mends & SETTLE_DESTROY_SOURCE) && (mends & SETTLE_DESTROY_DESTINATION));
-    if (mends & SETTLE_DESTROY_SOURCE) {
+    assert_false((repairs & SETTLE_DESTROY_SOURCE) && (repairs & SETTLE_DESTROY_DESTINATION));
+    if (repairs & SETTLE_DESTROY_SOURCE) {
         assert_true(stands_still(s) && s->reason == HV_REASON_MIGRATING);
         assert_true(may_run(d) && !d->incoming);
     } else {
-        assert_true(stands_still(d) && d->reason == HV_REASON_USER);
-        assert_true(f->fenced || f->guest_paused);
+        assert_true(stands_still(d));
+        assert_true(d->reason == HV_REASON_USER && (f->fenced || f->guest_paused));
         /* The newer copy is at the source, whole, or ran there to its end. */
         assert_true((s->active && !s->incoming && !s->outgoing) ||
                     (s->reason == HV_REASON_SHUTDOWN && f->fenced));
     }
 }
 
-static void check_undefine(const struct settle_facts *f, unsigned mends)
+static void check_undefine(const struct settle_facts *f, unsigned repairs)
 {
     const struct hv_look *s = &f->source, *d = &f->destination;
     assert_true(s->answered && d->answered && s->defined && d->defined);
-    assert_false((mends & SETTLE_UNDEFINE_SOURCE) && (mends & SETTLE_UNDEFINE_DESTINATION));
-    if (mends & SETTLE_UNDEFINE_SOURCE) {
+    assert_false((repairs & SETTLE_UNDEFINE_SOURCE) && (repairs & SETTLE_UNDEFINE_DESTINATION));
+    if (repairs & SETTLE_UNDEFINE_SOURCE) {
         assert_true(d->active);
-        assert_true(!s->active || (mends & SETTLE_DESTROY_SOURCE));
+        assert_true(!s->active || (repairs & SETTLE_DESTROY_SOURCE));
     } else {
         assert_false(f->had_definition);
-        assert_true(!d->active || (mends & SETTLE_DESTROY_DESTINATION));
+        assert_true(!d->active || (repairs & SETTLE_DESTROY_DESTINATION));
     }
 }
 
@@ -347,18 +371,21 @@ static void check_verdict(const struct settle_facts *f, const struct settle_deci
 {
     const struct hv_look *s = &f->source, *d = &f->destination;
     unsigned heavy =
-        decision->mends & ~(unsigned)(SETTLE_UNDEFINE_SOURCE | SETTLE_UNDEFINE_DESTINATION);
+        decision->repairs & ~(unsigned)(SETTLE_UNDEFINE_SOURCE | SETTLE_UNDEFINE_DESTINATION);
     if (!s->answered)
         assert_int_equal(decision->verdict, RM_VERDICT__VERDICT_UNKNOWN);
     if (heavy)
         assert_int_equal(decision->verdict, RM_VERDICT__NO_VERDICT);
+    /* A start behind the fence that is not complete is nobody's guest. */
+    bool begun =
+        f->fenced && may_run(s) && d->active && !d->outgoing && d->reason == HV_REASON_STARTING;
     switch (decision->verdict) {
     case RM_VERDICT__VERDICT_DESTINATION:
         assert_true(d->answered && d->active && s->answered && !s->active);
         break;
     case RM_VERDICT__VERDICT_SOURCE:
         assert_true(s->answered && s->active);
-        assert_true(!d->answered || !d->active);
+        assert_true(!d->answered || !d->active || begun);
         break;
     case RM_VERDICT__VERDICT_MIGRATING:
         assert_true(s->outgoing || has_postcopy(s) || has_postcopy(d));
@@ -384,29 +411,28 @@ static void check_verdict(const struct settle_facts *f, const struct settle_deci
 static void no_combination_breaks_a_rule(void **state)
 {
     (void)state;
-    static struct hv_look looks[1024];
+    static struct hv_look looks[2048];
     size_t n = all_looks(looks, COUNT(looks)), combinations = 0;
     for (size_t s = 0; s < n; s++)
         for (size_t d = 0; d < n; d++)
-            for (unsigned how = 0; how < 24; how++) {
-                unsigned fence = how % 4, rest = how / 4;
+            for (unsigned how = 0; how < 18; how++) {
+                unsigned fence = how % 3, rest = how / 3;
                 struct settle_facts f = {.source = looks[s],
                                          .destination = looks[d],
                                          .fenced = fence == 1,
-                                         .locked = fence == 2,
-                                         .fence_unknown = fence == 3,
+                                         .fence_unknown = fence == 2,
                                          .handed_over = rest == 3 || rest == 4,
                                          .guest_paused = rest % 3 == 1,
                                          .had_definition = rest == 2 || rest == 5};
                 struct settle_decision decision;
                 settle_decide(&f, &decision);
                 combinations++;
-                if (decision.mends & (SETTLE_RESUME_SOURCE | SETTLE_RESUME_DESTINATION))
-                    check_resume(&f, decision.mends);
-                if (decision.mends & (SETTLE_DESTROY_SOURCE | SETTLE_DESTROY_DESTINATION))
-                    check_destroy(&f, decision.mends);
-                if (decision.mends & (SETTLE_UNDEFINE_SOURCE | SETTLE_UNDEFINE_DESTINATION))
-                    check_undefine(&f, decision.mends);
+                if (decision.repairs & (SETTLE_RESUME_SOURCE | SETTLE_RESUME_DESTINATION))
+                    check_resume(&f, decision.repairs);
+                if (decision.repairs & (SETTLE_DESTROY_SOURCE | SETTLE_DESTROY_DESTINATION))
+                    check_destroy(&f, decision.repairs);
+                if (decision.repairs & (SETTLE_UNDEFINE_SOURCE | SETTLE_UNDEFINE_DESTINATION))
+                    check_undefine(&f, decision.repairs);
                 check_verdict(&f, &decision);
             }
     assert_true(combinations > 10000000);
@@ -419,11 +445,11 @@ struct pair {
     unsigned looks;      /* at the source, so far */
     unsigned changes_at; /* the look before which the source changes; 0 = never */
     struct hv_look becomes;
-    int mend_result;
-    char done[256]; /* mends in order */
+    int repair_result;
+    char done[256]; /* repairs in order */
 };
 
-static struct pair *pair; /* hv_ops knows only struct hv */
+static struct pair *pair; /* a driver knows only struct hv */
 
 static int pair_look(struct hv *hv, const char *peer, const char *uuid, struct hv_look *ret_look,
                      struct rm_err *err)
@@ -434,11 +460,11 @@ static int pair_look(struct hv *hv, const char *peer, const char *uuid, struct h
         pair->source = pair->becomes;
     *ret_look = peer ? pair->destination : pair->source;
     if (!ret_look->answered)
-        rm_fail(err, 0, "no answer");
+        rm_err_set(err, "no answer");
     return 0;
 }
 
-static int pair_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_mend what,
+static int pair_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_repair what,
                      struct rm_err *err)
 {
     (void)hv;
@@ -447,8 +473,8 @@ static int pair_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_
     size_t length = strlen(pair->done);
     snprintf(pair->done + length, sizeof(pair->done) - length, "%s-%s ", names[what],
              peer ? "destination" : "source");
-    if (pair->mend_result < 0)
-        return rm_fail(err, pair->mend_result, "the daemon says no");
+    if (pair->repair_result < 0)
+        return rm_fail(err, pair->repair_result, "the daemon says no");
     struct hv_look *look = peer ? &pair->destination : &pair->source;
     if (what == HV_RESUME) {
         look->state = RM_GUEST_STATE__GUEST_RUNNING;
@@ -464,7 +490,7 @@ static int pair_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_
     return 0;
 }
 
-static const struct hv_ops pair_ops = {.look = pair_look, .mend = pair_mend};
+static const struct driver pair_ops = {.look = pair_look, .repair = pair_mend};
 
 static RmVerdict settle_all(struct pair *one, struct settle_case how, char *notes, size_t size)
 {
@@ -528,7 +554,7 @@ static void a_definition_stays_when_its_process_could_not_be_ended(void **state)
     (void)state;
     struct pair one = {.source = runs(HV_REASON_MIGRATION_CANCELED),
                        .destination = paused(HV_REASON_USER),
-                       .mend_result = -EBUSY};
+                       .repair_result = -EBUSY};
     struct settle_case how = {.uuid = "u", .destination_peer = "peer", .fenced = true};
     struct rm_err err;
     char notes[64] = "";
@@ -558,6 +584,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_a_guest_that_stayed),
+        cmocka_unit_test(a_start_that_ended_with_its_daemon_decides_nothing),
+        cmocka_unit_test(a_guest_that_is_paused_for_a_moment_runs),
         cmocka_unit_test(row_9_with_the_fence_removes_the_paused_copy),
         cmocka_unit_test(row_9_without_the_fence_is_an_alarm),
         cmocka_unit_test(row_8_ends_the_source_only_where_the_destination_runs),

@@ -1,14 +1,55 @@
 /* test_smapi.c - the SMAPI client against a server that breaks off, stalls, lies and refuses */
 #include "tests/unit/smapi_server.h"
+#include "worker/zvm/smapi.h"
+#include "worker/zvm/smapi_link.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
-#include "worker/smapi.h"
-#include "worker/smapi_link.h"
+/* The clock of the machine, plus all the time for which the client wanted to sleep: nobody does. */
+static atomic_uint_fast64_t skipped;
+static struct server *starts_up; /* when the client sleeps for the first time; NULL: none */
+
+static usec_t skip_now(void *ctx)
+{
+    (void)ctx;
+    return env_now(env_system()) + atomic_load(&skipped);
+}
+
+static void skip_sleep(void *ctx, usec_t span)
+{
+    (void)ctx;
+    atomic_fetch_add(&skipped, span);
+    if (starts_up)
+        server_listen(starts_up);
+    starts_up = NULL;
+}
+
+static const struct env skipping = {.now = skip_now, .sleep = skip_sleep};
+
+/* The resolver: as the machine's, but for one name that it does not answer until the pipe is closed. */
+static const char NO_ANSWER[] = "no-answer.invalid";
+static int no_answer[2];
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    union {
+        void *symbol;
+        int (*call)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    } real = {.symbol = dlsym(RTLD_NEXT, "getaddrinfo")};
+    char nothing;
+    if (!name || strcmp(name, NO_ANSWER) != 0 || (hints && hints->ai_flags & AI_NUMERICHOST))
+        return real.call(name, service, hints, ret);
+    while (read(no_answer[0], &nothing, 1) < 0)
+        ;
+    return EAI_AGAIN;
+}
 
 struct site {
     char directory[64];
@@ -63,7 +104,7 @@ static void open_client(struct site *site, unsigned connect_timeout, unsigned ca
         .call_timeout = call_timeout * USEC_PER_MSEC,
     };
     struct rm_err err = {""};
-    if (smapi_new(&conf, env_system(), &site->smapi, &err) < 0)
+    if (smapi_new(&conf, &skipping, &site->smapi, &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -131,7 +172,7 @@ static void a_login_is_tried_once_then_requests_are_answered(void **state)
     assert_int_equal(answer.rc, 0);
     assert_int_equal(answer.request_id, SERVER_ID + 1);
     smapi_name name;
-    assert_int_equal(smapi_form_images(&answer, &name, 1, NULL), 1);
+    assert_int_equal(smapi_decode_images(&answer, &name, 1, NULL), 1);
     assert_string_equal(name, "LINUX1");
     smapi_answer_done(&answer);
     assert_int_equal(call_lookup(site, &answer, &err), SMAPI_ANSWERED);
@@ -152,7 +193,7 @@ static void bytes_may_come_one_at_a_time(void **state)
     assert_int_equal(call_move(site, &answer, NULL), SMAPI_ANSWERED);
     assert_int_equal(answer.rc, 8);
     assert_int_equal(answer.rs, 3000);
-    assert_int_equal(smapi_form_numbers(&answer, NULL, 0, NULL), 2);
+    assert_int_equal(smapi_decode_numbers(&answer, NULL, 0, NULL), 2);
     smapi_answer_done(&answer);
 }
 
@@ -174,7 +215,7 @@ static void a_move_whose_time_is_over_is_not_sent(void **state)
     struct rm_err err = {""};
     struct smapi_request late = move;
     BEGIN(site, 5000, {.act = ANSWER}, {.act = ANSWER});
-    late.leave_by = env_now(env_system());
+    late.leave_by = env_now(&skipping);
     assert_int_equal(smapi_call(site->smapi, &late, false, NULL, NULL, &answer, &err),
                      SMAPI_NOT_SENT);
     expect_text(&err, "VMRELOCATE was not sent");
@@ -233,7 +274,7 @@ static void expect_recovered(struct site *site, const struct smapi_answer *answe
     assert_int_equal(answer->rc, 8);
     assert_int_equal(answer->rs, 3000);
     assert_int_equal(answer->request_id, SERVER_ID + 1);
-    assert_int_equal(smapi_form_numbers(answer, NULL, 0, NULL), 2);
+    assert_int_equal(smapi_decode_numbers(answer, NULL, 0, NULL), 2);
     expect_seen(site, 1, "VMRELOCATE");
     for (unsigned i = 2; i <= at; i++) {
         expect_seen(site, i, "Response_Recovery");
@@ -528,24 +569,15 @@ static void nobody_there_is_not_sent(void **state)
     expect_text(&err, "Connection refused");
 }
 
-static void *listen_later(void *arg)
-{
-    poll(NULL, 0, 400);
-    server_listen(arg);
-    return NULL;
-}
-
 static void a_server_that_starts_up_is_waited_for(void **state)
 {
     struct site *site = *state;
     struct smapi_answer answer;
     struct rm_err err = {""};
-    pthread_t thread;
     open_client(site, 10000, 20000);
-    assert_int_equal(pthread_create(&thread, NULL, listen_later, site->server), 0);
-    enum smapi_end end = call_move(site, &answer, &err);
-    pthread_join(thread, NULL);
-    assert_int_equal(end, SMAPI_ANSWERED);
+    starts_up = site->server; /* it refuses the first connection */
+    assert_int_equal(call_move(site, &answer, &err), SMAPI_ANSWERED);
+    assert_null(starts_up);
     smapi_answer_done(&answer);
 }
 
@@ -587,6 +619,19 @@ static void names_are_resolved(void **state)
     open_client(site, 3000, 500);
     assert_int_equal(call_move(site, &answer, &err), SMAPI_NOT_SENT);
     expect_text(&err, "nowhere.invalid: ");
+}
+
+static void a_resolver_without_an_answer_is_left_behind(void **state)
+{
+    struct site *site = *state;
+    struct smapi_answer answer;
+    struct rm_err err = {""};
+    assert_int_equal(pipe(no_answer), 0);
+    snprintf(site->server->url, sizeof(site->server->url), "tcp://%s", NO_ANSWER);
+    open_client(site, 300, 300);
+    assert_int_equal(call_move(site, &answer, &err), SMAPI_NOT_SENT); /* it asks for ever still */
+    expect_text(&err, "no-answer.invalid: the name was not resolved in time");
+    close(no_answer[1]);
 }
 
 static void urls_are_checked(void **state)
@@ -936,6 +981,7 @@ int main(void)
         SITE_TEST(a_server_that_starts_up_is_waited_for),
         SITE_TEST(bad_operands_and_logins_are_never_sent),
         SITE_TEST(names_are_resolved),
+        SITE_TEST(a_resolver_without_an_answer_is_left_behind),
         SITE_TEST(urls_are_checked),
         SITE_TEST(a_kernel_without_iucv_says_so),
         SITE_TEST(tls_with_a_known_certificate_works),

@@ -1,14 +1,13 @@
 /* test_smapi_code.c - what return and reason codes of SMAPI mean, in words and for the next step */
+#include "worker/zvm/smapi_code.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
 #include <string.h>
 
-#include "worker/smapi_code.h"
+#include <cmocka.h>
 
 static const struct {
     enum smapi_function function;

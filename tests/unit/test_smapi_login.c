@@ -1,22 +1,21 @@
-/* test_smapi_login.c - the login file, and the gate that never sends a refused login again */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+/* test_smapi_login.c - the login file, and the guard that never sends a refused login again */
+#include "worker/zvm/smapi_login.h"
+#include "worker/zvm/smapi_login_guard.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "worker/smapi_gate.h"
-#include "worker/smapi_login.h"
+#include <cmocka.h>
 
 static char directory[64];
 static char file[96];
@@ -165,35 +164,35 @@ static usec_t soon(void)
     return env_now(env_system()) + 5 * USEC_PER_SEC;
 }
 
-static int enter(struct smapi_gate *gate, struct rm_err *err)
+static int enter(struct smapi_guard *guard, struct rm_err *err)
 {
     struct smapi_login login;
     struct smapi_stamp stamp;
-    return smapi_gate_enter(gate, soon(), &login, &stamp, err);
+    return smapi_guard_enter(guard, soon(), &login, &stamp, err);
 }
 
 static void a_new_login_is_tried_once(void **state)
 {
     (void)state;
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *gate = smapi_gate_new(file);
-    assert_int_equal(enter(gate, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
-    assert_int_equal(enter(gate, NULL), 0);
-    assert_int_equal(enter(gate, NULL), 0);
-    smapi_gate_free(gate);
+    struct smapi_guard *guard = smapi_guard_new(file);
+    assert_int_equal(enter(guard, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
+    assert_int_equal(enter(guard, NULL), 0);
+    assert_int_equal(enter(guard, NULL), 0);
+    smapi_guard_free(guard);
 }
 
-static void a_trial_without_an_answer_is_made_anew(void **state)
+static void a_trial_without_an_answer_is_repeated(void **state)
 {
     (void)state;
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *gate = smapi_gate_new(file);
-    assert_int_equal(enter(gate, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_OPEN, "no connection");
-    assert_int_equal(enter(gate, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
-    smapi_gate_free(gate);
+    struct smapi_guard *guard = smapi_guard_new(file);
+    assert_int_equal(enter(guard, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_OPEN, "no connection");
+    assert_int_equal(enter(guard, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_free(guard);
 }
 
 static void a_refused_login_waits_for_another_file(void **state)
@@ -201,18 +200,18 @@ static void a_refused_login_waits_for_another_file(void **state)
     (void)state;
     struct rm_err err = {""};
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *gate = smapi_gate_new(file);
-    assert_int_equal(enter(gate, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_REFUSED, "wrong password");
+    struct smapi_guard *guard = smapi_guard_new(file);
+    assert_int_equal(enter(guard, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_REFUSED, "wrong password");
     for (int i = 0; i < 3; i++)
-        assert_int_equal(enter(gate, &err), -EPERM);
+        assert_int_equal(enter(guard, &err), -EPERM);
     assert_non_null(strstr(err.text, "wrong password; nothing is sent with the login of"));
     assert_non_null(strstr(err.text, "until that file has changed"));
     write_file(file, "MIGRATE\nanother\n", 16);
-    assert_int_equal(enter(gate, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
-    assert_int_equal(enter(gate, NULL), 0);
-    smapi_gate_free(gate);
+    assert_int_equal(enter(guard, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
+    assert_int_equal(enter(guard, NULL), 0);
+    smapi_guard_free(guard);
 }
 
 static void a_good_login_may_be_refused_later(void **state)
@@ -221,17 +220,17 @@ static void a_good_login_may_be_refused_later(void **state)
     struct smapi_login login;
     struct smapi_stamp before, after;
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *gate = smapi_gate_new(file);
-    assert_int_equal(smapi_gate_enter(gate, soon(), &login, &before, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
+    struct smapi_guard *guard = smapi_guard_new(file);
+    assert_int_equal(smapi_guard_enter(guard, soon(), &login, &before, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
     write_file(file, "MIGRATE\nanother\n", 16);
-    assert_int_equal(smapi_gate_enter(gate, soon(), &login, &after, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
-    smapi_gate_refused(gate, &before, "expired"); /* of the file that is no more */
-    assert_int_equal(enter(gate, NULL), 0);
-    smapi_gate_refused(gate, &after, "expired");
-    assert_int_equal(enter(gate, NULL), -EPERM);
-    smapi_gate_free(gate);
+    assert_int_equal(smapi_guard_enter(guard, soon(), &login, &after, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_refused(guard, &before, "expired"); /* of the file that is no more */
+    assert_int_equal(enter(guard, NULL), 0);
+    smapi_guard_refused(guard, &after, "expired");
+    assert_int_equal(enter(guard, NULL), -EPERM);
+    smapi_guard_free(guard);
 }
 
 static void what_one_server_refused_is_sent_to_no_other(void **state)
@@ -241,26 +240,26 @@ static void what_one_server_refused_is_sent_to_no_other(void **state)
     struct smapi_stamp stamp;
     struct rm_err err = {""};
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *one = smapi_gate_new(file), *other = smapi_gate_new(file);
-    struct smapi_gate *third = smapi_gate_new(file);
+    struct smapi_guard *one = smapi_guard_new(file), *other = smapi_guard_new(file);
+    struct smapi_guard *third = smapi_guard_new(file);
     assert_int_equal(enter(third, NULL), 1);
-    smapi_gate_tried(third, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_tried(third, SMAPI_TRIAL_GOOD, "");
     assert_int_equal(enter(one, NULL), 1);
-    smapi_gate_tried(one, SMAPI_TRIAL_REFUSED, "wrong password");
+    smapi_guard_tried(one, SMAPI_TRIAL_REFUSED, "wrong password");
     assert_int_equal(enter(other, &err), -EPERM);
     assert_non_null(strstr(err.text, "wrong password; nothing is sent with the login of"));
     assert_int_equal(enter(third, &err), -EPERM); /* good before, and the same password */
     write_file(file, "MIGRATE\nanother\n", 16);
     assert_int_equal(enter(other, NULL), 1);
-    smapi_gate_tried(other, SMAPI_TRIAL_GOOD, "");
-    assert_int_equal(smapi_gate_enter(one, soon(), &login, &stamp, NULL), 1);
-    smapi_gate_tried(one, SMAPI_TRIAL_GOOD, "");
-    smapi_gate_refused(one, &stamp, "expired");
+    smapi_guard_tried(other, SMAPI_TRIAL_GOOD, "");
+    assert_int_equal(smapi_guard_enter(one, soon(), &login, &stamp, NULL), 1);
+    smapi_guard_tried(one, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_refused(one, &stamp, "expired");
     assert_int_equal(enter(other, &err), -EPERM);
     assert_non_null(strstr(err.text, "expired; nothing is sent"));
-    smapi_gate_free(one);
-    smapi_gate_free(other);
-    smapi_gate_free(third);
+    smapi_guard_free(one);
+    smapi_guard_free(other);
+    smapi_guard_free(third);
 }
 
 static void a_silent_server_holds_another_up_for_a_while_only(void **state)
@@ -269,16 +268,16 @@ static void a_silent_server_holds_another_up_for_a_while_only(void **state)
     struct smapi_login login;
     struct smapi_stamp stamp;
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *silent = smapi_gate_new(file), *other = smapi_gate_new(file);
+    struct smapi_guard *silent = smapi_guard_new(file), *other = smapi_guard_new(file);
     assert_int_equal(enter(silent, NULL), 1);
     usec_t now = env_now(env_system());
     usec_t until_at = now + 200 * USEC_PER_MSEC;
-    assert_int_equal(smapi_gate_enter(other, until_at, &login, &stamp, NULL), 1);
+    assert_int_equal(smapi_guard_enter(other, until_at, &login, &stamp, NULL), 1);
     assert_true(env_now(env_system()) - now >= 100 * USEC_PER_MSEC);
-    smapi_gate_tried(other, SMAPI_TRIAL_GOOD, "");
-    smapi_gate_tried(silent, SMAPI_TRIAL_OPEN, "no answer");
-    smapi_gate_free(silent);
-    smapi_gate_free(other);
+    smapi_guard_tried(other, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_tried(silent, SMAPI_TRIAL_OPEN, "no answer");
+    smapi_guard_free(silent);
+    smapi_guard_free(other);
 }
 
 static void a_bad_file_is_no_refusal(void **state)
@@ -286,13 +285,13 @@ static void a_bad_file_is_no_refusal(void **state)
     (void)state;
     struct smapi_login login = {.userid = "left"};
     struct smapi_stamp stamp;
-    struct smapi_gate *gate = smapi_gate_new(file);
-    assert_int_equal(smapi_gate_enter(gate, soon(), &login, &stamp, NULL), -ENOENT);
+    struct smapi_guard *guard = smapi_guard_new(file);
+    assert_int_equal(smapi_guard_enter(guard, soon(), &login, &stamp, NULL), -ENOENT);
     assert_string_equal(login.userid, "");
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    assert_int_equal(enter(gate, NULL), 1);
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
-    smapi_gate_free(gate);
+    assert_int_equal(enter(guard, NULL), 1);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_free(guard);
 }
 
 static void without_a_file_everybody_may_pass(void **state)
@@ -300,33 +299,34 @@ static void without_a_file_everybody_may_pass(void **state)
     (void)state;
     struct smapi_login login;
     struct smapi_stamp stamp;
-    struct smapi_gate *gate = smapi_gate_new(NULL);
-    assert_int_equal(smapi_gate_enter(gate, soon(), &login, &stamp, NULL), 0);
+    struct smapi_guard *guard = smapi_guard_new(NULL);
+    assert_int_equal(smapi_guard_enter(guard, soon(), &login, &stamp, NULL), 0);
     assert_string_equal(login.userid, "");
-    smapi_gate_refused(gate, &stamp, "no");
-    assert_int_equal(enter(gate, NULL), 0);
-    smapi_gate_free(gate);
+    smapi_guard_refused(guard, &stamp, "no");
+    assert_int_equal(enter(guard, NULL), 0);
+    smapi_guard_free(guard);
 }
 
 enum { THREADS = 16 };
 
 struct crowd {
-    struct smapi_gate *gate;
+    struct smapi_guard *guard;
     enum smapi_trial end;
+    pthread_barrier_t all_there;
     atomic_uint tried, passed, refused, others;
 };
 
 static void *one_of_many(void *arg)
 {
     struct crowd *crowd = arg;
-    switch (enter(crowd->gate, NULL)) {
+    pthread_barrier_wait(&crowd->all_there);
+    switch (enter(crowd->guard, NULL)) {
     case 0:
         crowd->passed++;
         break;
     case 1:
         crowd->tried++;
-        usleep(20000); /* the others come meanwhile; the result does not depend on it */
-        smapi_gate_tried(crowd->gate, crowd->end, "said no");
+        smapi_guard_tried(crowd->guard, crowd->end, "said no");
         break;
     case -EPERM:
         crowd->refused++;
@@ -340,27 +340,29 @@ static void *one_of_many(void *arg)
 static void run_crowd(struct crowd *crowd)
 {
     pthread_t threads[THREADS];
+    pthread_barrier_init(&crowd->all_there, NULL, THREADS);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, one_of_many, crowd), 0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&crowd->all_there);
 }
 
 static void of_many_threads_one_tries(void **state)
 {
     (void)state;
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct crowd refused = {.gate = smapi_gate_new(file), .end = SMAPI_TRIAL_REFUSED};
+    struct crowd refused = {.guard = smapi_guard_new(file), .end = SMAPI_TRIAL_REFUSED};
     run_crowd(&refused);
     assert_int_equal(refused.tried, 1);
     assert_int_equal(refused.refused, THREADS - 1);
-    smapi_gate_free(refused.gate);
+    smapi_guard_free(refused.guard);
     write_file(file, "MIGRATE\nanother\n", 16);
-    struct crowd good = {.gate = smapi_gate_new(file), .end = SMAPI_TRIAL_GOOD};
+    struct crowd good = {.guard = smapi_guard_new(file), .end = SMAPI_TRIAL_GOOD};
     run_crowd(&good);
     assert_int_equal(good.tried, 1);
     assert_int_equal(good.passed, THREADS - 1);
-    smapi_gate_free(good.gate);
+    smapi_guard_free(good.guard);
 }
 
 static void a_trial_that_hangs_does_not_hold_others_for_ever(void **state)
@@ -370,13 +372,13 @@ static void a_trial_that_hangs_does_not_hold_others_for_ever(void **state)
     struct smapi_stamp stamp;
     struct rm_err err = {""};
     write_file(file, "MIGRATE\ns3cret\n", 15);
-    struct smapi_gate *gate = smapi_gate_new(file);
-    assert_int_equal(enter(gate, NULL), 1);
+    struct smapi_guard *guard = smapi_guard_new(file);
+    assert_int_equal(enter(guard, NULL), 1);
     usec_t until_at = env_now(env_system()) + 50 * USEC_PER_MSEC;
-    assert_int_equal(smapi_gate_enter(gate, until_at, &login, &stamp, &err), -ETIMEDOUT);
+    assert_int_equal(smapi_guard_enter(guard, until_at, &login, &stamp, &err), -ETIMEDOUT);
     assert_non_null(strstr(err.text, "is being tried"));
-    smapi_gate_tried(gate, SMAPI_TRIAL_GOOD, "");
-    smapi_gate_free(gate);
+    smapi_guard_tried(guard, SMAPI_TRIAL_GOOD, "");
+    smapi_guard_free(guard);
 }
 
 #define LOGIN_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -390,7 +392,7 @@ int main(void)
         LOGIN_TEST(a_file_of_somebody_else_is_refused),
         LOGIN_TEST(only_a_regular_file_is_read),
         LOGIN_TEST(a_new_login_is_tried_once),
-        LOGIN_TEST(a_trial_without_an_answer_is_made_anew),
+        LOGIN_TEST(a_trial_without_an_answer_is_repeated),
         LOGIN_TEST(a_refused_login_waits_for_another_file),
         LOGIN_TEST(a_good_login_may_be_refused_later),
         LOGIN_TEST(what_one_server_refused_is_sent_to_no_other),

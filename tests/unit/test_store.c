@@ -1,4 +1,5 @@
 /* test_store.c - the engine: transactions, walks, who may open it, what a crash leaves */
+#include "store/key.h"
 #include "tests/unit/scratch.h"
 
 #include <errno.h>
@@ -7,8 +8,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-
-#include "store/key.h"
 
 static int put(struct store *store, const char *key, const char *value)
 {
@@ -258,15 +257,15 @@ static void a_full_store_says_so_and_works_again_after_abort(void **state)
     char path[128], value[4096] = {0};
     struct rm_err err = {""};
     struct store *store;
-    uint64_t used, size;
+    struct store_usage usage;
     int r = 0;
     snprintf(path, sizeof(path), "%s/small", scratch->base);
     assert_int_equal(store_open(path, SMALL, STORE_CREATE | STORE_NO_SYNC, &store, &err), 0);
     assert_int_equal(put(store, "a", "1"), 0);
     assert_int_equal(store_commit(store, &err), 0);
-    assert_int_equal(store_usage(store, &used, &size), 0);
-    assert_int_equal(size, SMALL);
-    assert_true(used < SMALL / 10);
+    assert_int_equal(store_usage(store, &usage), 0);
+    assert_int_equal(usage.size, SMALL);
+    assert_true(usage.used < SMALL / 10);
     for (uint64_t i = 0; r == 0 && i < 1000; i++) {
         uint8_t key[8];
         key_u64(key, i);
@@ -287,19 +286,22 @@ static void usage_grows_with_records_and_shrinks_when_they_go(void **state)
 {
     struct scratch *scratch = *state;
     struct store *store = scratch->store;
-    uint64_t before, full, after, size;
+    uint64_t before, full;
+    struct store_usage usage;
     uint8_t key[8];
     char value[1000] = {0};
-    assert_int_equal(store_usage(store, &before, &size), 0);
-    assert_int_equal(size, SCRATCH_SIZE);
+    assert_int_equal(store_usage(store, &usage), 0);
+    assert_int_equal(usage.size, SCRATCH_SIZE);
+    before = usage.used;
     for (uint64_t i = 0; i < 5000; i++) {
         key_u64(key, i);
         assert_int_equal(store_put(store, STORE_JOB, key, 8, value, sizeof(value), true), 0);
     }
-    assert_int_equal(store_usage(store, &full, &size), 0);
-    assert_int_equal(full, before); /* not committed */
+    assert_int_equal(store_usage(store, &usage), 0);
+    assert_int_equal(usage.used, before); /* not committed */
     assert_int_equal(store_commit(store, NULL), 0);
-    assert_int_equal(store_usage(store, &full, &size), 0);
+    assert_int_equal(store_usage(store, &usage), 0);
+    full = usage.used;
     assert_true(full > before + 5000 * sizeof(value));
     assert_true(full < before + 2 * 5000 * sizeof(value));
     for (uint64_t i = 0; i < 5000; i++) {
@@ -307,8 +309,12 @@ static void usage_grows_with_records_and_shrinks_when_they_go(void **state)
         assert_int_equal(store_delete(store, STORE_JOB, key, 8), 0);
     }
     assert_int_equal(store_commit(store, NULL), 0);
-    assert_int_equal(store_usage(store, &after, &size), 0);
-    assert_true(after < full / 10);
+    assert_int_equal(store_usage(store, &usage), 0);
+    assert_true(usage.used > full / 2); /* the next transaction cannot use them yet */
+    assert_int_equal(put(store, "a", "1"), 0);
+    assert_int_equal(store_commit(store, NULL), 0);
+    assert_int_equal(store_usage(store, &usage), 0);
+    assert_true(usage.used < full / 10);
     /* The file does not grow for ever: freed pages are used again. */
     for (int turn = 0; turn < 20; turn++) {
         for (uint64_t i = 0; i < 2000; i++) {
@@ -322,6 +328,144 @@ static void usage_grows_with_records_and_shrinks_when_they_go(void **state)
     snprintf(file, sizeof(file), "%s/data.mdb", scratch->path);
     assert_int_equal(stat(file, &st), 0);
     assert_true((uint64_t)st.st_size < 3 * full);
+}
+
+/* ---- readers */
+
+/* A process that reads the state of now, and goes on doing so until it is ended. */
+static pid_t sleeping_reader(const struct scratch *scratch)
+{
+    int reads[2];
+    char byte;
+    assert_int_equal(pipe(reads), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct store *store;
+        struct store_bytes bytes;
+        if (store_open(scratch->path, 0, STORE_READ_ONLY, &store, NULL) < 0 ||
+            store_get(store, STORE_META, "a", 1, &bytes) < 0 || write(reads[1], "r", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(reads[1]);
+    assert_int_equal(read(reads[0], &byte, 1), 1);
+    close(reads[0]);
+    return pid;
+}
+
+/* What one process keeps is as good as used, and is free when it is gone, also by kill -9. */
+static void pages_that_a_reader_keeps_are_used_and_it_is_named(void **state)
+{
+    struct scratch *scratch = *state;
+    struct store *store = scratch->store;
+    struct store_usage before, kept, after;
+    char value[3000] = {0};
+    assert_int_equal(put(store, "a", "1"), 0);
+    assert_int_equal(store_commit(store, NULL), 0);
+    assert_int_equal(store_usage(store, &before), 0);
+    assert_int_equal(before.reader, 0);
+    pid_t pid = sleeping_reader(scratch);
+    for (int i = 0; i < 200; i++) {
+        value[0] = (char)i;
+        assert_int_equal(store_put(store, STORE_META, "v", 1, value, sizeof(value), false), 0);
+        assert_int_equal(store_commit(store, NULL), 0);
+    }
+    assert_int_equal(store_usage(store, &kept), 0);
+    assert_int_equal(kept.reader, pid);
+    assert_true(kept.kept > 200 * sizeof(value));
+    assert_true(kept.used > before.used + 200 * sizeof(value));
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(store_usage(store, &after), 0); /* nothing was committed since */
+    assert_int_equal(after.reader, 0);
+    assert_true(after.used < before.used + 20 * sizeof(value));
+}
+
+/* Readers that were killed leave nothing behind, without anybody asking how full the store is. */
+static void a_killed_reader_does_not_make_the_store_grow(void **state)
+{
+    struct scratch *scratch = *state;
+    struct store *store = scratch->store;
+    struct stat st;
+    char file[128], value[3000] = {0};
+    assert_int_equal(put(store, "a", "1"), 0);
+    assert_int_equal(store_commit(store, NULL), 0);
+    pid_t pid = sleeping_reader(scratch);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    for (int i = 0; i < 500; i++) {
+        value[0] = (char)i;
+        assert_int_equal(store_put(store, STORE_META, "v", 1, value, sizeof(value), false), 0);
+        assert_int_equal(store_commit(store, NULL), 0);
+    }
+    snprintf(file, sizeof(file), "%s/data.mdb", scratch->path);
+    assert_int_equal(stat(file, &st), 0);
+    assert_true(st.st_size < 500 * (off_t)sizeof(value) / 4);
+}
+
+/* ---- a file that is not whole */
+
+static void refuses(const struct scratch *scratch, int flags, const char *why)
+{
+    struct rm_err err = {""};
+    struct store *store;
+    assert_int_equal(store_open(scratch->path, SCRATCH_SIZE, flags, &store, &err), -EBADMSG);
+    if (!strstr(err.text, why) || !strstr(err.text, "rmigrate-store(8)"))
+        fail_msg("'%s' is not in: %s", why, err.text);
+}
+
+static void a_file_that_is_cut_off_or_empty_is_refused_and_left_alone(void **state)
+{
+    struct scratch *scratch = *state;
+    struct store *store = scratch->store;
+    struct stat st;
+    char file[128], value[1000] = {0};
+    for (uint64_t i = 0; i < 500; i++) {
+        uint8_t key[8];
+        key_u64(key, i);
+        assert_int_equal(store_put(store, STORE_JOB, key, 8, value, sizeof(value), true), 0);
+    }
+    assert_int_equal(store_commit(store, NULL), 0);
+    store_close(store);
+    scratch->store = NULL;
+    snprintf(file, sizeof(file), "%s/data.mdb", scratch->path);
+    assert_int_equal(stat(file, &st), 0);
+    /* Everything that is missing is noticed, from the last page on. */
+    for (off_t length = st.st_size - 8192; length > 3 * 4096; length = length * 2 / 3) {
+        assert_int_equal(truncate(file, length), 0);
+        refuses(scratch, STORE_CREATE | STORE_NO_SYNC, "is cut off");
+        refuses(scratch, STORE_READ_ONLY, "is cut off");
+        assert_int_equal(stat(file, &st), 0);
+        assert_int_equal(st.st_size, length);
+    }
+    assert_int_equal(truncate(file, 0), 0);
+    refuses(scratch, STORE_CREATE | STORE_NO_SYNC, "is empty");
+    refuses(scratch, STORE_READ_ONLY, "is empty");
+}
+
+/* The pages that a transaction took and gave back are never written: a file may be shorter than its last
+ * page's number, and is whole. */
+static void a_file_whose_last_pages_were_never_written_is_whole(void **state)
+{
+    struct scratch *scratch = *state;
+    uint8_t key[8];
+    char value[1000] = {0};
+    for (unsigned round = 0; round < 20; round++) {
+        for (uint64_t i = 0; i < 300; i++) {
+            key_u64(key, i);
+            assert_int_equal(
+                store_put(scratch->store, STORE_JOB, key, 8, value, sizeof(value), true), 0);
+        }
+        for (uint64_t i = 299; i > 20 * round % 280; i--) {
+            key_u64(key, i);
+            assert_int_equal(store_delete(scratch->store, STORE_JOB, key, 8), 0);
+        }
+        assert_int_equal(store_commit(scratch->store, NULL), 0);
+        store_close(scratch->store);
+        scratch_open(scratch);
+    }
 }
 
 /* ---- who may open it */
@@ -546,7 +690,7 @@ static int note_change(void *ctx, const void *key, size_t length)
     char *seen = ctx;
     strncat(seen, key, length);
     strcat(seen, " ");
-    return strchr(key, '!') ? -EDOM : 0;
+    return memchr(key, '!', length) ? -EDOM : 0;
 }
 
 static void changes_of_a_watched_table_are_told(void **state)
@@ -605,6 +749,10 @@ int main(void)
         SCRATCH_TEST(a_random_history_equals_a_plain_array),
         SCRATCH_TEST(a_full_store_says_so_and_works_again_after_abort),
         SCRATCH_TEST(usage_grows_with_records_and_shrinks_when_they_go),
+        SCRATCH_TEST(pages_that_a_reader_keeps_are_used_and_it_is_named),
+        SCRATCH_TEST(a_killed_reader_does_not_make_the_store_grow),
+        SCRATCH_TEST(a_file_that_is_cut_off_or_empty_is_refused_and_left_alone),
+        SCRATCH_TEST(a_file_whose_last_pages_were_never_written_is_whole),
         SCRATCH_TEST(a_second_writer_is_refused_and_told_why),
         SCRATCH_TEST(another_process_reads_what_is_committed_while_one_writes),
         SCRATCH_TEST(one_process_cannot_open_a_store_twice),

@@ -1,29 +1,29 @@
 /* test_task.c - the threads of a worker over a scripted hypervisor: what they report, and in which
  * order */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "worker/task.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/task.h"
+#include <cmocka.h>
 
 /* ---- the hypervisor: one guest, two sides */
 
-enum side_state { SIDE_NOTHING, SIDE_RUNS, SIDE_COPIES, SIDE_SILENT };
+enum side_state { SIDE_NOTHING, SIDE_RUNS, SIDE_COPIES, SIDE_SILENT, SIDE_STANDS };
 
 static struct {
     atomic_int source, destination; /* enum side_state */
     atomic_int check_result;
-    atomic_int migrations, aborts;
+    atomic_int migrations, aborts, repairs;
+    atomic_int repair_result;
     atomic_bool works;   /* the migration does, or else stays until it is aborted */
     atomic_bool splits;  /* it ends with both sides running */
     atomic_bool loses;   /* the call breaks, the migration goes on */
@@ -75,7 +75,12 @@ static int fake_look(struct hv *hv, const char *peer, const char *uuid, struct h
     enum side_state side = (enum side_state)atomic_load(peer ? &fake.destination : &fake.source);
     *ret_look = (struct hv_look){.answered = side != SIDE_SILENT};
     if (side == SIDE_SILENT)
-        rm_fail(err, 0, "no answer");
+        rm_err_set(err, "no answer");
+    if (side == SIDE_STANDS) {
+        ret_look->defined = ret_look->active = true;
+        ret_look->state = RM_GUEST_STATE__GUEST_PAUSED;
+        ret_look->reason = HV_REASON_MIGRATING;
+    }
     if (side == SIDE_RUNS || side == SIDE_COPIES) {
         ret_look->defined = ret_look->active = true;
         ret_look->state = RM_GUEST_STATE__GUEST_RUNNING;
@@ -163,17 +168,19 @@ static int fake_progress(struct hv *hv, const char *uuid, RmStats *ret_stats)
     return 0;
 }
 
-static int fake_mend(struct hv *hv, const char *peer, const char *uuid, enum hv_mend what,
-                     struct rm_err *err)
+static int fake_repair(struct hv *hv, const char *peer, const char *uuid, enum hv_repair what,
+                       struct rm_err *err)
 {
     (void)hv;
-    (void)peer;
     (void)uuid;
-    (void)what;
-    return rm_fail(err, -EPERM, "nothing is to be mended here");
+    if (peer || what != HV_RESUME)
+        return rm_fail(err, -EPERM, "nothing is to be repaired here");
+    atomic_fetch_add(&fake.repairs, 1);
+    atomic_store(&fake.source, SIDE_RUNS);
+    return atomic_load(&fake.repair_result);
 }
 
-static const struct hv_ops fake_ops = {
+static const struct driver fake_driver = {
     .open = fake_open,
     .close = fake_close,
     .inventory = fake_inventory,
@@ -183,16 +190,12 @@ static const struct hv_ops fake_ops = {
     .migrate = fake_migrate,
     .abort = fake_abort,
     .progress = fake_progress,
-    .mend = fake_mend,
+    .repair = fake_repair,
 };
 
-static const struct hv_ops *choose_fake(const struct conf_hypervisor *hypervisor)
-{
-    (void)hypervisor;
-    return &fake_ops;
-}
-
 /* ---- a worker's shell */
+
+enum { SESSION = 3 };
 
 static struct tasks *tasks;
 static struct arena *arena;
@@ -206,15 +209,21 @@ static int set_up(void **state)
     atomic_store(&fake.check_result, 0);
     atomic_store(&fake.migrations, 0);
     atomic_store(&fake.aborts, 0);
+    atomic_store(&fake.repairs, 0);
+    atomic_store(&fake.repair_result, 0);
     atomic_store(&fake.works, false);
     atomic_store(&fake.splits, false);
     atomic_store(&fake.loses, false);
     atomic_store(&fake.stopped, false);
     static struct conf_hypervisor hypervisor = {.name = "hyp01", .connect = "fake"};
     static struct conf_worker conf = {.hypervisors = &hypervisor, .n_hypervisors = 1};
+    static const struct driver *const drivers[] = {&fake_driver};
     struct rm_err err = {""};
     arena = arena_new(0);
-    return tasks_new(&conf, choose_fake, env_system(), &tasks, &err);
+    int r = tasks_new(&conf, drivers, env_system(), &tasks, &err);
+    if (r == 0)
+        tasks_lease(tasks, SESSION, USEC_NEVER);
+    return r;
 }
 
 static int tear_down(void **state)
@@ -237,23 +246,23 @@ static int start(bool settle, bool cancel)
     assignment.peer = "peer";
     assignment.cancel_wanted = cancel;
     assignment.fence = settle ? "paused" : "";
-    return tasks_start(tasks, &assignment, settle, USEC_NEVER);
+    return tasks_start(tasks, &assignment, settle, SESSION);
 }
 
 /* The next report of a kind other than progress; the borrowed message stays until the next call. */
 static const RmReport *next_report(unsigned *progress)
 {
-    struct task_news news;
+    struct mail mail;
     for (;;) {
         struct pollfd fd = {.fd = tasks_fd(tasks), .events = POLLIN};
         assert_int_equal(poll(&fd, 1, 60000), 1);
         arena_reset(arena);
-        if (!tasks_next(tasks, arena, &news) || !news.report)
+        if (!tasks_next(tasks, arena, &mail) || !mail.report)
             continue;
-        assert_int_equal(news.report->job, 7);
-        assert_int_equal(news.report->attempt, 2);
-        if (news.report->kind != RM_REPORT_KIND__REPORT_PROGRESS)
-            return news.report;
+        assert_int_equal(mail.report->job, 7);
+        assert_int_equal(mail.report->attempt, 2);
+        if (mail.report->kind != RM_REPORT_KIND__REPORT_PROGRESS)
+            return mail.report;
         if (progress)
             ++*progress;
     }
@@ -398,21 +407,86 @@ static void settling_says_where_the_guest_is(void **state)
     assert_int_equal(report->class_, RM_CLASS__CLASS_RETRY);
 }
 
+static void nothing_begins_without_a_lease(void **state)
+{
+    (void)state;
+    tasks_lease(tasks, SESSION, env_now(env_system()));
+    assert_int_equal(start(false, false), 0);
+    assert_int_equal(expect(RM_REPORT_KIND__REPORT_REFUSED, NULL)->class_, RM_CLASS__CLASS_RETRY);
+    tasks_lease(tasks, SESSION + 1, USEC_NEVER); /* not this one's */
+    assert_int_equal(start(false, false), 0);
+    assert_int_equal(expect(RM_REPORT_KIND__REPORT_REFUSED, NULL)->class_, RM_CLASS__CLASS_RETRY);
+    assert_int_equal(atomic_load(&fake.migrations), 0);
+}
+
+/* Settling needs to resume the guest, and may not. */
+static void await_held(void)
+{
+    struct mail mail = {0};
+    while (!mail.report || mail.report->kind != RM_REPORT_KIND__REPORT_PROGRESS) {
+        struct pollfd fd = {.fd = tasks_fd(tasks), .events = POLLIN};
+        assert_int_equal(poll(&fd, 1, 60000), 1);
+        arena_reset(arena);
+        mail.report = NULL;
+        tasks_next(tasks, arena, &mail);
+    }
+    assert_int_equal(atomic_load(&fake.repairs), 0);
+}
+
+static void a_settler_without_a_lease_waits_until_it_has_one_again(void **state)
+{
+    (void)state;
+    atomic_store(&fake.source, SIDE_STANDS);
+    tasks_lease(tasks, SESSION + 1, USEC_NEVER);
+    assert_int_equal(start(true, false), 0);
+    await_held();
+    tasks_go_on(tasks, 7, SESSION + 1);
+    const RmReport *report = expect(RM_REPORT_KIND__REPORT_FINISHED, NULL);
+    assert_int_equal(report->verdict, RM_VERDICT__VERDICT_SOURCE);
+    assert_int_equal(atomic_load(&fake.repairs), 1);
+}
+
+static void a_settler_that_is_called_off_ends_and_does_nothing(void **state)
+{
+    (void)state;
+    atomic_store(&fake.source, SIDE_STANDS);
+    tasks_lease(tasks, SESSION, 0);
+    assert_int_equal(start(true, false), 0);
+    await_held();
+    tasks_off(tasks, 7, /* abort = */ false);
+    tasks_lease(tasks, SESSION, USEC_NEVER);
+    assert_int_equal(expect(RM_REPORT_KIND__REPORT_FINISHED, NULL)->verdict,
+                     RM_VERDICT__VERDICT_UNKNOWN);
+    assert_int_equal(atomic_load(&fake.repairs), 0);
+}
+
+static void a_request_without_an_answer_is_named(void **state)
+{
+    (void)state;
+    atomic_store(&fake.source, SIDE_STANDS);
+    atomic_store(&fake.repair_result, -ETIMEDOUT);
+    assert_int_equal(start(true, false), 0);
+    const RmReport *report = expect(RM_REPORT_KIND__REPORT_FINISHED, NULL);
+    assert_int_equal(report->verdict, RM_VERDICT__VERDICT_SOURCE);
+    assert_int_equal(report->n_unanswered, 1);
+    assert_string_equal(report->unanswered[0], "hyp01");
+}
+
 static void inventories_come_by_themselves_in_order(void **state)
 {
     (void)state;
     uint64_t last = 0;
     for (int i = 0; i < 3;) {
-        struct task_news news;
+        struct mail mail;
         struct pollfd fd = {.fd = tasks_fd(tasks), .events = POLLIN};
         assert_int_equal(poll(&fd, 1, 60000), 1);
         arena_reset(arena);
-        if (!tasks_next(tasks, arena, &news))
+        if (!tasks_next(tasks, arena, &mail))
             continue;
-        assert_non_null(news.inventory);
-        assert_string_equal(news.inventory->host, "hyp01");
-        assert_true(news.inventory->sequence > last);
-        last = news.inventory->sequence;
+        assert_non_null(mail.inventory);
+        assert_string_equal(mail.inventory->host, "hyp01");
+        assert_true(mail.inventory->sequence > last);
+        last = mail.inventory->sequence;
         i++;
     }
 }
@@ -423,7 +497,7 @@ static void a_hypervisor_that_is_not_served_is_not_touched(void **state)
     RmAssignment assignment = RM_ASSIGNMENT__INIT;
     assignment.host = "hyp09";
     assignment.destination = "hyp01";
-    assert_int_equal(tasks_start(tasks, &assignment, /* settle = */ false, USEC_NEVER), -ENOENT);
+    assert_int_equal(tasks_start(tasks, &assignment, /* settle = */ false, SESSION), -ENOENT);
 }
 
 int main(void)
@@ -441,6 +515,10 @@ int main(void)
         TEST(a_migration_that_runs_is_adopted),
         TEST(an_adopted_migration_is_stopped_when_that_is_wanted),
         TEST(settling_says_where_the_guest_is),
+        TEST(nothing_begins_without_a_lease),
+        TEST(a_settler_without_a_lease_waits_until_it_has_one_again),
+        TEST(a_settler_that_is_called_off_ends_and_does_nothing),
+        TEST(a_request_without_an_answer_is_named),
         TEST(inventories_come_by_themselves_in_order),
         TEST(a_hypervisor_that_is_not_served_is_not_touched),
     };

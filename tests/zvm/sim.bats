@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
     export LC_ALL=C.UTF-8
+    ! grep -q '^RMIGRATE_ZVM:BOOL=OFF' "$BIN/CMakeCache.txt" || skip "built without RMIGRATE_ZVM"
     SIM=$BATS_TEST_TMPDIR
 }
 teardown() {

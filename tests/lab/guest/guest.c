@@ -23,10 +23,10 @@
  *   DISK at SECTOR: FOUND, not WANTED
  *   poweroff       the last line of a guest that ended in an orderly way
  */
+#include "port.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "port.h"
 
 enum {
     HZ = 50,               /* ticks in a second */

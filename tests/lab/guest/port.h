@@ -1,6 +1,6 @@
 /* port.h - the x86 port instructions */
-#ifndef GUEST_PORT_H
-#define GUEST_PORT_H
+#ifndef TESTS_LAB_GUEST_PORT_H
+#define TESTS_LAB_GUEST_PORT_H
 
 #include <stdint.h>
 

@@ -1,0 +1,18 @@
+/* evacuation.h - hypervisors are emptied: the request, and its end
+ *
+ * An evacuation of a host (RmHost.emptying) lasts until no job takes a guest away from it any more and
+ * the hypervisor itself has been looked at after that. Guests that were not seen before become jobs of
+ * the same batch; then it is over, and its account, "is empty" or what is left and why, goes into the
+ * history and to everybody who waits for the batch. */
+#ifndef BROKER_EVACUATION_H
+#define BROKER_EVACUATION_H
+
+#include "broker/request.h"
+
+void evacuation_request(struct core *core, struct request *request);
+void evacuation_tick(struct core *core);
+usec_t evacuation_deadline(const struct core *core);
+/* Does somebody's wait for this batch go on although its jobs have ended? */
+bool evacuation_is_open(struct core *core, const RmBatch *batch);
+
+#endif

@@ -1,0 +1,395 @@
+/* job_control.c - requests that change live jobs: cancel, pause, resume, retry, modify, release */
+#include "broker/job_control.h"
+
+#include "broker/assignment.h"
+#include "broker/doubt.h"
+#include "broker/hold.h"
+#include "broker/hold_control.h"
+#include "broker/inventory.h"
+#include "broker/job.h"
+#include "broker/names.h"
+#include "broker/platforms.h"
+#include "broker/submit.h"
+#include "store/record.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* ---- a set of jobs */
+
+typedef void select_f(struct core *core, struct request *request, struct job *job);
+
+/* What became of a job, under its number. */
+static void job_outcome(struct core *core, struct request *request, uint64_t id, bool ok,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void job_outcome(struct core *core, struct request *request, uint64_t id, bool ok,
+                        const char *format, ...)
+{
+    const struct job *job = job_find(core, id);
+    char name[32], text[RM_ERR_MAX];
+    va_list args;
+
+    snprintf(name, sizeof(name), "job %" PRIu64, id);
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    RmOutcome *outcome = request_outcome(core, request, name, ok, "%s", text);
+    outcome->job = id;
+    outcome->guest = job ? core_strdup(core, job->ask->guest) : (char *)"";
+}
+
+/* A job that is not live: what it is instead. */
+static void not_live(struct core *core, struct request *request, uint64_t id)
+{
+    RmResult *result;
+
+    if (record_result_get(core->store, id, core->arena, &result) == 0)
+        job_outcome(core, request, id, false, "is already %s", job_state_name(result->state));
+    else
+        job_outcome(core, request, id, false, "no such job");
+}
+
+/* Calls f for each live job that was asked for. */
+static void for_selected(struct core *core, struct request *request, const RmSelect *what,
+                         select_f *f)
+{
+    struct noderange guests = {0};
+    struct job *job, *next;
+    size_t n = 0;
+
+    if (what->n_jobs == 0 && what->batch == 0 && *what->guests == '\0' && *what->host == '\0' &&
+        *what->to == '\0' && !what->all) {
+        request_refuse(core, request, RM_CODE__CODE_USAGE,
+                       "say which: a job, a batch, a noderange, a host, or all");
+        return;
+    }
+    if (*what->guests != '\0' && !request_guests(core, request, what->guests, &guests))
+        return;
+    for (size_t i = 0; i < what->n_jobs; i++, n++) {
+        job = job_find(core, what->jobs[i]);
+        if (!job)
+            not_live(core, request, what->jobs[i]);
+        else if (request_selects(what, &guests, job->ask, job->live.source, job->live.destination))
+            f(core, request, job);
+    }
+    if (what->n_jobs == 0) {
+        HASH_ITER (hh, core->jobs.by_id, job, next) {
+            if (request_selects(what, &guests, job->ask, job->live.source, job->live.destination)) {
+                f(core, request, job);
+                n++;
+            }
+        }
+    }
+    noderange_done(&guests);
+    if (n == 0 && request->reply->n_outcomes == 0)
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no unfinished job matches");
+}
+
+/* As the history has it: who is asked for, and why. */
+static void note_reason(struct core *core, struct request *request, struct job *job,
+                        const char *what)
+{
+    const char *reason = request->message->cancel->reason; /* one union: all are a selection */
+
+    if (*reason != '\0')
+        job_note(core, job, request->peer->user, core_printf(core, "%s: %s", what, reason));
+}
+
+static void cancel(struct core *core, struct request *request, struct job *job)
+{
+    const char *who = request->peer->user;
+    RmState state = job->live.state;
+    char text[300];
+
+    note_reason(core, request, job, "to be cancelled");
+    if (state == RM_STATE__QUEUED || state == RM_STATE__WAITING) {
+        job_outcome(core, request, job->id, true, "cancelled; %s stays on %s", job->ask->guest,
+                    job->live.source);
+        snprintf(text, sizeof(text), "cancelled by %s", who);
+        job_finish(core, job, RM_EVENT_KIND__CANCEL, who, &(struct job_end){.text = text});
+        return;
+    }
+    if (state != RM_STATE__CANCELLING)
+        job_cancel(core, job, who);
+    job_outcome(core, request, job->id, true, "is being stopped (%s)", job->ask->guest);
+}
+
+/* A relocation that is none of ours. */
+static void cancel_foreign(struct core *core, struct request *request, struct guest *guest,
+                           usec_t wait_for)
+{
+    const char *lead =
+        platform_of(guest->rec->kind)->announce(core, RM_ASK_KIND__ASK_CANCEL, guest->rec);
+    RmAssignment *about = core_alloc(core, sizeof(*about));
+    const char *reason = request->message->cancel->reason;
+    char why[600] = "";
+    struct host *place = inventory_where(core, guest, why, sizeof(why));
+
+    if (!place || !place->link.session) {
+        request_outcome(core, request, guest->rec->name, false, "%s",
+                        place ? "its host has no worker" : why);
+        return;
+    }
+    rm_assignment__init(about);
+    about->guest = guest->rec->name;
+    about->uuid = guest->rec->uuid;
+    about->domain = guest->rec->domain;
+    about->host = place->rec->name;
+    request_outcome(core, request, guest->rec->name, true, "%s Done", lead);
+    core_event(core, RM_EVENT_KIND__CANCEL, request->peer->user, place->rec->name, guest->rec->name,
+               "a relocation that no job began is to be stopped%s%s", *reason != '\0' ? ": " : "",
+               reason);
+    request_ask(core, request, place, RM_ASK_KIND__ASK_CANCEL, about, lead, wait_for);
+}
+
+/* A guest on its own: what moves it, whoever began that, is stopped. */
+static void cancel_guest(struct core *core, struct request *request, const char *name)
+{
+    struct guest *guest = guest_find(core, name);
+
+    if (guest && guest->job)
+        cancel(core, request, guest->job);
+    else if (guest && platform_of(guest->rec->kind)->cancels_foreign)
+        cancel_foreign(core, request, guest, request->message->cancel->wait_for);
+    else
+        request_outcome(core, request, name, false, "no job moves it%s",
+                        !guest ? names_remark(core, name) : "");
+}
+
+void job_control_cancel(struct core *core, struct request *request)
+{
+    const RmSelect *what = request->message->cancel;
+
+    if (what->wait_for > 0 && *what->guests != '\0' && what->n_jobs == 0 && what->batch == 0 &&
+        *what->host == '\0')
+        request_each_guest(core, request, what->guests, cancel_guest);
+    else
+        for_selected(core, request, what, cancel);
+}
+
+static void modify_one(struct core *core, struct request *request, struct job *job)
+{
+    const RmModify *modify = request->message->modify;
+    const char *reason = modify->what->reason;
+    const struct platform *platform = platform_of(job->ask->kind);
+    struct host *source = job->source;
+
+    if (!platform->has_limits) {
+        job_outcome(core, request, job->id, false,
+                    "moves %s, which is no guest of z/VM: only a relocation there has "
+                    "max_total and max_quiesce",
+                    job->ask->guest);
+        return;
+    }
+    if (job->live.state != RM_STATE__RUNNING || !source->link.session) {
+        job_outcome(core, request, job->id, false,
+                    "is %s: only the limits of a relocation that runs can be changed",
+                    job_state_name(job->live.state));
+        return;
+    }
+    const char *lead = platform->announce(core, RM_ASK_KIND__ASK_MODIFY, job->guest->rec);
+    RmRelocation *limits = core_alloc(core, sizeof(*limits));
+    RmOptions *options = core_alloc(core, sizeof(*options));
+    RmAssignment *about = assignment_of(core, job);
+    rm_relocation__init(limits);
+    limits->max_total = modify->max_total;
+    limits->max_quiesce = modify->max_quiesce;
+    rm_options__init(options);
+    options->relocation = limits;
+    about->options = options;
+    request_outcome(core, request, job->ask->guest, true, "%s Done", lead)->job = job->id;
+    request_ask(core, request, source, RM_ASK_KIND__ASK_MODIFY, about, lead, modify->wait_for);
+    job_note(core, job, request->peer->user,
+             core_printf(core, "new limits:%s%s%s%s%s%s",
+                         *modify->max_total != '\0' ? " max_total=" : "", modify->max_total,
+                         *modify->max_quiesce != '\0' ? " max_quiesce=" : "", modify->max_quiesce,
+                         *reason != '\0' ? ": " : "", reason));
+}
+
+void job_control_modify(struct core *core, struct request *request)
+{
+    const RmModify *modify = request->message->modify;
+    static const RmSelect none = RM_SELECT__INIT;
+
+    if (*modify->max_total == '\0' && *modify->max_quiesce == '\0')
+        request_refuse(core, request, RM_CODE__CODE_USAGE,
+                       "say what is to be changed: max_total or max_quiesce");
+    else
+        for_selected(core, request, modify->what ? modify->what : &none, modify_one);
+}
+
+/* Not named by its number: that it runs is worth a word, and no failure. */
+static bool is_of_set(const struct request *request)
+{
+    return request->message->pause->n_jobs == 0; /* one union: all are a selection */
+}
+
+static void pause_one(struct core *core, struct request *request, struct job *job)
+{
+    const char *reason = request->message->pause->reason;
+    const char *text = core_printf(core, "paused by %s%s%s", request->peer->user,
+                                   *reason != '\0' ? ": " : "", reason);
+
+    if (job->live.state != RM_STATE__QUEUED && job->live.state != RM_STATE__WAITING) {
+        job_outcome(core, request, job->id, is_of_set(request),
+                    "is %s: only a job that waits can be paused", job_state_name(job->live.state));
+        return;
+    }
+    job_wait(core, job, RM_EVENT_KIND__PAUSE, USEC_NEVER, request->peer->user, text);
+    job_outcome(core, request, job->id, true, "paused (%s)", job->ask->guest);
+}
+
+void job_control_pause(struct core *core, struct request *request)
+{
+    if (hold_control_is_meant(request->message->pause))
+        hold_control_pause(core, request, request->message->pause);
+    else
+        for_selected(core, request, request->message->pause, pause_one);
+}
+
+static void resume_one(struct core *core, struct request *request, struct job *job)
+{
+    char why[600];
+
+    if (job->live.state == RM_STATE__QUEUED && hold_keeps(core, job->source, why, sizeof(why))) {
+        job_outcome(core, request, job->id, is_of_set(request), "is %s", why);
+        return;
+    }
+    if (job->live.state != RM_STATE__WAITING) {
+        job_outcome(core, request, job->id, is_of_set(request), "is not paused but %s",
+                    job_state_name(job->live.state));
+        return;
+    }
+    note_reason(core, request, job, "resumed");
+    job_queue(core, job, RM_EVENT_KIND__RESUME, request->peer->user);
+    job_outcome(core, request, job->id, true, "queued again (%s)", job->ask->guest);
+}
+
+void job_control_resume(struct core *core, struct request *request)
+{
+    const RmSelect *what = request->message->resume;
+
+    if (!hold_control_is_meant(what) || !hold_control_resume(core, request, what))
+        for_selected(core, request, what, resume_one);
+}
+
+/* ---- retry: a waiting job now, an ended one again */
+
+static void retry_ended(struct core *core, struct request *request, uint64_t id)
+{
+    RmResult *result;
+    RmJob *job;
+
+    if (record_result_get(core->store, id, core->arena, &result) < 0 ||
+        record_job_get(core->store, id, core->arena, &job) < 0)
+        job_outcome(core, request, id, false, "no such job");
+    else if (result->state == RM_STATE__DONE)
+        job_outcome(core, request, id, false, "is done");
+    else if (result->again != 0)
+        job_outcome(core, request, id, false, "job %" PRIu64 " of batch %" PRIu64 " tries again",
+                    result->again, result->again_batch);
+    else
+        submit_again(core, request, job);
+}
+
+/* Of a batch only what can be tried again; the others are not mentioned. */
+static void retry_if_ended(struct core *core, struct request *request, uint64_t id)
+{
+    struct job *job = job_find(core, id);
+    RmResult *result;
+
+    if (job && job->live.state == RM_STATE__WAITING)
+        resume_one(core, request, job);
+    else if (!job && record_result_get(core->store, id, core->arena, &result) == 0 &&
+             result->state != RM_STATE__DONE && result->again == 0)
+        retry_ended(core, request, id);
+}
+
+static void retry_batch(struct core *core, struct request *request, uint64_t id)
+{
+    RmBatch *batch;
+
+    if (record_batch_get(core->store, id, core->arena, &batch) < 0) {
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no such batch: %" PRIu64, id);
+        return;
+    }
+    for (size_t i = 0; i < batch->n_jobs; i++)
+        for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
+            retry_if_ended(core, request, batch->jobs[i]->first + j);
+}
+
+/* Is the guest of that job still to be shown by a worker that is on its way? */
+static void hold_for(struct core *core, struct request *request, uint64_t id)
+{
+    RmJob *job;
+
+    if (!request->held && !job_find(core, id) &&
+        record_job_get(core->store, id, core->arena, &job) == 0 &&
+        submission_must_wait(core, job->guest))
+        request_hold(request);
+}
+
+static bool must_wait(struct core *core, struct request *request, const RmSelect *what)
+{
+    RmBatch *batch;
+
+    for (size_t i = 0; i < what->n_jobs; i++)
+        hold_for(core, request, what->jobs[i]);
+    if (what->n_jobs == 0 && what->batch != 0 &&
+        record_batch_get(core->store, what->batch, core->arena, &batch) == 0)
+        for (size_t i = 0; i < batch->n_jobs; i++)
+            for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
+                hold_for(core, request, batch->jobs[i]->first + j);
+    return request->held;
+}
+
+void job_control_retry(struct core *core, struct request *request)
+{
+    const RmSelect *what = request->message->retry;
+
+    if (must_wait(core, request, what))
+        return;
+    for (size_t i = 0; i < what->n_jobs; i++) {
+        struct job *job = job_find(core, what->jobs[i]);
+        if (job)
+            resume_one(core, request, job);
+        else
+            retry_ended(core, request, what->jobs[i]);
+    }
+    if (what->n_jobs > 0)
+        return;
+    if (what->batch != 0)
+        retry_batch(core, request, what->batch);
+    else
+        for_selected(core, request, what, resume_one);
+}
+
+/* ---- release */
+
+static void release(struct core *core, struct request *request, const char *name)
+{
+    const RmSelect *what = request->message->release;
+    const char *who = request->peer->user;
+    struct guest *guest = guest_find(core, name);
+    bool doubt = guest && guest->job && guest->job->live.state == RM_STATE__DOUBT;
+    bool was = guest && (doubt || guest->rec->locked);
+    bool over = !doubt || doubt_release(core, guest->job, who);
+
+    if (guest && guest->rec->locked)
+        guest_unlock(core, guest);
+    if (was)
+        core_event(core, RM_EVENT_KIND__RELEASED, who, NULL, name, "released%s%s",
+                   *what->reason != '\0' ? ": " : "", what->reason);
+    request_outcome(
+        core, request, name, was || guest, "%s",
+        was     ? over ? "released"
+                       : "is released as soon as the worker that looks for it has let go of it"
+        : guest ? "is not locked"
+                : "no hypervisor has reported it");
+}
+
+void job_control_release(struct core *core, struct request *request)
+{
+    request_each_guest(core, request, request->message->release->guests, release);
+}

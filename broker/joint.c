@@ -1,0 +1,267 @@
+/* joint.c - many guests are placed together: what the broker knows becomes the planner's snapshot */
+#include "broker/joint.h"
+
+#include "broker/instance.h"
+#include "broker/planner/plan.h"
+#include "broker/platforms.h"
+
+enum {
+    /* Of the planner for room: a fifth of a second, in which nobody else is served. */
+    LOOKS_MOST = 10000000,
+};
+
+struct joint {
+    struct core *core;
+    struct place_ask *asks;
+    size_t n_asks;
+    struct host **hosts; /* by name, as the planner counts them; owned */
+    struct plan_host *plan_hosts;
+    struct plan_guest *plan_guests;
+    const char **shared; /* names that several guests have, which are rare; owned, in order */
+    size_t n_shared, shared_room;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* NAME@HOST is another guest of that name (guest.h). */
+static void find_shared(struct joint *joint)
+{
+    for (struct guest *guest = joint->core->n_twins > 0 ? joint->core->guests : NULL; guest;
+         guest = guest->hh.next) {
+        const char *name = guest->rec->name, *at = strrchr(name, '@');
+        if (at)
+            *ARRAY_MUST_ADD(joint->shared, joint->n_shared, joint->shared_room) =
+                core_printf(joint->core, "%.*s", (int)(at - name), name);
+    }
+    if (joint->n_shared > 0)
+        qsort(joint->shared, joint->n_shared, sizeof(*joint->shared), by_text);
+}
+
+static bool is_shared(const struct joint *joint, const struct guest *guest)
+{
+    const char *name = *guest->rec->shares != '\0' ? guest->rec->shares : guest->rec->name;
+
+    return joint->n_shared > 0 &&
+           bsearch(&name, joint->shared, joint->n_shared, sizeof(*joint->shared), by_text);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct host *x = *(struct host *const *)a, *y = *(struct host *const *)b;
+
+    return strcmp(x->rec->name, y->rec->name);
+}
+
+static uint32_t number_of(const struct joint *joint, size_t n_hosts, const struct host *host)
+{
+    struct host **at = bsearch(&host, joint->hosts, n_hosts, sizeof(*joint->hosts), by_name);
+
+    return (uint32_t)(at - joint->hosts);
+}
+
+/* The first host that guests may come from and go to. */
+static uint32_t group_of(const struct joint *joint, uint32_t host, uint32_t *groups, size_t *n)
+{
+    char why[300];
+
+    for (size_t i = 0; i < *n; i++)
+        if (platform_may_go(joint->hosts[groups[i]], joint->hosts[host], why, sizeof(why)))
+            return groups[i];
+    groups[(*n)++] = host;
+    return host;
+}
+
+static void show_hosts(struct joint *joint, struct plan_site *site)
+{
+    struct core *core = joint->core;
+    size_t n = HASH_COUNT(core->hosts), n_groups = 0;
+    uint32_t *groups = must(calloc(n + 1, sizeof(*groups)));
+    const struct place_ask *ask = &joint->asks[0];
+
+    joint->hosts = must(calloc(n + 1, sizeof(*joint->hosts)));
+    joint->plan_hosts = must(calloc(n + 1, sizeof(*joint->plan_hosts)));
+    for (struct host *host = core->hosts; host; host = host->hh.next)
+        joint->hosts[site->n_hosts++] = host;
+    qsort(joint->hosts, n, sizeof(*joint->hosts), by_name);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct host *host = joint->hosts[i];
+        struct plan_host *shown = &joint->plan_hosts[i];
+        struct figures all = place_figures(core, host), taken = capacity_taken(&host->load);
+        char why[600];
+        *shown = (struct plan_host){
+            .all = {all.memory, all.vcpus},
+            .used = {taken.memory, taken.vcpus},
+            .n_used = capacity_guests(&host->load),
+            .group = group_of(joint, i, groups, &n_groups),
+            .takes = place_usable(core, host, why, sizeof(why)) &&
+                     !place_listed(ask->never, ask->n_never, host),
+            .last = host_is_suspect(core, host),
+        };
+    }
+    free(groups);
+    site->hosts = joint->plan_hosts;
+}
+
+/* Hosts where it may not go for a reason of its own. */
+static void add_never(struct joint *joint, const struct place_ask *ask, size_t n_hosts,
+                      struct plan_guest *shown)
+{
+    uint32_t *never = NULL;
+    size_t n = 0;
+    char why[300];
+    bool all = is_shared(joint, ask->guest) || ask->n_unfit > 0 ||
+               platform_of(ask->guest->rec->kind)->may_take;
+    bool some = ask->guest->instances && ask->guest->instances->g_next;
+
+    if (!all && !some)
+        return;
+    never = must(calloc(n_hosts + 1, sizeof(*never)));
+    for (uint32_t i = 0; i < n_hosts; i++)
+        if (joint->plan_hosts[i].takes &&
+            !place_suits(joint->core, ask, joint->hosts[i], why, sizeof(why)))
+            never[n++] = i;
+    shown->never = never;
+    shown->n_never = n;
+}
+
+/* Hosts that it may go to, where they were named. One that nobody may go to stands for none. */
+static void add_to(struct joint *joint, const struct place_ask *ask, size_t n_hosts,
+                   struct plan_guest *shown)
+{
+    size_t n = ask->n_to > 0 ? ask->n_to : n_hosts;
+    uint32_t *to = must(calloc(n + 1, sizeof(*to)));
+    char why[300];
+
+    for (size_t i = 0; i < n; i++) {
+        struct host *host = ask->n_to > 0 ? ask->to[i] : joint->hosts[i];
+        if (!ask->source || platform_may_go(ask->source, host, why, sizeof(why)))
+            to[shown->n_to++] = number_of(joint, n_hosts, host);
+    }
+    if (shown->n_to == 0)
+        to[shown->n_to++] = shown->host;
+    shown->to = to;
+}
+
+static void show_guests(struct joint *joint, struct plan_site *site)
+{
+    joint->plan_guests = must(calloc(joint->n_asks + 1, sizeof(*joint->plan_guests)));
+    for (size_t i = 0; i < joint->n_asks; i++) {
+        const struct place_ask *ask = &joint->asks[i];
+        struct plan_guest *shown = &joint->plan_guests[i];
+        struct figures needs = guest_figures(ask->guest);
+        *shown = (struct plan_guest){
+            .has = {needs.memory, needs.vcpus},
+            .host = ask->source ? number_of(joint, site->n_hosts, ask->source) : PLAN_NONE,
+            .wish = ask->may_stay ? PLAN_MAY_MOVE : PLAN_LEAVES,
+        };
+        if (!ask->source || ask->n_to > 0)
+            add_to(joint, ask, site->n_hosts, shown);
+        add_never(joint, ask, site->n_hosts, shown);
+        if (!ask->may_stay)
+            continue;
+        struct plan_host *host = &joint->plan_hosts[shown->host];
+        host->used.memory -= needs.memory;
+        host->used.vcpus -= needs.vcpus;
+        host->n_used--;
+    }
+    site->guests = joint->plan_guests;
+    site->n_guests = joint->n_asks;
+}
+
+/* ---- the plan becomes the asks' answers */
+
+static void answer(struct joint *joint, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        struct place_ask *ask = &joint->asks[step->guest];
+        ask->chosen = joint->hosts[step->to];
+        ask->usable = true;
+        if (step->room_for != PLAN_NONE)
+            ask->room_for = joint->asks[step->room_for].guest;
+        if (step->n_after > 0)
+            ask->after = core_alloc(joint->core, step->n_after * sizeof(struct guest *));
+        for (size_t k = 0; k < step->n_after; k++)
+            ask->after[ask->n_after++] = joint->asks[plan->steps[step->after[k]].guest].guest;
+    }
+}
+
+/* Those without a place say why, and what the others take counts. */
+static size_t explain(struct joint *joint)
+{
+    size_t without = 0;
+
+    for (size_t i = 0; i < joint->n_asks; i++) {
+        struct place_ask *ask = &joint->asks[i];
+        struct figures needs = guest_figures(ask->guest);
+        if (ask->chosen)
+            capacity_suppose(&ask->chosen->load, &needs);
+    }
+    for (size_t i = 0; i < joint->n_asks; i++)
+        if (!joint->asks[i].chosen && !joint->asks[i].may_stay) {
+            (void)place_choose(joint->core, &joint->asks[i]);
+            without++;
+        }
+    for (size_t i = 0; i < joint->n_asks; i++)
+        if (joint->asks[i].chosen)
+            capacity_forget(&joint->asks[i].chosen->load);
+    return without;
+}
+
+/* Those that make room first, then those that leave, then those that stay. */
+static void put_in_order(struct joint *joint, const struct plan *plan)
+{
+    struct place_ask *asks = must(calloc(joint->n_asks + 1, sizeof(*asks)));
+    size_t n = 0;
+
+    for (size_t i = 0; i < plan->n_room; i++)
+        asks[n++] = joint->asks[plan->steps[i].guest];
+    for (int stays = 0; stays < 2; stays++)
+        for (size_t i = 0; i < joint->n_asks; i++)
+            if (joint->asks[i].may_stay == (stays == 1) && !(stays && joint->asks[i].chosen))
+                asks[n++] = joint->asks[i];
+    memcpy(joint->asks, asks, joint->n_asks * sizeof(*asks));
+    free(asks);
+}
+
+size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *ret_n_room)
+{
+    struct joint joint = {.core = core, .asks = asks, .n_asks = n};
+    struct plan_site site = {0};
+    bool room = false;
+
+    if (ret_n_room)
+        *ret_n_room = 0;
+    if (n == 0)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        asks[i].chosen = NULL;
+        asks[i].room_for = NULL;
+        asks[i].n_after = 0;
+        asks[i].why[0] = '\0';
+        room = room || asks[i].may_stay;
+    }
+    find_shared(&joint);
+    show_hosts(&joint, &site);
+    show_guests(&joint, &site);
+    struct plan plan = plan_make(&site, room ? LOOKS_MOST : 0);
+    answer(&joint, &plan);
+    size_t without = explain(&joint);
+    if (ret_n_room) {
+        put_in_order(&joint, &plan);
+        *ret_n_room = plan.n_room;
+    }
+    plan_done(&plan);
+    for (size_t i = 0; i < n; i++) {
+        free((void *)joint.plan_guests[i].to);
+        free((void *)joint.plan_guests[i].never);
+    }
+    free(joint.plan_guests);
+    free(joint.plan_hosts);
+    free(joint.hosts);
+    free(joint.shared);
+    return without;
+}

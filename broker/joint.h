@@ -1,0 +1,14 @@
+/* joint.h - many guests are placed together: what the broker knows becomes the planner's snapshot
+ *
+ * planner/plan.h says how. */
+#ifndef BROKER_JOINT_H
+#define BROKER_JOINT_H
+
+#include "broker/place.h"
+
+/* All asks are of one submission: `never` is the same for all. Returns how many have no place; their asks say
+ * why. Asks of guests that may stay have no place unless they make room, and need say nothing; those that do
+ * are put first, in the order of the plan, and then the others in their own; *ret_n_room says how many. */
+size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *ret_n_room);
+
+#endif

@@ -1,0 +1,332 @@
+/* subscribe.c - clients that wait for jobs: an answer is held until something of theirs has changed */
+#include "broker/subscribe.h"
+
+#include "broker/batch.h"
+#include "broker/evacuation.h"
+#include "broker/job.h"
+#include "broker/page.h"
+#include "broker/status.h"
+#include "conf/array.h"
+#include "store/record.h"
+
+#include <inttypes.h>
+
+enum {
+    SUBSCRIBERS_MAX = 10000, /* more of them are answered at once, and have to ask again */
+    HOLD_MOST_SECONDS = 30,  /* an answer is held no longer, whatever was asked */
+    GAP_MSEC = 100,          /* between two answers to one client: more is not seen by people */
+    VIEWS_MAX = 100000,      /* jobs in one answer without pages */
+};
+
+static bool selects(const struct subscriber *f, const struct journal_line *line)
+{
+    if ((CHANGE_BIT(line->kind) & CHANGES_OF_JOBS) == 0)
+        return false;
+    if (f->ids && bsearch(&line->job, f->ids, f->n_ids, sizeof(line->job), array_compare_u64))
+        return true;
+    bool ours = f->batch == 0 && !f->ids;
+    for (size_t i = 0; i < f->n_batches; i++)
+        ours = ours || f->batches[i] == line->batch;
+    return ours && (!f->host || f->host == line->host);
+}
+
+/* Has anything that it looks at changed since it was looked for last? */
+static bool has_news(const struct core *core, struct subscriber *f)
+{
+    const struct journal *journal = core->journal;
+    uint64_t end = journal_end(journal);
+
+    if (!journal_holds(journal, f->read))
+        return true; /* nobody can say */
+    while (f->read < end && !selects(f, journal_at(journal, f->read + 1)))
+        f->read++;
+    return f->read < end;
+}
+
+static void push_view(struct page *page, RmJobView *view)
+{
+    if (view && page->reply->n_jobs < VIEWS_MAX)
+        page_push_job(page, view);
+}
+
+/* Each job once, as it is now, the first changed first. Where the page is full, the client is told of
+ * the rest when it asks again, with the version up to which it knows now. */
+static void changed_since(struct core *core, const struct subscriber *f, struct page *page)
+{
+    uint64_t end = journal_end(core->journal);
+
+    for (uint64_t at = f->version + 1; at <= end; at++) {
+        const struct journal_line *line = journal_at(core->journal, at);
+        if (!selects(f, line))
+            continue;
+        if (page_is_full(page)) {
+            page->reply->version = at - 1;
+            return;
+        }
+        const struct job *job = job_find(core, line->job);
+        if (line->kind == CHANGE_JOB_ENDED)
+            push_view(page, status_finished(core, line->job));
+        else if (job && job->changed == at)
+            push_view(page, status_job(core, job));
+    }
+}
+
+/* Of a batch the job that tries it again says how it ended; named: by its number. */
+static RmState state_of(struct core *core, uint64_t id, bool named)
+{
+    const struct job *job = job_find(core, id);
+    RmResult *result;
+
+    if (job)
+        return job->live.state;
+    if (record_result_get(core->store, id, core->arena, &result) < 0 ||
+        (result->again != 0 && !named))
+        return RM_STATE__NO_STATE;
+    return result->state;
+}
+
+/* False: the page is full. */
+static bool push_one(struct core *core, struct page *page, uint64_t at, uint64_t id, bool named)
+{
+    if (state_of(core, id, named) == RM_STATE__NO_STATE)
+        return true;
+    if (page_ends(page, "%" PRIu64, at))
+        return false;
+    push_view(page, status_of(core, id));
+    return true;
+}
+
+/* The jobs by number, then those of the batches: batches only grow, and only at their end, so that the
+ * place in this row is where a page begins. */
+static void push_named(struct core *core, const struct subscriber *f, uint64_t from,
+                       struct page *page)
+{
+    RmBatch *batch;
+    uint64_t at = 0;
+
+    for (size_t i = 0; i < f->n_ids; i++, at++)
+        if (at >= from && !push_one(core, page, at, f->ids[i], true))
+            return;
+    for (size_t b = 0; b < f->n_batches; b++) {
+        if (record_batch_get(core->store, f->batches[b], core->arena, &batch) < 0)
+            continue;
+        for (size_t i = 0; i < batch->n_jobs; i++)
+            for (uint64_t j = 0; j < batch->jobs[i]->count; j++, at++)
+                if (at >= from && !push_one(core, page, at, batch->jobs[i]->first + j, false))
+                    return;
+    }
+}
+
+static bool is_any(const struct subscriber *f, const struct job *job)
+{
+    return !f->host || job->source == f->host;
+}
+
+/* Live jobs, which are in the order of their numbers. */
+static void push_live(struct core *core, const struct subscriber *f, uint64_t from,
+                      struct page *page)
+{
+    for (const struct job *job = core->jobs.by_id; job; job = job->hh.next) {
+        if (job->id < from || !is_any(f, job))
+            continue;
+        if (page_ends(page, "%" PRIu64, job->id))
+            return;
+        push_view(page, status_job(core, job));
+    }
+}
+
+/* How many of the selected jobs are in which state. */
+static void count(struct core *core, const struct subscriber *f, uint64_t *counts)
+{
+    for (size_t i = 0; i < f->n_batches; i++) {
+        uint64_t one_batch[STATE_COUNT];
+        if (batch_count(core, f->batches[i], one_batch) < 0)
+            continue;
+        for (size_t k = 0; k < STATE_COUNT; k++)
+            counts[k] += one_batch[k];
+    }
+    for (size_t i = 0; f->ids && i < f->n_ids; i++)
+        counts[state_of(core, f->ids[i], true)]++;
+    for (const struct job *job = core->jobs.by_id; f->batch == 0 && !f->ids && job;
+         job = job->hh.next)
+        if (is_any(f, job))
+            counts[job->live.state]++;
+}
+
+/* An evacuation: may it get more jobs, and what is to be said of the hosts that are done? */
+static void evacuated(struct core *core, const struct subscriber *f, RmReply *reply)
+{
+    RmBatch *batch;
+
+    if (f->batch == 0 || record_batch_get(core->store, f->batch, core->arena, &batch) < 0)
+        return;
+    reply->may_grow = evacuation_is_open(core, batch);
+    reply->n_outcomes = batch->n_account;
+    reply->outcomes = batch->account;
+}
+
+static void push_tallies(struct core *core, const struct subscriber *f, RmReply *reply)
+{
+    uint64_t counts[STATE_COUNT] = {0};
+
+    count(core, f, counts);
+    for (size_t i = 1; i < STATE_COUNT; i++) {
+        RmTally *tally;
+        if (counts[i] == 0 || !(tally = arena_alloc(core->arena, sizeof(*tally))))
+            continue;
+        rm_tally__init(tally);
+        tally->state = (RmState)i;
+        tally->count = counts[i];
+        ARENA_PUSH(core->arena, reply->n_tallies, reply->tallies, tally);
+    }
+}
+
+/* message: of a client that asks now, for everything; NULL: of one that waited, for what has changed, or for
+ * everything where the journal does not say that. */
+static void answer(struct core *core, const struct subscriber *f, const RmRequest *message)
+{
+    RmRequest first_page = RM_REQUEST__INIT;
+    RmReply reply = RM_REPLY__INIT;
+    struct page page;
+
+    first_page.pages = f->pages;
+    bool all = message || !journal_holds(core->journal, f->version);
+    message = message ? message : &first_page;
+    page_begin(&page, core, message, &reply);
+    reply.epoch = core->epoch;
+    reply.version = journal_end(core->journal);
+    reply.batch = f->batch;
+    if (!all)
+        changed_since(core, f, &page);
+    else if (f->batch != 0 || f->ids)
+        push_named(core, f, page_number(message), &page);
+    else
+        push_live(core, f, page_number(message), &page);
+    if (*message->page == '\0') {
+        evacuated(core, f, &reply);
+        push_tallies(core, f, &reply);
+    }
+    core_reply(core, &f->peer, f->tag, &reply);
+    arena_reset(core->arena);
+}
+
+static void refuse(struct core *core, const struct subscriber *f, RmCode code, const char *text)
+{
+    RmReply reply = RM_REPLY__INIT;
+
+    reply.code = code;
+    reply.text = (char *)text;
+    core_reply(core, &f->peer, f->tag, &reply);
+}
+
+static void drop(struct core *core, struct subscriber *f)
+{
+    DL_DELETE(core->subscribers.first, f);
+    core->subscribers.n--;
+    batch_unwatch(core, f->held);
+    free(f->ids);
+    free(f->batches);
+    free(f);
+}
+
+/* What is selected, into f. False: the client is refused. */
+static bool read_select(struct core *core, struct subscriber *f, const RmSelect *what)
+{
+    RmBatch *batch;
+
+    if (*what->host != '\0') {
+        f->host = host_find(core, what->host);
+        if (!f->host) {
+            refuse(core, f, RM_CODE__CODE_SOME_FAILED, "no such host");
+            return false;
+        }
+    }
+    f->batch = what->batch;
+    if (f->batch != 0 && record_batch_get(core->store, f->batch, core->arena, &batch) < 0) {
+        refuse(core, f, RM_CODE__CODE_SOME_FAILED,
+               core_printf(core, "no such batch: %llu", (unsigned long long)f->batch));
+        return false;
+    }
+    if (f->batch != 0)
+        f->batches = batch_all(core, f->batch, &f->n_batches);
+    if (what->n_jobs > 0) {
+        f->ids = must(calloc(what->n_jobs, sizeof(*f->ids)));
+        for (size_t i = 0; i < what->n_jobs; i++)
+            f->ids[f->n_ids++] = what->jobs[i];
+        qsort(f->ids, f->n_ids, sizeof(*f->ids), array_compare_u64);
+    }
+    return true;
+}
+
+static void hold(struct core *core, const struct subscriber *f, usec_t wait_for)
+{
+    struct subscriber *kept = must(malloc(sizeof(*kept)));
+    usec_t most = (usec_t)HOLD_MOST_SECONDS * USEC_PER_SEC;
+
+    *kept = *f;
+    kept->read = f->version;
+    kept->until = core->now + (wait_for < most ? wait_for : most);
+    kept->not_before = core->now + GAP_MSEC * USEC_PER_MSEC;
+    kept->held = f->batch != 0 ? batch_find(core, f->batch) : NULL;
+    batch_watch(kept->held);
+    DL_APPEND(core->subscribers.first, kept);
+    core->subscribers.n++;
+}
+
+void subscribe_request(struct core *core, const struct net_peer *peer, uint64_t tag,
+                       const RmRequest *message)
+{
+    const RmFollow *follow = message->follow;
+    struct subscriber f = {
+        .peer = *peer, .tag = tag, .version = follow->version, .pages = message->pages};
+
+    if (follow->what && !read_select(core, &f, follow->what)) {
+        free(f.batches);
+        return;
+    }
+    /* Who is behind what the journal holds gets everything. */
+    bool all = *message->page != '\0' || follow->epoch != core->epoch ||
+               !journal_holds(core->journal, f.version);
+    if (!all && follow->wait_for > 0 && core->subscribers.n < SUBSCRIBERS_MAX) {
+        hold(core, &f, follow->wait_for);
+        return;
+    }
+    answer(core, &f, all ? message : NULL);
+    free(f.ids);
+    free(f.batches);
+}
+
+void subscribe_tick(struct core *core)
+{
+    struct subscriber *f, *next;
+
+    DL_FOREACH_SAFE (core->subscribers.first, f, next) {
+        if (f->until > core->now && (f->not_before > core->now || !has_news(core, f)))
+            continue;
+        answer(core, f, NULL);
+        drop(core, f);
+    }
+}
+
+usec_t subscribe_deadline(const struct core *core)
+{
+    uint64_t newest = journal_newest(core->journal, CHANGES_OF_JOBS);
+    usec_t first = USEC_NEVER;
+    const struct subscriber *f;
+
+    DL_FOREACH (core->subscribers.first, f) {
+        usec_t at = f->read < newest && f->not_before > core->now ? f->not_before : f->until;
+        if (at < first)
+            first = at;
+    }
+    return first;
+}
+
+void subscribe_gone(struct core *core, const struct net_peer *peer)
+{
+    struct subscriber *f, *next;
+
+    DL_FOREACH_SAFE (core->subscribers.first, f, next)
+        if (!peer || peer_is(&f->peer, peer))
+            drop(core, f);
+}

@@ -1,0 +1,37 @@
+/* subscribe.h - clients that wait for jobs: an answer is held until something of theirs has changed
+ *
+ * A subscriber is forgotten when it is answered; it asks again with the version that it got, a
+ * position in the journal. So nothing is lost when the broker restarts: the epoch differs, and the
+ * client gets everything again. */
+#ifndef BROKER_SUBSCRIBE_H
+#define BROKER_SUBSCRIBE_H
+
+#include "broker/model.h"
+
+/* Written by subscribe.c only. */
+struct subscriber {
+    struct net_peer peer;
+    uint64_t tag;
+    uint64_t *ids; /* owned, sorted; NULL: none by number */
+    size_t n_ids;
+    uint64_t batch;    /* and all of this one; 0, and no ids: any */
+    uint64_t *batches; /* owned: the batch, and those that try its jobs again */
+    size_t n_batches;
+    struct batch *held;      /* the batch in memory, as long as it is waited for; may be NULL */
+    const struct host *host; /* NULL = any */
+    bool pages;              /* it reads pages */
+    uint64_t version;        /* what it knows: the journal up to there */
+    uint64_t read;           /* nothing of it has changed up to there */
+    usec_t until;            /* answered then in any case */
+    usec_t not_before;       /* and no sooner than this */
+    struct subscriber *prev, *next;
+};
+
+void subscribe_request(struct core *core, const struct net_peer *peer, uint64_t tag,
+                       const RmRequest *message);
+void subscribe_tick(struct core *core);
+usec_t subscribe_deadline(const struct core *core);
+/* Nobody waits there any more; NULL: nowhere. */
+void subscribe_gone(struct core *core, const struct net_peer *peer);
+
+#endif

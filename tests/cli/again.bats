@@ -1,0 +1,55 @@
+#!/usr/bin/env bats
+# again.bats - jobs that failed are tried again: together, and as what was wished
+
+setup_file() {
+    load common
+    RETRY='50 ms' site_new 'limits: { source = 8; destination = 8; };'
+    broker_up
+    mkdir -p "$WORLD"/{a1,a2,b1,room}
+    local i
+    for i in 1 2 3; do guest "a$i-vm" a1; done
+    for i in 1 2 3; do guest "b$i-vm" b1; done
+    WORKER_SLOTS=8 worker_up all a1 a2 b1 room
+    until_true 5 guest_is_seen b3-vm
+}
+teardown_file() { load common; site_down; }
+setup() { load common; }
+
+@test "a job of an evacuation is a wish about that host" {
+    local i batch
+    for i in 1 2; do plan "a$i-vm" 'fail 0 fatal 9 no'; done
+    ends 1 evacuate a1 --to room
+    batch=$(ask jobs -a --json | jq '.jobs[0].batch')
+    ok a1-vm a2
+    ok retry --batch "$batch"
+    lines_are "a1-vm: is not on a1 any more: nothing to do" \
+        "a2-vm: job $((batch + 7)) of batch $((batch + 6)) tries again"
+    ok wait $((batch + 6))
+    is "a2-vm: migrated to room"
+    runs_on a1-vm a2
+}
+
+@test "the tries again are one batch, and whoever waits for the old one waits for them" {
+    local batch
+    plan b1-vm 'fail 0 fatal 9 no' 'ok 1500'
+    plan b2-vm 'fail 0 fatal 9 no' 'fail 100 fatal 9 never'
+    ends 1 b1-vm,b2-vm,b3-vm room
+    batch=$(ask jobs -a --json | jq '.jobs | last.batch')
+    ok retry --batch "$batch"
+    lines_are "b1-vm: job $((batch + 5)) of batch $((batch + 4)) tries again" \
+        "b2-vm: job $((batch + 6)) of batch $((batch + 4)) tries again"
+    ok jobs --batch "$batch"
+    has "job $((batch + 5)) of batch $((batch + 4)) tries again"
+    ok show $((batch + 5)) --json
+    json ".again_of == $((batch + 1))"
+    ends 1 wait "$batch"
+    lines_are "b1-vm: migrated to room" "b3-vm: migrated to room"
+    err_is "b2-vm: Error: Failed migration of b2-vm from b1 to room: never"
+    ends 1 wait $((batch + 4))
+    is "b1-vm: migrated to room"
+    ends 1 retry $((batch + 1))
+    err_is "job $((batch + 1)): Error: job $((batch + 5)) of batch $((batch + 4)) tries again"
+    ok retry $((batch + 6))
+    ok wait "$batch"
+    lines_are "b1-vm: migrated to room" "b3-vm: migrated to room" "b2-vm: migrated to room"
+}

@@ -1,0 +1,444 @@
+/* test_plan.c - tests of the planner: its plans are checked by another hand, and small ones against exhaustive search */
+#include "broker/planner/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    HOSTS_MOST = 40,
+    GUESTS_MOST = 400,
+    BUDGET = 400000,
+};
+
+/* A site that is filled by a test. */
+struct field {
+    struct plan_host hosts[HOSTS_MOST];
+    struct plan_guest guests[GUESTS_MOST];
+    uint32_t lists[GUESTS_MOST][HOSTS_MOST]; /* of the guests: to or never */
+    struct plan_site site;
+    uint32_t seed;
+};
+
+static struct field *field_new(uint32_t seed)
+{
+    struct field *field = calloc(1, sizeof(*field));
+    assert_non_null(field);
+    field->site.hosts = field->hosts;
+    field->site.guests = field->guests;
+    field->seed = seed;
+    return field;
+}
+
+static uint32_t chance(struct field *field, uint32_t below)
+{
+    field->seed = field->seed * 1103515245u + 12345u;
+    return (field->seed >> 8) % below;
+}
+
+static uint32_t add_host(struct field *field, uint64_t memory, uint64_t vcpus, bool takes)
+{
+    field->hosts[field->site.n_hosts] = (struct plan_host){.all = {memory, vcpus}, .takes = takes};
+    return (uint32_t)field->site.n_hosts++;
+}
+
+static uint32_t add_guest(struct field *field, uint32_t host, uint64_t memory, uint64_t vcpus,
+                          enum plan_wish wish)
+{
+    field->guests[field->site.n_guests] =
+        (struct plan_guest){.has = {memory, vcpus}, .host = host, .wish = wish};
+    if (wish == PLAN_LEAVES) {
+        field->hosts[host].used.memory += memory;
+        field->hosts[host].used.vcpus += vcpus;
+        field->hosts[host].n_used++;
+    }
+    return (uint32_t)field->site.n_guests++;
+}
+
+/* ---- the other hand */
+
+/* What is there before the first step. */
+static void begin(const struct plan_site *site, struct plan_size *taken)
+{
+    for (size_t i = 0; i < site->n_hosts; i++)
+        taken[i] = site->hosts[i].used;
+    for (size_t i = 0; i < site->n_guests; i++)
+        if (site->guests[i].wish == PLAN_MAY_MOVE) {
+            taken[site->guests[i].host].memory += site->guests[i].has.memory;
+            taken[site->guests[i].host].vcpus += site->guests[i].has.vcpus;
+        }
+}
+
+/* On its way it counts on both; true: there is room for it. */
+static bool do_step(const struct plan_site *site, struct plan_size *taken,
+                    const struct plan_step *step)
+{
+    const struct plan_guest *guest = &site->guests[step->guest];
+    struct plan_size *to = &taken[step->to];
+    const struct plan_size *all = &site->hosts[step->to].all;
+
+    if (to->memory + guest->has.memory > all->memory || to->vcpus + guest->has.vcpus > all->vcpus)
+        return false;
+    to->memory += guest->has.memory;
+    to->vcpus += guest->has.vcpus;
+    taken[step->from].memory -= guest->has.memory;
+    taken[step->from].vcpus -= guest->has.vcpus;
+    return true;
+}
+
+static bool may_go(const struct plan_site *site, uint32_t guest, uint32_t host)
+{
+    const struct plan_guest *is = &site->guests[guest];
+    bool named = is->n_to == 0 && site->hosts[host].group == site->hosts[is->host].group;
+
+    for (size_t i = 0; i < is->n_to; i++)
+        named = named || is->to[i] == host;
+    for (size_t i = 0; i < is->n_never; i++)
+        named = named && is->never[i] != host;
+    return named && site->hosts[host].takes && host != is->host;
+}
+
+/* All steps in their order but one (PLAN_NONE: all); true: each has room. */
+static bool goes_through(const struct plan_site *site, const struct plan *plan, size_t but)
+{
+    struct plan_size taken[HOSTS_MOST];
+
+    begin(site, taken);
+    for (size_t i = 0; i < plan->n_steps; i++)
+        if (i != but && !do_step(site, taken, &plan->steps[i]))
+            return false;
+    return true;
+}
+
+/* Steps begin by chance, as soon as those before them are over and they have room: all do some time. */
+static void check_any_order(struct field *field, const struct plan *plan)
+{
+    struct plan_size taken[HOSTS_MOST];
+    bool over[GUESTS_MOST] = {false};
+    size_t left = plan->n_steps;
+
+    begin(&field->site, taken);
+    while (left > 0) {
+        size_t first = chance(field, (uint32_t)plan->n_steps);
+        bool did = false;
+        for (size_t k = 0; k < plan->n_steps && !did; k++) {
+            size_t i = (first + k) % plan->n_steps;
+            bool waits = over[i];
+            for (size_t j = 0; j < plan->steps[i].n_after; j++)
+                waits = waits || !over[plan->steps[i].after[j]];
+            did = !waits && do_step(&field->site, taken, &plan->steps[i]);
+            over[i] = over[i] || did;
+        }
+        assert_true(did);
+        left--;
+    }
+}
+
+static void check(struct field *field, const struct plan *plan)
+{
+    const struct plan_site *site = &field->site;
+    unsigned seen[GUESTS_MOST] = {0};
+
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        assert_true(++seen[step->guest] == 1);
+        assert_int_equal(step->from, site->guests[step->guest].host);
+        assert_true(may_go(site, step->guest, step->to));
+        assert_true((site->guests[step->guest].wish == PLAN_MAY_MOVE) == (i < plan->n_room));
+        assert_true((step->room_for != PLAN_NONE) == (i < plan->n_room));
+        for (size_t k = 0; k < step->n_after; k++) {
+            assert_true(step->after[k] < i);
+            assert_int_equal(plan->steps[step->after[k]].from, step->to);
+        }
+    }
+    for (size_t i = 0; i < plan->n_without; i++)
+        assert_true(++seen[plan->without[i]] == 1);
+    for (size_t i = 0; i < site->n_guests; i++)
+        assert_true(seen[i] == 1 || site->guests[i].wish == PLAN_MAY_MOVE);
+    assert_true(goes_through(site, plan, PLAN_NONE));
+    for (size_t i = 0; i < plan->n_room; i++)
+        assert_false(goes_through(site, plan, i));
+    check_any_order(field, plan);
+}
+
+static struct plan make(struct field *field, uint64_t budget)
+{
+    struct plan plan = plan_make(&field->site, budget);
+    check(field, &plan);
+    return plan;
+}
+
+/* ---- what is asked of it */
+
+static void what_fits_directly_moves_nobody_else(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false), to = add_host(field, 64, 64, true);
+    add_guest(field, from, 32, 4, PLAN_LEAVES);
+    add_guest(field, to, 32, 4, PLAN_MAY_MOVE);
+    add_host(field, 64, 64, true);
+    struct plan plan = make(field, BUDGET);
+    assert_int_equal(plan.n_steps, 1);
+    assert_int_equal(plan.n_room, 0);
+    assert_int_equal(plan.n_without, 0);
+    plan_done(&plan);
+    free(field);
+}
+
+static void the_smallest_guest_that_is_enough_makes_room(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false);
+    uint32_t one = add_host(field, 32, 64, true), two = add_host(field, 32, 64, true);
+    uint32_t big = add_guest(field, from, 20, 1, PLAN_LEAVES);
+    add_guest(field, one, 12, 1, PLAN_MAY_MOVE);
+    uint32_t little = add_guest(field, one, 6, 1, PLAN_MAY_MOVE);
+    add_guest(field, two, 20, 1, PLAN_MAY_MOVE);
+    struct plan plan = make(field, BUDGET);
+    assert_int_equal(plan.n_steps, 2);
+    assert_int_equal(plan.steps[0].guest, little);
+    assert_int_equal(plan.steps[0].to, two);
+    assert_int_equal(plan.steps[0].room_for, big);
+    assert_int_equal(plan.steps[1].to, one);
+    assert_int_equal(plan.steps[1].n_after, 1);
+    plan_done(&plan);
+    /* without a budget for it nobody is moved */
+    plan = make(field, 0);
+    assert_int_equal(plan.n_steps, 0);
+    assert_int_equal(plan.n_without, 1);
+    assert_int_equal(plan.without[0], big);
+    plan_done(&plan);
+    free(field);
+}
+
+static void one_gives_way_to_another_that_gives_way(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false);
+    uint32_t a = add_host(field, 32, 8, true), b = add_host(field, 30, 8, true);
+    uint32_t c = add_host(field, 16, 8, true);
+    add_guest(field, from, 32, 1, PLAN_LEAVES);
+    add_guest(field, a, 24, 1, PLAN_MAY_MOVE);
+    add_guest(field, b, 12, 1, PLAN_MAY_MOVE);
+    add_guest(field, c, 2, 1, PLAN_MAY_MOVE);
+    struct plan plan = make(field, BUDGET);
+    assert_int_equal(plan.n_without, 0);
+    assert_int_equal(plan.n_room, 2);
+    plan_done(&plan);
+    free(field);
+}
+
+static void lists_and_groups_are_kept_to(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false), to = add_host(field, 64, 64, true);
+    uint32_t other = add_host(field, 64, 64, true), strange = add_host(field, 640, 640, true);
+    field->hosts[strange].group = 1;
+    uint32_t named = add_guest(field, from, 8, 1, PLAN_LEAVES);
+    field->guests[named].to = &to;
+    field->guests[named].n_to = 1;
+    uint32_t barred = add_guest(field, from, 8, 1, PLAN_LEAVES);
+    field->guests[barred].never = &to;
+    field->guests[barred].n_never = 1;
+    struct plan plan = make(field, BUDGET);
+    assert_int_equal(plan.n_steps, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(plan.steps[i].to, plan.steps[i].guest == named ? to : other);
+    plan_done(&plan);
+    free(field);
+}
+
+static void hosts_that_come_last_are_taken_where_no_other_has_room(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false), last = add_host(field, 64, 64, true);
+    uint32_t to = add_host(field, 16, 64, true);
+    field->hosts[last].last = true;
+    uint32_t big = add_guest(field, from, 32, 1, PLAN_LEAVES);
+    add_guest(field, from, 8, 1, PLAN_LEAVES);
+    struct plan plan = make(field, BUDGET);
+    assert_int_equal(plan.n_steps, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(plan.steps[i].to, plan.steps[i].guest == big ? last : to);
+    plan_done(&plan);
+    free(field);
+}
+
+static void equal_input_has_equal_output_and_work_is_bounded(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed < 4; seed++) {
+        struct field *field = field_new(seed);
+        for (int i = 0; i < HOSTS_MOST; i++)
+            add_host(field, 64, 64, i > 2);
+        for (int i = 0; i < GUESTS_MOST; i++) {
+            uint32_t host = chance(field, HOSTS_MOST);
+            uint32_t memory = 1 + chance(field, 6), vcpus = 1 + chance(field, 6);
+            add_guest(field, host, memory, vcpus, host < 3 ? PLAN_LEAVES : PLAN_MAY_MOVE);
+        }
+        struct plan one = plan_make(&field->site, BUDGET);
+        struct plan two = plan_make(&field->site, BUDGET);
+        assert_int_equal(one.n_steps, two.n_steps);
+        for (size_t i = 0; i < one.n_steps; i++) {
+            assert_int_equal(one.steps[i].guest, two.steps[i].guest);
+            assert_int_equal(one.steps[i].to, two.steps[i].to);
+        }
+        assert_true(one.work < 2 * BUDGET);
+        plan_done(&one);
+        plan_done(&two);
+        free(field);
+    }
+}
+
+/* ---- by chance */
+
+/* Full of memory here and of vCPUs there. */
+static struct field *by_chance(uint32_t seed, uint32_t n_hosts, uint32_t n_emptied, uint32_t full)
+{
+    struct field *field = field_new(seed);
+    for (uint32_t i = 0; i < n_hosts; i++) {
+        uint32_t host = add_host(field, 64, 32, i >= n_emptied);
+        field->hosts[host].last = chance(field, 20) == 0;
+    }
+    for (uint32_t host = 0; host < n_hosts; host++) {
+        uint64_t memory = 0, vcpus = 0;
+        for (int i = 0; i < 40 && field->site.n_guests < GUESTS_MOST; i++) {
+            bool heavy = (host & 1) != 0;
+            uint64_t size = 1u << chance(field, 5);
+            uint64_t m = heavy ? 2 * size : size, v = heavy ? 1 + size / 4 : size;
+            if (memory + m > 64 * (uint64_t)full / 100 || vcpus + v > 32 * (uint64_t)full / 100)
+                continue;
+            memory += m;
+            vcpus += v;
+            uint32_t guest =
+                add_guest(field, host, m, v, host < n_emptied ? PLAN_LEAVES : PLAN_MAY_MOVE);
+            if (chance(field, 15) != 0)
+                continue;
+            size_t n = 1 + chance(field, 3);
+            for (size_t k = 0; k < n; k++)
+                field->lists[guest][k] = chance(field, n_hosts);
+            if (chance(field, 2) == 0) {
+                field->guests[guest].to = field->lists[guest];
+                field->guests[guest].n_to = n;
+            } else {
+                field->guests[guest].never = field->lists[guest];
+                field->guests[guest].n_never = n;
+            }
+        }
+    }
+    return field;
+}
+
+static void plans_by_chance_keep_every_promise(void **state)
+{
+    (void)state;
+    size_t n_room = 0, n_without = 0;
+    for (uint32_t seed = 1; seed <= 300; seed++) {
+        struct field *field = by_chance(seed, 4 + seed % 30, 1 + seed % 3, 70 + seed % 31);
+        struct plan plan = make(field, BUDGET);
+        n_room += plan.n_room;
+        n_without += plan.n_without;
+        plan_done(&plan);
+        free(field);
+    }
+    assert_true(n_room > 100); /* the promises were asked for */
+    assert_true(n_without > 0);
+}
+
+/* ---- everything is tried */
+
+struct search {
+    const struct plan_site *site;
+    struct plan_size taken[HOSTS_MOST];
+    bool moved[GUESTS_MOST];
+    unsigned best, room; /* moves of others: of the best way, of this one */
+};
+
+static void try_all(struct search *search, size_t homeless)
+{
+    const struct plan_site *site = search->site;
+
+    if (homeless == 0) {
+        search->best = search->room;
+        return;
+    }
+    for (uint32_t guest = 0; guest < site->n_guests; guest++) {
+        bool leaves = site->guests[guest].wish == PLAN_LEAVES;
+        if (search->moved[guest] || (!leaves && search->room + 1 >= search->best))
+            continue;
+        for (uint32_t to = 0; to < site->n_hosts; to++) {
+            struct plan_step step = {.guest = guest, .from = site->guests[guest].host, .to = to};
+            struct plan_size from = search->taken[step.from], there = search->taken[to];
+            if (!may_go(site, guest, to) || !do_step(site, search->taken, &step))
+                continue;
+            search->moved[guest] = true;
+            search->room += leaves ? 0 : 1;
+            try_all(search, homeless - (leaves ? 1 : 0));
+            search->room -= leaves ? 0 : 1;
+            search->moved[guest] = false;
+            search->taken[step.from] = from;
+            search->taken[to] = there;
+        }
+    }
+}
+
+/* Of a hundred sites that can be emptied with at most two moves of others at least 95 are, and 94 with as few. */
+static void small_ones_are_nearly_as_good_as_exhaustive_search(void **state)
+{
+    (void)state;
+    unsigned n = 0, found = 0, best = 0, more = 0;
+    for (uint32_t seed = 1; seed <= 3000; seed++) {
+        struct field *field = field_new(seed);
+        struct search search = {.site = &field->site, .best = 3};
+        for (uint32_t i = 0; i < 4; i++)
+            add_host(field, 12, 12, i > 0);
+        for (uint32_t host = 0; host < 4; host++)
+            for (uint32_t i = 0; i < 2; i++) {
+                uint32_t memory = 2 + chance(field, 6), vcpus = 1 + chance(field, 6);
+                add_guest(field, host, memory, vcpus, host == 0 ? PLAN_LEAVES : PLAN_MAY_MOVE);
+            }
+        begin(&field->site, search.taken);
+        try_all(&search, 2);
+        struct plan plan = make(field, BUDGET);
+        if (search.best < 3) {
+            n++;
+            found += plan.n_without == 0;
+            best += plan.n_without == 0 && plan.n_room <= search.best;
+        } else {
+            more += plan.n_without == 0 && plan.n_room < 3;
+        }
+        plan_done(&plan);
+        free(field);
+    }
+    print_message("%u can be emptied: %u were, %u with the fewest moves\n", n, found, best);
+    assert_true(n > 500);
+    assert_int_equal(more, 0); /* what cannot be is not planned */
+    assert_true(found * 100 >= n * 95);
+    assert_true(best * 100 >= n * 94);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_fits_directly_moves_nobody_else),
+        cmocka_unit_test(the_smallest_guest_that_is_enough_makes_room),
+        cmocka_unit_test(one_gives_way_to_another_that_gives_way),
+        cmocka_unit_test(lists_and_groups_are_kept_to),
+        cmocka_unit_test(hosts_that_come_last_are_taken_where_no_other_has_room),
+        cmocka_unit_test(equal_input_has_equal_output_and_work_is_bounded),
+        cmocka_unit_test(plans_by_chance_keep_every_promise),
+        cmocka_unit_test(small_ones_are_nearly_as_good_as_exhaustive_search),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

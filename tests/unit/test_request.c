@@ -1,0 +1,177 @@
+/* test_request.c - requests at the end of the store, and requests that are repeated */
+#include "broker/core.h"
+#include "broker/guest.h"
+#include "broker/host.h"
+#include "broker/model.h"
+#include "store/record.h"
+#include "tests/unit/scratch.h"
+
+static struct conf_broker conf = {.session_timeout = USEC_PER_SEC};
+static const struct net_peer admin = {.role = ROLE_ADMIN, .user = "root", .route_length = 1};
+
+/* Closes a host that a worker has reported once. */
+static void ask_to_close(struct core *core, const char *token, uint64_t tag)
+{
+    RmHostChange change = RM_HOST_CHANGE__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    RmMessage message = RM_MESSAGE__INIT;
+    change.hosts = (char *)"hyp01";
+    change.state = RM_HOST_STATE__HOST_CLOSED;
+    request.token = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)token, .len = RECORD_TOKEN};
+    request.ask_case = RM_REQUEST__ASK_HOST_CHANGE;
+    request.host_change = &change;
+    message.body_case = RM_MESSAGE__BODY_REQUEST;
+    message.tag = tag;
+    message.request = &request;
+    core_input(core, &admin, NULL, &message);
+}
+
+static RmCode code_of_answer(struct core *core, uint64_t tag)
+{
+    struct arena *arena = arena_new(0);
+    struct core_out out;
+    RmMessage *message;
+    struct rm_err err;
+    assert_true(core_next_out(core, &out));
+    assert_int_equal(msg_unpack(arena, out.frame, out.length, &message, &err), 0);
+    assert_int_equal(message->tag, tag);
+    RmCode code = message->reply->code;
+    arena_free(arena);
+    assert_false(core_next_out(core, &out));
+    return code;
+}
+
+static struct core *core_with_host(struct scratch *scratch)
+{
+    struct rm_err err = {""};
+    struct core *core;
+    RmHost host = RM_HOST__INIT;
+    host.name = (char *)"hyp01";
+    assert_int_equal(record_open(scratch->store, &err), 0);
+    assert_int_equal(record_host_put(scratch->store, &host), 0);
+    assert_int_equal(store_commit(scratch->store, &err), 0);
+    assert_int_equal(core_new(&conf, scratch->store, 1, 1, 1, &core, &err), 0);
+    return core;
+}
+
+/* Whatever is put there, the map has no room for it. */
+static void fill(struct core *core)
+{
+    static uint8_t bytes[64 * 1024];
+    int r = 0;
+    for (uint64_t i = 1; r == 0; i++)
+        r = store_put(core->store, STORE_META, &i, sizeof(i), bytes, sizeof(bytes), false);
+    assert_int_equal(r, -ENOSPC);
+    core_fail(core, r, "test");
+}
+
+static void
+a_turn_that_meets_the_end_of_the_store_did_not_happen_and_who_asked_hears_it(void **state)
+{
+    struct core *core = core_with_host(*state);
+    struct rm_err err = {""};
+    core_begin(core, 2, 2);
+    ask_to_close(core, "0123456789abcdef", 7);
+    fill(core);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), -ENOSPC);
+    assert_int_equal(core_begin_anew(&core, 2, &err), 0);
+    assert_int_equal(code_of_answer(core, 7), RM_CODE__CODE_TRY_AGAIN);
+    assert_int_equal(host_find(core, "hyp01")->rec->state, RM_HOST_STATE__HOST_OPEN);
+    /* The same request is carried out when there is room. */
+    core_begin(core, 3, 3);
+    ask_to_close(core, "0123456789abcdef", 8);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    assert_int_equal(code_of_answer(core, 8), RM_CODE__CODE_OK);
+    assert_int_equal(host_find(core, "hyp01")->rec->state, RM_HOST_STATE__HOST_CLOSED);
+    core_free(core);
+}
+
+static void a_full_store_that_nobody_asked_to_fill_ends_the_broker_with_what_to_do(void **state)
+{
+    struct core *core = core_with_host(*state);
+    struct rm_err err = {""};
+    core_begin(core, 2, 2);
+    fill(core);
+    assert_int_equal(core_commit(core, &err), -ENOSPC);
+    assert_int_equal(core_begin_anew(&core, 2, &err), -ENOSPC);
+    assert_null(core);
+    assert_non_null(strstr(err.text, "raise store_size and start the broker again"));
+}
+
+static void room_is_claimed_once_and_comes_back_with_the_commit(void **state)
+{
+    struct store *store = ((struct scratch *)*state)->store;
+    uint64_t left, then;
+    struct rm_err err;
+    assert_int_equal(store_claim(store, 0, &left), 0);
+    assert_int_equal(store_claim(store, left / 2 + 1, NULL), 0);
+    assert_int_equal(store_claim(store, left / 2 + 1, &then), -ENOSPC);
+    assert_int_equal(then, left - left / 2 - 1);
+    assert_int_equal(store_commit(store, &err), 0);
+    assert_int_equal(store_claim(store, left, NULL), 0);
+    store_abort(store);
+    store_keep_back(store, left);
+    assert_int_equal(store_claim(store, 1, NULL), -ENOSPC);
+}
+
+/* A claim that was granted is kept: pages that were freed just now cannot be used again at once. */
+static void what_was_claimed_fits_also_after_much_was_freed(void **state)
+{
+    static uint8_t bytes[2000]; /* each in a page that is half full */
+    struct store *store = ((struct scratch *)*state)->store;
+    struct rm_err err;
+    for (unsigned round = 0; round < 20; round++) {
+        uint64_t left, n = 0;
+        assert_int_equal(store_claim(store, 0, &left), 0);
+        for (; (n + 1) * (STORE_PAGE + 100) <= left; n++) {
+            uint8_t key[] = {(uint8_t)(round % 2), (uint8_t)(n >> 8), (uint8_t)n};
+            assert_int_equal(
+                store_put(store, STORE_META, key, sizeof(key), bytes, sizeof(bytes), false), 0);
+        }
+        assert_int_equal(store_commit(store, &err), 0);
+        uint8_t other = (uint8_t)((round + 1) % 2);
+        assert_int_equal(store_delete_prefix(store, STORE_META, &other, 1), 0);
+        assert_int_equal(store_commit(store, &err), 0);
+    }
+}
+
+/* It may have been carried out. */
+static void a_request_whose_answer_cannot_be_read_is_not_carried_out_again(void **state)
+{
+    struct scratch *scratch = *state;
+    struct core *core = core_with_host(scratch);
+    struct rm_err err = {""};
+    assert_int_equal(store_put(scratch->store, STORE_TOKEN, "0123456789abcdef", RECORD_TOKEN,
+                               "\xff\xff", 2, false),
+                     0);
+    assert_int_equal(store_commit(scratch->store, &err), 0);
+    core_begin(core, 2, 2);
+    ask_to_close(core, "0123456789abcdef", 7);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    assert_int_equal(code_of_answer(core, 7), RM_CODE__CODE_TRY_AGAIN);
+    assert_int_equal(host_find(core, "hyp01")->rec->state, RM_HOST_STATE__HOST_OPEN);
+    core_free(core);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_turn_that_meets_the_end_of_the_store_did_not_happen_and_who_asked_hears_it,
+            scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_full_store_that_nobody_asked_to_fill_ends_the_broker_with_what_to_do, scratch_setup,
+            scratch_teardown),
+        cmocka_unit_test_setup_teardown(room_is_claimed_once_and_comes_back_with_the_commit,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_was_claimed_fits_also_after_much_was_freed,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_request_whose_answer_cannot_be_read_is_not_carried_out_again, scratch_setup,
+            scratch_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

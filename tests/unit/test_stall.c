@@ -1,0 +1,208 @@
+/* test_stall.c - when a migration must be stopped, and calls that do not come back in time */
+#include "worker/async_call.h"
+#include "worker/stall.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define MIB ((uint64_t)1 << 20)
+
+static RmStats figures(uint64_t remaining)
+{
+    RmStats stats = RM_STATS__INIT;
+    stats.total = 64 * MIB;
+    stats.remaining = remaining;
+    stats.rate = 11 * MIB;
+    stats.dirty_rate = 24 * MIB;
+    stats.iterations = 7;
+    return stats;
+}
+
+static void a_timeout_ends_it_whatever_the_figures(void **state)
+{
+    (void)state;
+    struct stall stall;
+    char text[256];
+    stall_begin(&stall, 30 * USEC_PER_SEC, 0, 1000);
+    RmStats stats = figures(MIB);
+    stall_figures(&stall, &stats, 1000 + 29 * USEC_PER_SEC);
+    assert_false(stall_is_over(&stall, 999 + 30 * USEC_PER_SEC, text, sizeof(text)));
+    assert_true(stall_is_over(&stall, 1000 + 30 * USEC_PER_SEC, text, sizeof(text)));
+    assert_string_equal(text, "not finished after 30 s (setting timeout), stopped");
+}
+
+static void only_a_new_minimum_is_progress(void **state)
+{
+    (void)state;
+    struct stall stall;
+    char text[256];
+    stall_begin(&stall, 0, 180 * USEC_PER_SEC, 0);
+    RmStats stats = figures(14 * MIB);
+    stall_figures(&stall, &stats, 10 * USEC_PER_SEC);
+    stats = figures(60 * MIB); /* the next round: more remains, much is sent */
+    stats.processed = 900 * MIB;
+    stall_figures(&stall, &stats, 100 * USEC_PER_SEC);
+    assert_false(stall_is_over(&stall, 189 * USEC_PER_SEC, text, sizeof(text)));
+    assert_true(stall_is_over(&stall, 190 * USEC_PER_SEC, text, sizeof(text)));
+    assert_string_equal(text,
+                        "no progress for 3 min: 14.0 MiB remain after 7 rounds, 11.0 MiB/s are "
+                        "sent while the guest writes 24.0 MiB/s, stopped");
+    stats = figures(13 * MIB);
+    stall_figures(&stall, &stats, 189 * USEC_PER_SEC);
+    assert_false(stall_is_over(&stall, 190 * USEC_PER_SEC, text, sizeof(text)));
+}
+
+static void figures_without_a_total_are_no_progress(void **state)
+{
+    (void)state;
+    struct stall stall;
+    char text[256];
+    RmStats nothing = RM_STATS__INIT;
+    stall_begin(&stall, 0, 10 * USEC_PER_SEC, 0);
+    stall_figures(&stall, &nothing, 9 * USEC_PER_SEC);
+    assert_int_equal(stall.minimum, UINT64_MAX);
+    assert_true(stall_is_over(&stall, 10 * USEC_PER_SEC, text, sizeof(text)));
+    assert_string_equal(text, "no progress for 10 s: no memory was copied yet, stopped");
+}
+
+static void without_limits_it_goes_on_for_ever(void **state)
+{
+    (void)state;
+    struct stall stall;
+    char text[256];
+    stall_begin(&stall, 0, 0, 0);
+    assert_false(stall_is_over(&stall, UINT64_MAX / 2, text, sizeof(text)));
+}
+
+/* ---- calls */
+
+struct gate { /* a call that hangs until it is opened */
+    struct call call;
+    pthread_mutex_t *lock;
+    pthread_cond_t *condition;
+    bool *open;
+    int answer;
+};
+
+static void gate_run(struct call *call)
+{
+    struct gate *gate = (struct gate *)call;
+    pthread_mutex_lock(gate->lock);
+    while (!*gate->open)
+        pthread_cond_wait(gate->condition, gate->lock);
+    pthread_mutex_unlock(gate->lock);
+    gate->answer = 42;
+}
+
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_condition = PTHREAD_COND_INITIALIZER;
+static int released; /* under the lock */
+
+static void gate_release(struct call *call)
+{
+    free(call);
+    pthread_mutex_lock(&gate_lock);
+    released++;
+    pthread_cond_broadcast(&gate_condition);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+static struct gate *gate_new(bool *open)
+{
+    struct gate *gate = calloc(1, sizeof(*gate));
+    assert_non_null(gate);
+    call_init(&gate->call, gate_run, gate_release);
+    gate->lock = &gate_lock;
+    gate->condition = &gate_condition;
+    gate->open = open;
+    return gate;
+}
+
+static usec_t in(usec_t span)
+{
+    return env_now(env_system()) + span;
+}
+
+static void wait_for_bell(struct bell *bell)
+{
+    struct pollfd fd = {.fd = bell_fd(bell), .events = POLLIN};
+    assert_int_equal(poll(&fd, 1, 20000), 1);
+    bell_clear(bell);
+    assert_int_equal(poll(&fd, 1, 0), 0);
+}
+
+static int count_released(void)
+{
+    pthread_mutex_lock(&gate_lock);
+    int n = released;
+    pthread_mutex_unlock(&gate_lock);
+    return n;
+}
+
+/* A thread lets go of its call after it rang. */
+static void wait_for_release(int n)
+{
+    pthread_mutex_lock(&gate_lock);
+    while (released < n)
+        pthread_cond_wait(&gate_condition, &gate_lock);
+    pthread_mutex_unlock(&gate_lock);
+}
+
+static void a_call_that_ends_gives_its_answer(void **state)
+{
+    (void)state;
+    static bool open = true;
+    struct gate *gate = gate_new(&open);
+    struct bell *bell = bell_new();
+    int before = count_released();
+    assert_int_equal(call_start(&gate->call, bell), 0);
+    assert_int_equal(call_wait(&gate->call, in(20 * USEC_PER_SEC)), 0);
+    assert_true(call_ended(&gate->call));
+    assert_int_equal(gate->answer, 42);
+    wait_for_bell(bell);
+    call_unref(&gate->call);
+    wait_for_release(before + 1);
+    bell_unref(bell);
+}
+
+static void a_call_that_hangs_is_left_behind_and_frees_itself_later(void **state)
+{
+    (void)state;
+    static bool open;
+    struct gate *gate = gate_new(&open);
+    struct bell *bell = bell_new();
+    int before = count_released();
+    assert_int_equal(call_start(&gate->call, bell), 0);
+    assert_int_equal(call_wait(&gate->call, in(20 * USEC_PER_MSEC)), -ETIMEDOUT);
+    assert_false(call_ended(&gate->call));
+    call_unref(&gate->call); /* an orphan now */
+    assert_int_equal(count_released(), before);
+    pthread_mutex_lock(&gate_lock);
+    open = true;
+    pthread_cond_broadcast(&gate_condition);
+    pthread_mutex_unlock(&gate_lock);
+    wait_for_bell(bell);
+    wait_for_release(before + 1);
+    bell_unref(bell);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_timeout_ends_it_whatever_the_figures),
+        cmocka_unit_test(only_a_new_minimum_is_progress),
+        cmocka_unit_test(figures_without_a_total_are_no_progress),
+        cmocka_unit_test(without_limits_it_goes_on_for_ever),
+        cmocka_unit_test(a_call_that_ends_gives_its_answer),
+        cmocka_unit_test(a_call_that_hangs_is_left_behind_and_frees_itself_later),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
