@@ -9,6 +9,7 @@
 #include "worker/agent.h"
 #include "worker/drivers.h"
 #include "worker/task.h"
+#include "worker/thread.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* How long the end waits for threads in a library's call; a hypervisor that hangs answers none. */
+#define LAST_CALLS USEC_PER_SEC
 
 enum { FD_SIGNALS, FD_TASKS, FDS };
 
@@ -328,10 +332,11 @@ int main(int argc, char **argv)
         r = run(&conf, signals, &err);
         close(signals);
     }
-    conf_worker_done(&conf);
-    if (r < 0) {
+    if (r < 0)
         log_error("%s", err.text);
-        return EXIT_SOME_FAILED;
-    }
-    return EXIT_OK;
+    int code = r < 0 ? EXIT_SOME_FAILED : EXIT_OK;
+    if (!thread_all_ended(env_now(env_system()) + LAST_CALLS))
+        _exit(code);
+    conf_worker_done(&conf);
+    return code;
 }

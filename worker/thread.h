@@ -7,9 +7,17 @@
 #include "conf/env.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 
 /* A detached thread. 0 or a negative errno. */
 int thread_start(void *(*run)(void *), void *arg);
+
+/* Said by a thread that lives as long as the process: nobody waits for it. Once. */
+void thread_stays(void);
+
+/* Whether all threads have ended, with what libraries keep for each, by until_at; waits. If not, exit()
+ * would take the libraries down under them: the process ends by _exit(). */
+bool thread_all_ended(usec_t until_at);
 
 /* A condition whose waits have deadlines on the monotonic clock. */
 void thread_cond_init(pthread_cond_t *cond);

@@ -31,6 +31,7 @@ static void be_quiet(void *opaque, virErrorPtr error)
 static void *event_thread(void *arg)
 {
     (void)arg;
+    thread_stays();
     for (;;)
         if (virEventRunDefaultImpl() < 0)
             env_sleep(env_system(), 100 * USEC_PER_MSEC);
