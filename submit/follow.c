@@ -250,7 +250,7 @@ static struct progress_job drawn(struct arena *arena, const struct followed *job
     return (struct progress_job){.id = job->id,
                                  .guest = view->job->guest,
                                  .source = view->source,
-                                 .destination = view_destination(arena, view),
+                                 .destination = view_destination(arena, view, false),
                                  .phase = view->phase,
                                  .text = view->text,
                                  .state = view->state,

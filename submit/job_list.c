@@ -24,7 +24,7 @@ enum { FINISHED_DEFAULT = 1000 }; /* jobs */
 
 static void put_to(struct cell *cell, const void *record)
 {
-    cell_text(cell, view_destination(cell_arena(cell), record));
+    cell_text(cell, view_destination(cell_arena(cell), record, false));
 }
 
 /* How far, while it runs; how much it was, when it is done. */
@@ -249,7 +249,7 @@ static void print_job(struct arena *arena, const RmJobView *view)
     field("State", state);
     field("Why", view->text);
     field("From", view->source);
-    field("To", view_destination(arena, view));
+    field("To", view_destination(arena, view, true));
     field("Submitted",
           arena_printf(arena, "%s by %s", env_time_text(job->submitted_at, at), job->submitter));
     field("Reason", job->reason);
@@ -278,6 +278,10 @@ static void print_job_json(const RmReply *reply)
     struct json json = {.file = stdout};
     json_open(&json, NULL, '{');
     listing_fields(&json, view_columns, NULL, reply->jobs[0]);
+    json_open(&json, "to_all", '[');
+    for (size_t i = 0; i < reply->jobs[0]->job->n_to; i++)
+        json_text(&json, NULL, reply->jobs[0]->job->to[i]);
+    json_close(&json, ']');
     json_open(&json, "events", '[');
     for (size_t i = 0; i < reply->n_events; i++) {
         json_open(&json, NULL, '{');

@@ -136,12 +136,16 @@ const char *view_stopped(struct arena *arena, const RmJobView *view)
 
 /* ---- parts of it */
 
-const char *view_destination(struct arena *arena, const RmJobView *view)
+const char *view_destination(struct arena *arena, const RmJobView *view, bool whole)
 {
     if (view->destination[0])
         return view->destination;
     if (view->job->n_to == 0)
         return "any";
+    if (view->job->n_to > VIEW_TO_MAX && !whole) {
+        const char *text = arena_printf(arena, "any of %zu", view->job->n_to);
+        return text ? text : "?";
+    }
     return listing_join(arena, view->job->to, view->job->n_to);
 }
 
@@ -226,7 +230,15 @@ PUT_OPERAND(max_quiesce)
 static void put_to(struct cell *cell, const void *record)
 {
     const RmJob *job = ((const RmJobView *)record)->job;
-    cell_texts(cell, job->to, job->n_to);
+    if (job->n_to > VIEW_TO_MAX)
+        cell_text(cell, "");
+    else
+        cell_texts(cell, job->to, job->n_to);
+}
+
+static void put_to_count(struct cell *cell, const void *record)
+{
+    cell_count(cell, ((const RmJobView *)record)->job->n_to);
 }
 
 #define VIEW(field)   FIELD(RmJobView, field)
@@ -247,6 +259,7 @@ const struct column view_columns[] = {
     {NULL, "source", VIEW(source)},
     {NULL, "destination", VIEW(destination)},
     {NULL, "to", PUT(put_to)},
+    {NULL, "to_count", PUT(put_to_count)},
     {NULL, "why", VIEW(text)},
     {NULL, "already", VIEW(already)},
     {NULL, "locked", VIEW(locked)},

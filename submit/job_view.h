@@ -20,9 +20,13 @@ const char *view_stopped(struct arena *arena, const RmJobView *view);
 /* True for DONE: the line goes to stdout, all others to stderr. */
 bool view_is_good(const RmJobView *view);
 
-/* Where a job goes, as far as it is known: the destination, or "hyp02,hyp03" as requested, or "any".
- * In the arena or static. */
-const char *view_destination(struct arena *arena, const RmJobView *view);
+/* Hypervisors that a job names wherever many jobs are shown; with more of them it says how many. A
+ * batch of 15,000 jobs that may go to 400 hosts each would else be 140 MB of names. */
+enum { VIEW_TO_MAX = 16 };
+
+/* Where a job goes, as far as it is known: the destination, or "hyp02,hyp03" as requested, or
+ * "any of 400", or "any". whole: every name, however many. In the arena or static. */
+const char *view_destination(struct arena *arena, const RmJobView *view, bool whole);
 
 /* How far the memory is copied, in percent: 0..99, or -1 when it is not known. */
 int view_percent(const RmStats *stats);

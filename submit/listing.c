@@ -161,6 +161,11 @@ void cell_span(struct cell *cell, usec_t span)
     put_number(cell, SHOW_SPAN, span);
 }
 
+void cell_count(struct cell *cell, uint64_t n)
+{
+    put_number(cell, SHOW_NUMBER, n);
+}
+
 void cell_bool(struct cell *cell, bool yes)
 {
     if (cell->json)

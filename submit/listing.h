@@ -82,6 +82,7 @@ void cell_tone(struct cell *cell, const char *text, enum tone tone); /* the same
 void cell_age(struct cell *cell, usec_t at);
 void cell_span(struct cell *cell, usec_t span); /* 0: nothing */
 void cell_bool(struct cell *cell, bool yes);
+void cell_count(struct cell *cell, uint64_t n);
 void cell_texts(struct cell *cell, char *const *texts, size_t n); /* "a,b"; in JSON an array */
 struct arena *cell_arena(struct cell *cell); /* for texts, until the row is complete */
 

@@ -42,7 +42,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     valid watch watch $((batch + 1))
     keys=$(jq -c 'del(.ok, .result) | keys' <<<"$output")
     valid show show $((batch + 1))
-    [ "$(jq -c 'del(.events) | keys' <<<"$output")" = "$keys" ]
+    [ "$(jq -c 'del(.events, .to_all) | keys' <<<"$output")" = "$keys" ]
     valid jobs jobs -a
     filled
     [ "$(jq -c '.jobs[0] | keys' <<<"$output")" = "$keys" ]
@@ -78,6 +78,23 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     valid retry retry --batch "$batch"
     filled
     valid wait wait "$(jq .results[0].job <<<"$output")"
+}
+
+@test "a job that may go to many hosts names them where it is alone" {
+    local batch many=hyp[10-29] # more than VIEW_TO_MAX of submit/job_view.h
+    mkdir "$WORLD"/hyp{10..29}
+    worker_up many hyp{10..29}
+    until_true 5 told '.hosts | length == 23' hosts
+    plan k7 'hang 0'
+    batch=$(detach k7 "$many")
+    valid jobs jobs --batch "$batch"
+    json '.jobs[0] | .to == null and .to_count == 20'
+    valid show show $((batch + 1))
+    json '.to == null and .to_count == 20 and (.to_all | length == 20 and .[0] == "hyp10")'
+    valid cancel cancel --batch "$batch"
+    valid wait wait "$batch"
+    json '.to == null and .to_count == 20'
+    end_it many
 }
 
 @test "hypervisors: a host is never called a guest" {

@@ -50,7 +50,7 @@ all_of() { # FIELD: every guest is in this column of the output once
     all_of '.jobs[].guest'
     json "[.jobs[] | select(.batch == $batch)] | length == $GUESTS"
     ok show "$((batch + GUESTS))" --json
-    json '.to == ["hyp02", "hyp03"]'
+    json '.to == ["hyp02", "hyp03"] and .to_count == 2 and .to_all == .to'
     ok cancel --batch "$batch" --json
     json ".results | length == $GUESTS"
     until_true 30 test -s "$OUT.code"
