@@ -18,6 +18,7 @@ enum {
     BATCHES_MAX = 16,       /* that wait for the end of one host's evacuation */
     LOOK_AGAIN_SECONDS = 2, /* a look of which nothing came is asked for again */
     LOOK_MOST_SECONDS = 60, /* and after so long it is said that nobody knows */
+    WAIT_SECONDS = 60,      /* for guests in shutdown, and for those that are shown twice */
     LEFT_MAX = 10,          /* guests that an account names */
     LEFT_TEXT_MAX = 200,    /* bytes of why one of them is left */
     ACCOUNT_MAX = 1900,     /* bytes of an account */
@@ -46,6 +47,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Why it is neither moved nor left yet, NULL: it may be. A guest in shutdown ends, or goes on after a reboot; of one
+ * that somebody has just moved by hand the other host still shows what was. */
+static const char *why_wait(const struct core *core, const struct host *host,
+                            const struct instance *s)
+{
+    if (host->emptying.wait_by != 0 && core->now >= host->emptying.wait_by)
+        return NULL;
+    if (s->state == RM_GUEST_STATE__GUEST_IN_SHUTDOWN)
+        return "is in shutdown: its end is waited for";
+    return guest_is_active(s->state) && inventory_is_unclear(s->guest, host)
+               ? "is shown on another hypervisor as well: both are looked at again"
+               : NULL;
+}
+
+static bool has_to_wait(const struct core *core, const struct host *host)
+{
+    const struct instance *s;
+
+    DL_FOREACH2 (host->instances, s, h_next)
+        if (why_wait(core, host, s))
+            return true;
+    return false;
+}
+
 /* Domains on the host that no job can take away, in a line each; the names of the others, in the
  * arena. */
 static char **names_to_move(struct core *core, struct request *request, struct host *host,
@@ -63,6 +88,12 @@ static char **names_to_move(struct core *core, struct request *request, struct h
             request_outcome(core, request, name, true,
                             "a paused copy that a failed try left on %s is being removed",
                             host->rec->name);
+        else if (why_wait(core, host, s))
+            request_outcome(core, request, name, true, "%s", why_wait(core, host, s));
+        else if (s->state == RM_GUEST_STATE__GUEST_IN_SHUTDOWN)
+            request_outcome(core, request, name, false,
+                            "is in shutdown on %s, and has not ended for %d s", host->rec->name,
+                            WAIT_SECONDS);
         else if (guest_is_active(s->state) && !noderange_has(&request->exclude, name))
             names[n++] = name;
         else if (guest_is_active(s->state))
@@ -431,6 +462,14 @@ static void account(struct core *core, struct host *host, const RmReply *reply)
     end(core, host, n == 0, text);
 }
 
+/* Nothing else is left to do than to wait for those. */
+static void wait_for_them(struct core *core, struct host *host)
+{
+    if (host->emptying.wait_by == 0)
+        host->emptying.wait_by = core->now + (usec_t)WAIT_SECONDS * USEC_PER_SEC;
+    host->emptying.ask_at = core->now + (usec_t)LOOK_AGAIN_SECONDS * USEC_PER_SEC;
+}
+
 /* The hypervisor has been looked at, and no job takes a guest away: those that are there are tried, or
  * left. */
 static void look_again(struct core *core, struct host *host)
@@ -473,6 +512,8 @@ static void look_again(struct core *core, struct host *host)
     }
     if (reply.count > 0)
         host_empty_more(host);
+    else if (has_to_wait(core, host))
+        wait_for_them(core, host);
     else
         account(core, host, &reply);
     done(&sub, &hosts);
@@ -516,7 +557,7 @@ static void tick(struct core *core, struct host *host)
     } else if (is_busy(host)) {
         *emptying = (struct host_emptying){0};
     } else if (emptying->look != 0 && host->shown.look == emptying->look) {
-        *emptying = (struct host_emptying){0};
+        *emptying = (struct host_emptying){.wait_by = emptying->wait_by};
         look_again(core, host);
     } else if (emptying->look != 0 &&
                core->now >= emptying->look + (usec_t)LOOK_MOST_SECONDS * USEC_PER_SEC) {
@@ -547,8 +588,9 @@ usec_t evacuation_deadline(const struct core *core)
     for (const struct host *host = core->hosts; host; host = host->hh.next)
         if (host->rec->emptying && !is_busy(host)) {
             usec_t most = host->emptying.look + (usec_t)LOOK_MOST_SECONDS * USEC_PER_SEC;
-            usec_t at = host_link_is_up(&host->link) ? host->emptying.ask_at : most;
-            first = host->emptying.look == 0 ? core->now : at < first ? at : first;
+            bool asks = host_link_is_up(&host->link) || host->emptying.look == 0;
+            usec_t at = asks ? host->emptying.ask_at : most;
+            first = at < first ? at : first;
         }
     return first;
 }

@@ -30,8 +30,9 @@ struct host_shown {
 
 /* Written by evacuation.c only. */
 struct host_emptying {
-    uint64_t look; /* id of the request to look at it, and when it was first made; 0: none */
-    usec_t ask_at; /* when it is made again */
+    uint64_t look;  /* id of the request to look at it, and when it was first made; 0: none */
+    usec_t ask_at;  /* when it is made again */
+    usec_t wait_by; /* a guest in shutdown that has not ended by then is left; 0: none was found */
 };
 
 /* Written by host_query.c only. */

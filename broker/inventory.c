@@ -302,6 +302,23 @@ void inventory_free_all(struct core *core)
     }
 }
 
+/* Is it active on other hosts than this one? */
+static bool is_elsewhere(const struct guest *guest, const struct host *host)
+{
+    const struct instance *s;
+
+    DL_FOREACH2 (guest->instances, s, g_next)
+        if (s->host != host && guest_is_active(s->state) && !tidy_is_leftover(guest, s))
+            return true;
+    return false;
+}
+
+bool inventory_is_unclear(const struct guest *guest, const struct host *host)
+{
+    return !guest->job && !guest->rec->locked && !guest->watch.double_reported &&
+           is_elsewhere(guest, host);
+}
+
 struct host *inventory_where(struct core *core, const struct guest *guest, char *why, size_t size)
 {
     const struct instance *s, *active = NULL;
@@ -309,7 +326,7 @@ struct host *inventory_where(struct core *core, const struct guest *guest, char 
 
     if (guest->settled_at != 0 && is_settling(core, guest) && !guest->job) {
         struct host *host = host_find(core, guest->rec->host);
-        if (host && guest_is_active(guest->rec->state))
+        if (host && guest_is_active(guest->rec->state) && !is_elsewhere(guest, host))
             return host;
     }
     DL_FOREACH2 (guest->instances, s, g_next) {

@@ -23,4 +23,8 @@ void inventory_free_all(struct core *core); /* with all instances */
 
 /* Where the guest is: the host that shows it active, or NULL with why there is none or not one. */
 struct host *inventory_where(struct core *core, const struct guest *guest, char *why, size_t size);
+/* Is a guest that this host shows active shown so by another one too, and nobody knows yet whether it is there twice?
+ * Both are looked at again. */
+bool inventory_is_unclear(const struct guest *guest, const struct host *host);
+
 #endif

@@ -151,5 +151,6 @@ RmState job_state_parse(const char *name)
 bool guest_is_active(RmGuestState state)
 {
     return state == RM_GUEST_STATE__GUEST_RUNNING || state == RM_GUEST_STATE__GUEST_PAUSED ||
-           state == RM_GUEST_STATE__GUEST_SUSPENDED || state == RM_GUEST_STATE__GUEST_POSTCOPY;
+           state == RM_GUEST_STATE__GUEST_SUSPENDED || state == RM_GUEST_STATE__GUEST_POSTCOPY ||
+           state == RM_GUEST_STATE__GUEST_IN_SHUTDOWN;
 }

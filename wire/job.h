@@ -33,7 +33,8 @@ RmState job_state_parse(const char *name);
 
 const char *guest_state_name(RmGuestState state);
 
-/* True when the guest's processors may run there: running, paused, suspended, or in post-copy. */
+/* True when the guest's processors may run there: running, paused, suspended, in post-copy, or in
+ * shutdown, which a reboot is for a moment as well. */
 bool guest_is_active(RmGuestState state);
 
 #endif

@@ -30,9 +30,9 @@ enum hv_reason {
     HV_REASON_MIGRATION_CANCELED, /* running again after one that did not work */
     HV_REASON_MIGRATING,          /* paused: in the middle of one */
     HV_REASON_USER,               /* paused by somebody */
-    HV_REASON_MOMENT,   /* paused by what ends by itself: save, dump, snapshot, shutdown */
-    HV_REASON_STARTING, /* paused: its start, or its arrival, is not complete */
-    HV_REASON_POSTCOPY, /* its memory is on both sides */
+    HV_REASON_MOMENT,             /* paused by what ends by itself: save, dump, snapshot */
+    HV_REASON_STARTING,           /* paused: its start, or its arrival, is not complete */
+    HV_REASON_POSTCOPY,           /* its memory is on both sides */
     HV_REASON_POSTCOPY_FAILED,
     HV_REASON_SHUTDOWN, /* shut off: the guest did it itself, so it ran here to its end */
     HV_REASON_FAILED,   /* shut off: it could not be started, or its migration did not arrive */

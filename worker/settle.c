@@ -54,7 +54,8 @@ static enum side classify(const struct hv_look *look)
         return look->reason == HV_REASON_STARTING ? SIDE_STARTING : SIDE_COMING;
     switch (look->state) {
     case RM_GUEST_STATE__GUEST_RUNNING:
-    case RM_GUEST_STATE__GUEST_SUSPENDED: /* it wakes by itself */
+    case RM_GUEST_STATE__GUEST_SUSPENDED:   /* it wakes by itself */
+    case RM_GUEST_STATE__GUEST_IN_SHUTDOWN: /* it ends by itself, or goes on */
         return SIDE_RUNS;
     case RM_GUEST_STATE__GUEST_PAUSED:
         if (look->reason == HV_REASON_MIGRATING)

@@ -248,3 +248,23 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     runs_on sleeper s1
     site_down
 }
+
+@test "a guest in shutdown has its own word, is not moved, and its end is waited for" {
+    SITE_AT=$BATS_TEST_TMPDIR/ending RETRY='50 ms' site_new ''
+    mkdir -p "$WORLD"/{e1,e2}
+    guest ending e1 in_shutdown
+    broker_up
+    worker_up all e1 e2
+    until_true 5 guest_is ending 'in shutdown'
+    ok guests
+    matches 'ending +e1 +in shutdown'
+    ok evacuate e1 --plan
+    matches 'ending +- +- +is in shutdown: its end is waited for'
+    begin first evacuate e1
+    until_true 5 told '.hosts[0].evacuating' hosts e1
+    guest ending e1 shutoff
+    comes_to 0
+    lines_are 'ending: is in shutdown: its end is waited for' 'e1: is empty: 0 moved'
+    told '.jobs | length == 0' jobs -a
+    site_down
+}

@@ -8,8 +8,8 @@
  *     connect = "fake:///tmp/world/hyp01"
  *
  * A guest on it is a file of its name, one line: UUID STATE MEMORY VCPUS REASON, memory in MiB,
- * state one of running, paused, suspended, shutoff, crashed. Moving a guest is a rename(2), so it is never in
- * two places by accident. A file ".down" makes the hypervisor unreachable; what stands in it is the
+ * state one of running, paused, suspended, in_shutdown, shutoff, crashed. Moving a guest is a rename(2), so it is
+ * never in two places by accident. A file ".down" makes the hypervisor unreachable; what stands in it is the
  * reason.
  *
  * How the tries of a guest's migration end stands in ../plan/GUEST, a line for each try, which is
@@ -236,6 +236,7 @@ static RmGuestState state_of(const struct guest *guest)
         {"crashed", RM_GUEST_STATE__GUEST_CRASHED},
         {"incoming", RM_GUEST_STATE__GUEST_INCOMING},
         {"suspended", RM_GUEST_STATE__GUEST_SUSPENDED},
+        {"in_shutdown", RM_GUEST_STATE__GUEST_IN_SHUTDOWN},
     };
 
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)

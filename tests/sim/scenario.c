@@ -580,33 +580,98 @@ static void request_outlives_its_worker(struct world *world)
     finish(world);
 }
 
+static void expect_no_account(struct world *world)
+{
+    expect(world, host_find(world->office.core, "hyp1")->rec->emptying != NULL,
+           "the evacuation goes on");
+}
+
+/* What is said of hyp1 at the end of its evacuation. */
+static void expect_account(struct world *world, bool ok, const char *text)
+{
+    RmBatch *batch;
+
+    expect(world, host_find(world->office.core, "hyp1")->rec->emptying == NULL,
+           "the evacuation has ended");
+    if (record_batch_get(world->office.store, operator_of(world)->last_batch, world->arena,
+                         &batch) < 0 ||
+        batch->n_account != 1)
+        world_fail(world, "expected: an account of the evacuation");
+    else if (batch->account[0]->ok != ok || strstr(batch->account[0]->text, text) == NULL)
+        world_fail(world, "expected: %s; it is %s", text, batch->account[0]->text);
+    arena_reset(world->arena);
+}
+
 /* ---- a worker of an older version does not know how to look when it is asked to: its hypervisor is not said
  * to be empty, though it is, and whoever waits hears so within a minute or so */
 
 static void worker_cannot_look(struct world *world)
 {
-    const struct host *host;
-    RmBatch *batch;
-
     begin(world);
     worker_of(world, 0)->cannot_look = true;
     client_evacuate(operator_of(world), "hyp1", /* follow = */ false);
     wait_for_answer(world);
     wait_for_end(world);
-    host = host_find(world->office.core, "hyp1");
-    expect(world, host->rec->emptying != NULL, "the end of the evacuation is not known yet");
+    expect_no_account(world);
     go_on(world, 75);
-    expect(world, host->rec->emptying == NULL, "the evacuation has ended");
-    if (record_batch_get(world->office.store, operator_of(world)->last_batch, world->arena,
-                         &batch) < 0 ||
-        batch->n_account != 1)
-        world_fail(world, "expected: an account of the evacuation");
-    else
-        expect(world,
-               !batch->account[0]->ok &&
-                   strstr(batch->account[0]->text, "what is left nobody can see") != NULL,
-               "hyp1 may not be empty");
-    arena_reset(world->arena);
+    expect_account(world, false, "what is left nobody can see");
+    finish(world);
+}
+
+/* ---- a guest in shutdown is neither moved nor taken for gone: its end is waited for, and when that does not
+ * come it is left */
+
+static void evacuate_in_shutdown(struct world *world)
+{
+    begin(world);
+    world->sim->guests[0].copies[0].state = RM_GUEST_STATE__GUEST_IN_SHUTDOWN;
+    go_on(world, 60); /* longer than from one inventory to the next */
+    client_evacuate(operator_of(world), "hyp1", /* follow = */ false);
+    wait_for_answer(world);
+    go_on(world, 30);
+    expect_no_account(world);
+}
+
+static void guest_in_shutdown_is_waited_for(struct world *world)
+{
+    evacuate_in_shutdown(world);
+    world->sim->guests[0].copies[0].state = RM_GUEST_STATE__GUEST_RUNNING;
+    sim_power_off(world->sim, 0);
+    go_on(world, 10);
+    expect_account(world, true, "is empty: 0 moved");
+    finish(world);
+}
+
+static void guest_that_stays_in_shutdown_is_left(struct world *world)
+{
+    evacuate_in_shutdown(world);
+    go_on(world, 45);
+    expect_account(world, false, "is not empty: 0 moved, 1 left, because: vm1 (is in shutdown");
+    world->sim->guests[0].copies[0].state = RM_GUEST_STATE__GUEST_RUNNING; /* it was a reboot */
+    finish(world);
+}
+
+/* ---- somebody brings a guest to hyp1 as soon as one has left it: the evacuation of hyp1 ends all the same */
+
+static void guests_come_without_end(struct world *world)
+{
+    unsigned next = 0;
+    usec_t until;
+
+    for (unsigned g = 0; g < world->sim->n_guests; g++) /* all of them fit on one host */
+        world->sim->guests[g].memory = 64 << 20;
+    begin(world);
+    world->sim->copy_least = world->sim->copy_most = USEC_PER_SEC / 2;
+    client_evacuate(operator_of(world), "hyp1", /* follow = */ false);
+    wait_for_answer(world);
+    until = world_now(world) + PATIENCE;
+    while (host_find(world->office.core, "hyp1")->rec->emptying != NULL &&
+           world_now(world) < until && world_step(world)) {
+        bool is_empty = sim_used(world->sim, 0) == 0;
+        for (; is_empty && next < world->sim->n_guests; next++)
+            is_empty = next % world->sim->n_hosts == 0 || !sim_move_by_hand(world->sim, next, 0);
+    }
+    expect_account(world, false, "(came after the host had been looked at 20 times)");
     finish(world);
 }
 
@@ -637,5 +702,8 @@ const struct scenario scenarios[] = {
     SCENARIO(question_lost_with_the_worker, .guests = 3),
     SCENARIO(request_outlives_its_worker, .guests = 3),
     SCENARIO(worker_cannot_look, .guests = 3),
+    SCENARIO(guest_in_shutdown_is_waited_for, .guests = 3),
+    SCENARIO(guest_that_stays_in_shutdown_is_left, .guests = 3),
+    SCENARIO(guests_come_without_end, .guests = 40),
     {0},
 };

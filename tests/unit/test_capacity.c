@@ -44,6 +44,7 @@ static void what_is_active_or_coming_in_counts_and_what_is_off_does_not(void **s
         {RM_GUEST_STATE__GUEST_PAUSED, true, true},
         {RM_GUEST_STATE__GUEST_SUSPENDED, true, true},
         {RM_GUEST_STATE__GUEST_POSTCOPY, true, true},
+        {RM_GUEST_STATE__GUEST_IN_SHUTDOWN, true, true},
         {RM_GUEST_STATE__GUEST_INCOMING, true, false},
         {RM_GUEST_STATE__GUEST_SHUTOFF, false, false},
         {RM_GUEST_STATE__GUEST_CRASHED, false, false},

@@ -240,6 +240,7 @@ static void a_guest_is_active_where_its_processors_may_run(void **state)
     assert_true(guest_is_active(RM_GUEST_STATE__GUEST_PAUSED));
     assert_true(guest_is_active(RM_GUEST_STATE__GUEST_SUSPENDED));
     assert_true(guest_is_active(RM_GUEST_STATE__GUEST_POSTCOPY));
+    assert_true(guest_is_active(RM_GUEST_STATE__GUEST_IN_SHUTDOWN));
     assert_false(guest_is_active(RM_GUEST_STATE__GUEST_UNKNOWN));
     assert_false(guest_is_active(RM_GUEST_STATE__GUEST_SHUTOFF));
     assert_false(guest_is_active(RM_GUEST_STATE__GUEST_CRASHED));

@@ -271,7 +271,7 @@ static size_t all_looks(struct hv_look looks[], size_t room)
         HV_REASON_MOMENT,          HV_REASON_STARTING};
     size_t n = 0;
     looks[n++] = nobody;
-    for (int state = RM_GUEST_STATE__GUEST_UNKNOWN; state <= RM_GUEST_STATE__GUEST_POSTCOPY;
+    for (int state = RM_GUEST_STATE__GUEST_UNKNOWN; state <= RM_GUEST_STATE__GUEST_IN_SHUTDOWN;
          state++)
         for (size_t r = 0; r < COUNT(reasons); r++)
             for (int bits = 0; bits < 12; bits++) { /* also those that contradict themselves */
@@ -295,6 +295,7 @@ static bool may_run(const struct hv_look *look)
            (look->state == RM_GUEST_STATE__GUEST_RUNNING ||
             look->state == RM_GUEST_STATE__GUEST_SUSPENDED ||
             look->state == RM_GUEST_STATE__GUEST_POSTCOPY ||
+            look->state == RM_GUEST_STATE__GUEST_IN_SHUTDOWN ||
             (look->state == RM_GUEST_STATE__GUEST_PAUSED && look->reason == HV_REASON_MOMENT));
 }
 

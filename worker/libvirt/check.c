@@ -112,10 +112,13 @@ int lv_may_leave(const char *host, const struct hv_look *look, struct hv_outcome
         return lv_give(outcome, -EINVAL, RM_CLASS__CLASS_FATAL,
                        "guest is suspended to its memory (pmsuspended), and QEMU cannot be trusted "
                        "to take it along asleep: wake it first, with virsh dompmwakeup");
+    if (look->state == RM_GUEST_STATE__GUEST_IN_SHUTDOWN)
+        return lv_give(outcome, -EBUSY, RM_CLASS__CLASS_RETRY,
+                       "the guest is in shutdown, and has not ended yet");
     if (is_moment(look))
         return lv_give(outcome, -EBUSY, RM_CLASS__CLASS_RETRY,
-                       "the guest is paused for a moment: a start, save, dump, snapshot or "
-                       "shutdown of it is under way");
+                       "the guest is paused for a moment: a start, save, dump or snapshot of it is "
+                       "under way");
     if (look->outgoing || look->reason == HV_REASON_MIGRATING ||
         look->state == RM_GUEST_STATE__GUEST_POSTCOPY)
         return lv_give(outcome, -EBUSY, RM_CLASS__CLASS_AMBIGUOUS,

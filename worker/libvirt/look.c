@@ -63,7 +63,6 @@ static enum hv_reason paused_reason(int reason)
     case VIR_DOMAIN_PAUSED_SAVE:
     case VIR_DOMAIN_PAUSED_DUMP:
     case VIR_DOMAIN_PAUSED_SNAPSHOT:
-    case VIR_DOMAIN_PAUSED_SHUTTING_DOWN:
         return HV_REASON_MOMENT;
     case VIR_DOMAIN_PAUSED_STARTING_UP:
         return HV_REASON_STARTING;
@@ -103,12 +102,12 @@ void lv_set_state(struct hv_look *look, int state, int reason)
             look->reason = running_reason(reason);
         break;
     case VIR_DOMAIN_PAUSED:
-        look->state = RM_GUEST_STATE__GUEST_PAUSED;
+        look->state = reason == VIR_DOMAIN_PAUSED_SHUTTING_DOWN ? RM_GUEST_STATE__GUEST_IN_SHUTDOWN
+                                                                : RM_GUEST_STATE__GUEST_PAUSED;
         look->reason = paused_reason(reason);
         break;
     case VIR_DOMAIN_SHUTDOWN: /* the guest has ended, its process is about to */
-        look->state = RM_GUEST_STATE__GUEST_PAUSED;
-        look->reason = HV_REASON_MOMENT;
+        look->state = RM_GUEST_STATE__GUEST_IN_SHUTDOWN;
         break;
     case VIR_DOMAIN_PMSUSPENDED:
         look->state = RM_GUEST_STATE__GUEST_SUSPENDED;
