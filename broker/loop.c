@@ -36,8 +36,8 @@ struct loop {
     struct log_limit dropped;
     uint64_t refused; /* keys, as far as the log knows */
     struct log_limit refusals;
-    uint64_t turned_away; /* connections, as far as the log knows */
-    struct log_limit crowds;
+    struct net_crowd turned_away; /* as far as the log knows */
+    struct log_limit crowds, shares;
     struct watchdog watchdog;
     int signals;
 };
@@ -120,15 +120,21 @@ static void tell_refusals(struct loop *loop, usec_t now)
 
 static void tell_crowd(struct loop *loop, usec_t now)
 {
-    uint64_t refused = net_connections_refused();
+    struct net_crowd crowd = net_crowd(), *told = &loop->turned_away;
 
-    if (refused == loop->turned_away || !log_allowed(&loop->crowds, now, 60 * USEC_PER_SEC, 1))
-        return;
-    log_warn(
-        "%zu connections are open, as many as there may be: refused %llu more; raise the number of "
-        "files (LimitNOFILE), or look who connects",
-        net_connections_max(loop->net), (unsigned long long)(refused - loop->turned_away));
-    loop->turned_away = refused;
+    if (crowd.refused != told->refused && log_allowed(&loop->crowds, now, 60 * USEC_PER_SEC, 1)) {
+        log_warn("%zu connections are open, as many as there may be: refused %" PRIu64
+                 " more; raise the number of files (LimitNOFILE), or look who connects",
+                 net_connections_max(loop->net), crowd.refused - told->refused);
+        told->refused = crowd.refused;
+    }
+    if (crowd.over_share != told->over_share &&
+        log_allowed(&loop->shares, now, 60 * USEC_PER_SEC, 1)) {
+        log_warn("%s: has %d %% of all connections, which is the most for one user or address: "
+                 "refused %" PRIu64 " more",
+                 crowd.who, NET_SHARE_PERCENT, crowd.over_share - told->over_share);
+        told->over_share = crowd.over_share;
+    }
 }
 
 /* A connection for each worker, and as many people. */

@@ -78,9 +78,9 @@ size_t net_connections_max(const struct net *net)
     return net->files;
 }
 
-uint64_t net_connections_refused(void)
+struct net_crowd net_crowd(void)
 {
-    return accept_refused();
+    return accept_crowd();
 }
 
 char *const *net_peer_hosts(const struct net *net, const struct net_peer *peer)

@@ -56,10 +56,11 @@ const char *net_state_text(enum net_state state);
 /* Listening side: the keys that were refused, for the log; count changes with each. */
 const struct net_refusal *net_refusal(const struct net *net);
 
-/* Listening side: how many connections there may be at once, and how many were refused because there were
- * so many, since the start. */
+/* Listening side: how many connections there may be at once, and those that were refused. A local user
+ * has NET_SHARE_PERCENT of them at most, and so has an address; root and the broker's own user have as
+ * many as there are, and the last NET_ROOT_PERCENT alone. */
 size_t net_connections_max(const struct net *net);
-uint64_t net_connections_refused(void);
+struct net_crowd net_crowd(void);
 
 /* Listening side: was a peer disconnected, since this was asked last, because it sent more than may
  * wait (inbox.h)? The latest. */

@@ -4,7 +4,7 @@
  *
  * net.c         both sides: made, waited for, read, written, freed
  * net_listen.c  the broker's sockets, and who a peer of theirs is
- * net_accept.c  no more connections than there are files for
+ * net_accept.c  no more connections than there are files for, and of one user than his share
  * net_pump.c    what arrives there, read by a thread; all that is done with them when they are open
  * net_zap.c     whose key may connect
  * net_dealer.c  the connection of everyone else, and how it stands
@@ -73,7 +73,7 @@ struct net {
 
 /* Raises the number of files as far as the system lets it; returns how many may be connections. */
 size_t accept_prepare(void);
-uint64_t accept_refused(void); /* connections, since the start */
+struct net_crowd accept_crowd(void);
 
 /* ---- net_socket.c: 0, or -errno */
 

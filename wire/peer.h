@@ -10,9 +10,11 @@
 #include <stdint.h>
 
 enum {
-    NET_ROUTE_MAX = 16,    /* bytes of a routing id that ZeroMQ makes: 5 */
-    NET_PEER_MAX = 64,     /* frames that wait in the broker for one slow peer */
-    NET_OFFLINE_MAX = 1000 /* frames that a connecting side keeps while it is not connected */
+    NET_ROUTE_MAX = 16,     /* bytes of a routing id that ZeroMQ makes: 5 */
+    NET_PEER_MAX = 64,      /* frames that wait in the broker for one slow peer */
+    NET_OFFLINE_MAX = 1000, /* frames that a connecting side keeps while it is not connected */
+    NET_SHARE_PERCENT = 25, /* of all connections, for one local user or one address */
+    NET_ROOT_PERCENT = 10 /* of all connections, that are kept for root and the broker's own user */
 };
 
 struct net_peer {
@@ -41,6 +43,13 @@ struct net_refusal {
     uint64_t count;                    /* since the start */
     char public_key[CONF_Z85_LEN + 1]; /* of the last one */
     char address[64];                  /* that it came from */
+};
+
+/* Listening side: connections that were refused, for the log; the counts are since the start. */
+struct net_crowd {
+    uint64_t refused;    /* as many were open as there may be */
+    uint64_t over_share; /* their user or address had its share of them */
+    char who[64];        /* the last of these: "uid 1001", "address 192.0.2.7" */
 };
 
 #endif

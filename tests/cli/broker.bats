@@ -481,6 +481,21 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     broker_down # cleanly
 }
 
+@test "one address that holds all connections open keeps nobody else out" {
+    site_new '' 'timeout = "60 s";'
+    sed -i 's|listen = \[ \(.*\) \]|listen = [ \1, "tcp://127.0.0.1:*" ]|' "$RMIGRATE_CONF"
+    launch broker bash -c 'ulimit -n 120; exec "$@"' bash "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
+    until_true 10 answers
+    local tcp
+    tcp=$(sed -n 's/.*listens on \(tcp:.*\)/\1/p' "$SITE/log/broker")
+    launch idle "$BIN/fakeclient" "$tcp" idle 300
+    until_true 10 log_has broker "address 127.0.0.2: has 25 % of all connections, which is the most for one user or address: refused "
+    for i in {1..20}; do ok ping; done
+    RMIGRATE_BROKER=$tcp ok ping # from 127.0.0.1
+    end_it idle KILL
+    broker_down
+}
+
 @test "messages that make no sense are answered, or passed over" {
     site
     fake ping

@@ -14,8 +14,8 @@
  *     stray HOST JOB             begins a session, then reports that this job is finished
  *     crowd HOST N ROUNDS        begins a session, then shows N guests with new names in each round
  *     flood N TABLE              asks N times (fewer than 1000) for a whole table, and stops (SIGSTOP) before it reads
- *     idle N                     N connections to a local socket that say nothing, as many as there may be, until it is
- *                                killed
+ *     idle N                     N connections that say nothing, as many as there may be, until it is killed; over tcp, to
+ *                                an IPv4 address, they come from 127.0.0.2
  *
  * Prints a line for each message that comes back within MSEC (500), and ends when the first reply,
  * welcome or orders came; "silence" when nothing did. Exit code 0, or 1 when it could not even
@@ -25,8 +25,10 @@
 #include "wire/msg.h"
 #include "wire/net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,20 +320,44 @@ static void connect_to(const char *endpoint, const char *key, const char *server
     }
 }
 
-/* Without ZeroMQ: each connection is a descriptor and nothing else. */
-static void idle(const char *endpoint, unsigned long n)
+static int local_connection(const char *endpoint)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     const char *path = endpoint_path(endpoint);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
     if (!path || strlen(path) >= sizeof(name.sun_path))
         die("not a local socket");
     snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
-    while (n-- > 0) {
-        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        if (fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0)
-            break;
-    }
+    return fd < 0 ? fd : connect(fd, (const struct sockaddr *)&name, sizeof(name));
+}
+
+/* From an address that is nobody else's. */
+static int tcp_connection(const char *endpoint)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
+    const char *port = strrchr(endpoint, ':');
+    char host[INET_ADDRSTRLEN];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    snprintf(host, sizeof(host), "%.*s", (int)(port - strlen("tcp://") - endpoint),
+             endpoint + strlen("tcp://"));
+    to.sin_port = htons((uint16_t)strtoul(port + 1, NULL, 10));
+    if (inet_pton(AF_INET, "127.0.0.2", &from.sin_addr) != 1 ||
+        inet_pton(AF_INET, host, &to.sin_addr) != 1)
+        die("not an address");
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&from, sizeof(from)) < 0)
+        return -1;
+    return connect(fd, (const struct sockaddr *)&to, sizeof(to));
+}
+
+/* Without ZeroMQ: each connection is a descriptor and nothing else. */
+static void idle(const char *endpoint, unsigned long n)
+{
+    bool is_tcp = strncmp(endpoint, "tcp://", strlen("tcp://")) == 0;
+
+    while (n-- > 0 && (is_tcp ? tcp_connection(endpoint) : local_connection(endpoint)) == 0)
+        ;
     for (;;)
         pause();
 }

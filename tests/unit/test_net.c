@@ -1356,6 +1356,116 @@ static void a_broker_may_open_as_many_files_as_the_system_lets_it(void **state)
     assert_true(after.rlim_cur == after.rlim_max || after.rlim_cur == 512 * 1024);
 }
 
+/* ---- a share of the connections */
+
+enum { FEW_FILES = 400, FEW_CONNECTIONS = FEW_FILES - 64 };
+
+/* A broker with few files; the limit of before, to be set again. */
+static struct rlimit serve_few(struct world *w)
+{
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){.rlim_cur = FEW_FILES, .rlim_max = FEW_FILES};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    serve(w);
+    assert_int_equal(net_connections_max(w->server), FEW_CONNECTIONS);
+    return before;
+}
+
+/* True: the broker let it in, and has said so with the first byte that it sends. */
+static bool is_let_in(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, 0) == 1;
+}
+
+static int tcp_connect(const struct world *w)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    const char *endpoint = net_endpoint(w->server, 1);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    name.sin_port = htons((uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10));
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    return fd;
+}
+
+static void one_address_has_a_share_of_the_connections(void **state)
+{
+    enum { SHARE = FEW_CONNECTIONS * NET_SHARE_PERCENT / 100 };
+    struct world *w = *state;
+    int fds[SHARE], more = -1;
+    with_keys(w);
+    uint64_t refused = net_crowd().over_share;
+    struct rlimit before = serve_few(w);
+    for (size_t i = 0; i < SHARE; i++) {
+        fds[i] = tcp_connect(w);
+        assert_true(is_let_in(fds[i]));
+    }
+    more = tcp_connect(w);
+    assert_false(is_let_in(more));
+    close(more);
+    assert_int_equal(net_crowd().over_share, refused + 1);
+    assert_string_equal(net_crowd().who, "address 127.0.0.1");
+    w->client = connect_to(w->ipc, NULL, NULL);
+    converse(w->client, w->server); /* another user, whom that does not concern */
+    close(fds[0]);
+    while (more = tcp_connect(w), !is_let_in(more)) /* as soon as the broker has seen it */
+        close(more);
+    close(more);
+    for (size_t i = 1; i < SHARE; i++)
+        close(fds[i]);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
+/* Goes when told, as nobody; ends with 0 when it had its share and not one more. */
+static struct visitor crowd_make(const struct world *w)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const struct passwd *nobody = getpwnam("nobody");
+    size_t let_in = 0;
+    struct visitor visitor;
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    visitor.pid = fork();
+    assert_true(visitor.pid >= 0);
+    if (visitor.pid > 0) {
+        close(ends[0]);
+        visitor.go = ends[1];
+        return visitor;
+    }
+    close(ends[1]);
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", w->path);
+    if (read(ends[0], &byte, 1) != 0 || setgroups(0, NULL) < 0 || setgid(nobody->pw_gid) < 0 ||
+        setuid(nobody->pw_uid) < 0)
+        _exit(3);
+    for (size_t i = 0; i < FEW_CONNECTIONS; i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0)
+            _exit(2);
+        let_in += is_let_in(fd);
+    }
+    _exit(let_in == FEW_CONNECTIONS * NET_SHARE_PERCENT / 100 ? 0 : 1);
+}
+
+static void one_local_user_has_a_share_and_root_is_let_in(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before;
+    if (!can_be_nobody())
+        skip();
+    struct visitor visitor = crowd_make(w);
+    w->conf.socket_mode = 0666;
+    before = serve_few(w);
+    visitor_go(&visitor);
+    visitor_ended(&visitor, 0);
+    assert_non_null(strstr(net_crowd().who, "uid "));
+    w->client = connect_to(w->ipc, NULL, NULL);
+    converse(w->client, w->server);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
 /* ---- waiting */
 
 static void net_wait_tells_which_descriptor_is_readable(void **state)
@@ -1497,6 +1607,8 @@ int main(void)
         TEST(a_peer_that_sends_more_than_may_wait_is_disconnected),
         TEST(a_peer_that_announces_too_large_a_frame_is_cut_off),
         TEST(a_broker_may_open_as_many_files_as_the_system_lets_it),
+        TEST(one_address_has_a_share_of_the_connections),
+        TEST(one_local_user_has_a_share_and_root_is_let_in),
         TEST(net_wait_tells_which_descriptor_is_readable),
         TEST(net_wait_does_not_return_before_the_span_is_over),
         TEST(net_wait_returns_one_while_a_frame_is_there),
