@@ -1,6 +1,8 @@
 /* plan.c - where the guests of hosts that are emptied go, and which others make room for them */
 #include "broker/planner/plan.h"
 
+#include "broker/planner/apart.h"
+#include "broker/planner/bundle.h"
 #include "broker/planner/room.h"
 #include "broker/planner/state.h"
 #include "conf/array.h"
@@ -60,21 +62,35 @@ static size_t pass(struct state *state, const uint32_t *order, size_t n, bool ti
 /* ---- the best that was found */
 
 struct found {
-    struct state_move *moves; /* owned */
+    const struct bundles *bundles; /* or NULL */
+    struct state_move *moves;      /* owned */
     size_t n_moves, n_room, without;
-    uint64_t bytes; /* that making room moves */
+    size_t guests;  /* that making room moves, each of a bundle */
+    uint64_t bytes; /* theirs */
 };
+
+/* The guests of a bundle; one that is in none. */
+static const uint32_t *members_of(const struct bundles *bundles, const uint32_t *guest,
+                                  size_t *ret_n)
+{
+    *ret_n = bundles ? bundles->first[*guest + 1] - bundles->first[*guest] : 1;
+    return bundles ? bundles->members + bundles->first[*guest] : guest;
+}
 
 /* Takes what the state has if it is better: then true. */
 static bool keep_better(struct found *best, const struct state *state, size_t n_room,
                         size_t without)
 {
     uint64_t bytes = 0;
+    size_t guests = 0, n;
 
-    for (size_t i = 0; i < n_room; i++)
+    for (size_t i = 0; i < n_room; i++) {
+        (void)members_of(best->bundles, &state->moves[i].guest, &n);
         bytes += state->site->guests[state->moves[i].guest].has.memory;
+        guests += n;
+    }
     if (best->moves && (without != best->without ? without > best->without
-                        : n_room != best->n_room ? n_room > best->n_room
+                        : guests != best->guests ? guests > best->guests
                                                  : bytes >= best->bytes))
         return false;
     if (!best->moves)
@@ -83,6 +99,7 @@ static bool keep_better(struct found *best, const struct state *state, size_t n_
     best->n_moves = state->n_moves;
     best->n_room = n_room;
     best->without = without;
+    best->guests = guests;
     best->bytes = bytes;
     return true;
 }
@@ -149,8 +166,22 @@ static bool has_room(const struct plan_host *host, const struct turn *turn,
            turn->taken.vcpus - turn->gone.vcpus + needs->vcpus <= host->all.vcpus;
 }
 
-/* A step comes after those that leave its destination as far as it needs their room: with all that come
- * before it in the plan there, whenever they do come. So no order of what may begin leads nowhere. */
+/* The last of those that leave before it and that a rule keeps it apart from, counted from 1. */
+static size_t last_of_rule(const struct plan_site *site, const struct plan *plan,
+                           const struct plan_step *step, const struct turn *to)
+{
+    const struct plan_guest *guest = &site->guests[step->guest];
+    size_t n = guest->n_rules > 0 ? to->n : 0;
+
+    while (n > 0 &&
+           apart_rule(site, guest, &site->guests[plan->steps[to->leave[n - 1]].guest]) == PLAN_NONE)
+        n--;
+    return n;
+}
+
+/* A step comes after those that leave its destination as far as it needs their room, with all that come
+ * before it in the plan there, whenever they do come; and after those that a rule keeps it apart from. So no
+ * order of what may begin leads nowhere. */
 static void put_in_order(const struct plan_site *site, struct plan *plan)
 {
     struct turn *turns = must(calloc(site->n_hosts + 1, sizeof(*turns)));
@@ -168,7 +199,9 @@ static void put_in_order(const struct plan_site *site, struct plan *plan)
         struct plan_step *step = &plan->steps[i];
         const struct plan_size *has = &site->guests[step->guest].has;
         struct turn *to = &turns[step->to];
-        while (!has_room(&site->hosts[step->to], to, has) && to->n_counted < to->n) {
+        size_t least = last_of_rule(site, plan, step, to);
+        while (to->n_counted < least ||
+               (!has_room(&site->hosts[step->to], to, has) && to->n_counted < to->n)) {
             const struct plan_size *goes =
                 &site->guests[plan->steps[to->leave[to->n_counted++]].guest].has;
             to->gone.memory += goes->memory;
@@ -191,52 +224,134 @@ static void put_in_order(const struct plan_site *site, struct plan *plan)
     free(turns);
 }
 
+/* Whoever comes first after a step that makes room gets its room, or the place that a rule keeps from it
+ * while that guest is there. */
+static void add_reasons(const struct plan_site *site, struct plan *plan)
+{
+    for (size_t i = plan->n_steps; i-- > 0;)
+        for (size_t k = 0; k < plan->steps[i].n_after; k++) {
+            struct plan_step *before = &plan->steps[plan->steps[i].after[k]];
+            uint32_t rule =
+                apart_rule(site, &site->guests[plan->steps[i].guest], &site->guests[before->guest]);
+            if (rule == PLAN_NONE && before->rule != PLAN_NONE)
+                continue;
+            before->room_for = plan->steps[i].guest;
+            before->rule = rule;
+        }
+}
+
+/* The guests of each move, in the order of the moves. */
 static void add_steps(const struct plan_site *site, const struct found *best, struct plan *plan)
 {
-    plan->steps = must(calloc(best->n_moves + 1, sizeof(*plan->steps)));
-    plan->n_steps = best->n_moves;
-    plan->n_room = best->n_room;
-    for (size_t i = 0; i < best->n_moves; i++)
-        plan->steps[i] = (struct plan_step){
-            .guest = best->moves[i].guest,
-            .from = site->guests[best->moves[i].guest].host,
-            .to = best->moves[i].to,
-            .room_for = PLAN_NONE,
-        };
+    plan->steps = must(calloc(site->n_guests + 1, sizeof(*plan->steps)));
+    for (size_t i = 0; i < best->n_moves; i++) {
+        size_t n;
+        const uint32_t *guests = members_of(best->bundles, &best->moves[i].guest, &n);
+        for (size_t k = 0; k < n; k++)
+            plan->steps[plan->n_steps++] = (struct plan_step){
+                .guest = guests[k],
+                .from = site->guests[guests[k]].host,
+                .to = best->moves[i].to,
+                .room_for = PLAN_NONE,
+                .rule = PLAN_NONE,
+            };
+        plan->n_room += i < best->n_room ? n : 0;
+    }
     put_in_order(site, plan);
-    /* Whoever comes first after it gets its room. */
-    for (size_t i = plan->n_steps; i-- > 0;)
-        for (size_t k = 0; k < plan->steps[i].n_after; k++)
-            plan->steps[plan->steps[i].after[k]].room_for = plan->steps[i].guest;
+    add_reasons(site, plan);
+}
+
+/* Those of a bundle make room for the same guest. Takes out the last move that makes room for nobody; true:
+ * there was one, and the steps are not those of the moves any more. */
+static bool drop_idle(struct found *best, struct plan *plan)
+{
+    size_t end = plan->n_room;
+
+    for (size_t i = best->n_room; i-- > 0;) {
+        const struct plan_step *reason = NULL;
+        size_t n;
+        (void)members_of(best->bundles, &best->moves[i].guest, &n);
+        for (size_t k = end - n; k < end; k++)
+            if (plan->steps[k].room_for != PLAN_NONE && (!reason || reason->rule == PLAN_NONE))
+                reason = &plan->steps[k];
+        if (!reason) {
+            memmove(best->moves + i, best->moves + i + 1,
+                    (best->n_moves - i - 1) * sizeof(*best->moves));
+            best->n_moves--;
+            best->n_room--;
+            return true;
+        }
+        for (size_t k = end - n; k < end; k++)
+            if (plan->steps[k].room_for == PLAN_NONE)
+                plan->steps[k].room_for = reason->room_for;
+        end -= n;
+    }
+    return false;
+}
+
+static void add_without(const struct plan_site *site, struct plan *plan, const uint32_t *order,
+                        size_t n)
+{
+    bool *placed = must(calloc(site->n_guests + 1, sizeof(*placed)));
+
+    for (size_t i = 0; i < plan->n_steps; i++)
+        placed[plan->steps[i].guest] = true;
+    plan->without = must(calloc(n + 1, sizeof(*plan->without)));
+    for (size_t i = 0; i < n; i++)
+        if (!placed[order[i]])
+            plan->without[plan->n_without++] = order[i];
+    free(placed);
+}
+
+static bool somebody_prefers(const struct plan_site *site, const uint32_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (site->guests[order[i]].n_prefer > 0)
+            return true;
+    return false;
+}
+
+static void find_places(struct state *state, uint32_t *order, size_t n, uint64_t budget,
+                        struct found *best)
+{
+    (void)keep_better(best, state, 0, pass(state, order, n, /* tight = */ false));
+    if (best->without > 0) {
+        state_back(state, 0);
+        (void)keep_better(best, state, 0, pass(state, order, n, /* tight = */ true));
+    }
+    if (best->without > 0 && somebody_prefers(state->site, order, n)) {
+        state_back(state, 0);
+        state_any(state);
+        (void)keep_better(best, state, 0, pass(state, order, n, /* tight = */ true));
+    }
+    if (best->without > 0 && budget > 0)
+        make_room(state, order, n, budget, best);
 }
 
 struct plan plan_make(const struct plan_site *site, uint64_t budget)
 {
-    struct state *state = state_new(site);
+    struct bundles *bundles = bundle_all(site);
+    const struct plan_site *bundled = bundles ? &bundles->site : site;
+    struct state *state = state_new(bundled);
     struct plan plan = {0};
-    struct found best = {0};
+    struct found best = {.bundles = bundles};
     size_t n;
-    uint32_t *order = leaving(site, &n);
+    uint32_t *order = leaving(bundled, &n);
 
-    (void)keep_better(&best, state, 0, pass(state, order, n, /* tight = */ false));
-    if (best.without > 0) {
-        state_back(state, 0);
-        (void)keep_better(&best, state, 0, pass(state, order, n, /* tight = */ true));
-    }
-    if (best.without > 0 && budget > 0)
-        make_room(state, order, n, budget, &best);
+    find_places(state, order, n, budget, &best);
     add_steps(site, &best, &plan);
-    plan.without = must(calloc(n + 1, sizeof(*plan.without)));
-    state_back(state, 0);
-    for (size_t i = 0; i < best.n_moves; i++)
-        state_move(state, best.moves[i].guest, best.moves[i].to);
-    for (size_t i = 0; i < n; i++)
-        if (state->at[order[i]] == site->guests[order[i]].host)
-            plan.without[plan.n_without++] = order[i];
+    while (drop_idle(&best, &plan)) {
+        plan_done(&plan);
+        add_steps(site, &best, &plan);
+    }
     plan.work = state->work;
+    free(order);
+    order = leaving(site, &n);
+    add_without(site, &plan, order, n);
     free(best.moves);
     free(order);
     state_free(state);
+    bundle_free(bundles);
     return plan;
 }
 

@@ -6,6 +6,10 @@
  * places more. Where some find none and others may be moved (PLAN_MAY_MOVE), room is made: with as few
  * moves of others as the search finds within its budget, and of equally many with the fewest bytes.
  *
+ * Rules are kept: whoever is under PLAN_APART comes to a host only when the others of that rule have left it;
+ * those that PLAN_TOGETHER holds on one host are moved as one. A rule that is broken already keeps nobody
+ * where he is, and no step breaks it further.
+ *
  * The steps are in an order in which no host ever has more than it gives to guests, and keep to that
  * under every order in which each step begins only when those in its `after` are over and its
  * destination has room at that time; whoever keeps to it never gets stuck. No guest is moved twice.
@@ -20,7 +24,9 @@
 struct plan_step {
     uint32_t guest, from, to;
     uint32_t
-        room_for;  /* the guest that gets its room; PLAN_NONE: it leaves a host that is emptied */
+        room_for; /* the guest that gets its room; PLAN_NONE: it leaves a host that is emptied */
+    uint32_t
+        rule; /* room_for waits for it not only for room: PLAN_APART, this one; PLAN_NONE: else */
     size_t *after; /* steps that have to be over before: their guests leave `to`. Owned */
     size_t n_after;
 };

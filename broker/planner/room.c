@@ -1,6 +1,7 @@
 /* room.c - others are moved so that guests find a place that have none */
 #include "broker/planner/room.h"
 
+#include "broker/planner/apart.h"
 #include "conf/array.h"
 
 #include <stdlib.h>
@@ -166,12 +167,12 @@ static size_t look_for_moves(struct state *state, const struct scale *scale,
             uint32_t guest = state->by_host[i];
             const struct plan_guest *is = guest_of(state, guest);
             double loss = 0;
+            bool plain = is->n_to == 0 && is->n_never == 0 && is->n_rules == 0;
             /* Those of a host are in the order of their size: equal ones are looked at once. */
             if (has_moved(state, guest) ||
-                (is->has.memory == last.memory && is->has.vcpus == last.vcpus && is->n_to == 0 &&
-                 is->n_never == 0))
+                (is->has.memory == last.memory && is->has.vcpus == last.vcpus && plain))
                 continue;
-            last = is->n_to == 0 && is->n_never == 0 ? is->has : nothing;
+            last = plain ? is->has : nothing;
             double won = worth(scale, host, nothing, is->has) - now;
             if (n == most && won <= good[n - 1].gain)
                 continue;
@@ -336,10 +337,55 @@ static bool several_give_way(struct state *state, uint32_t host, uint32_t guest,
     return false;
 }
 
+/* Those from whom a rule keeps the guest apart; NULL: counts them. Returns how many of them may give way. */
+static size_t others_of_rule(struct state *state, uint32_t host, uint32_t guest, uint32_t *list)
+{
+    size_t n = 0;
+
+    for (uint32_t i = state->first[host]; i < state->first[host + 1]; i++) {
+        uint32_t other = state->by_host[i];
+        if (has_moved(state, other) ||
+            apart_rule(state->site, guest_of(state, guest), guest_of(state, other)) == PLAN_NONE)
+            continue;
+        if (n < TAKEN_MOST && list)
+            list[n] = other;
+        n++;
+    }
+    state_count(state, state->first[host + 1] - state->first[host]);
+    return n;
+}
+
+/* They all give way. False: one of them cannot. */
+static bool rule_gives_way(struct state *state, const struct room_try *how, uint32_t host,
+                           uint32_t guest, size_t depth, struct chain *chain)
+{
+    uint32_t list[TAKEN_MOST];
+    size_t n = others_of_rule(state, host, guest, list);
+
+    if (n > TAKEN_MOST)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t to = state_find(state, list[i], true, chain->hosts, chain->n);
+        if (to == PLAN_NONE && depth > 1 && !is_over(state, how))
+            to = make_way(state, how, list[i], depth - 1, chain);
+        if (to == PLAN_NONE)
+            return false;
+        state_move(state, list[i], to);
+    }
+    return !state_bars(state, guest, host);
+}
+
 static bool give_way(struct state *state, const struct room_try *how, uint32_t host, uint32_t guest,
                      size_t depth, struct chain *chain)
 {
     uint32_t list[GUESTS_TRIED];
+
+    if (state_bars(state, guest, host)) {
+        if (!rule_gives_way(state, how, host, guest, depth, chain))
+            return false;
+        if (state_fits(state, guest, host))
+            return true;
+    }
     size_t n = enough_alone(state, host, missing(state, guest, host), list);
 
     for (size_t i = 0; i < n; i++) {
@@ -378,7 +424,9 @@ static size_t ways(struct state *state, uint32_t guest, const struct chain *chai
         for (size_t i = 0; i < chain->n; i++)
             known = known || chain->hosts[i] == host;
         if (known || all->memory < has->memory || all->vcpus < has->vcpus ||
-            state->first[host] == state->first[host + 1] || !state_may_go(state, guest, host))
+            state->first[host] == state->first[host + 1] || !state_may_go(state, guest, host) ||
+            (state_bars(state, guest, host) &&
+             others_of_rule(state, host, guest, NULL) < apart_count(state->apart, guest, host)))
             continue;
         struct way one = {host, share_of(missing(state, guest, host), *all)};
         if (n == HOSTS_TRIED && list[n - 1].missing <= one.missing)

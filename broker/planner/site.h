@@ -23,6 +23,17 @@ struct plan_host {
     bool last;       /* they go there only where there is no other place */
 };
 
+/* What those have to do with one another that are under one rule. */
+enum plan_rule {
+    PLAN_APART,    /* none of them comes to a host where another one is, at any moment */
+    PLAN_TOGETHER, /* those on one host go to one other host, all of them or none */
+};
+
+/* One of them that is not to be moved is there, or on its way there. */
+struct plan_place {
+    uint32_t rule, host;
+};
+
 enum plan_wish {
     PLAN_LEAVES,   /* is to leave its host; what it has there is never free for others */
     PLAN_MAY_MOVE, /* may be moved to make room */
@@ -36,6 +47,10 @@ struct plan_guest {
     size_t n_to;
     const uint32_t *never; /* none of these */
     size_t n_never;
+    const uint32_t *prefer; /* one of these if that leaves nobody without a place */
+    size_t n_prefer;
+    const uint32_t *rules; /* that it is under, by number, each once */
+    size_t n_rules;
 };
 
 struct plan_site {
@@ -43,6 +58,10 @@ struct plan_site {
     size_t n_hosts;
     const struct plan_guest *guests;
     size_t n_guests;
+    const enum plan_rule *rules; /* by number */
+    size_t n_rules;
+    const struct plan_place *places;
+    size_t n_places;
 };
 
 #endif

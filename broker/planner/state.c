@@ -121,6 +121,7 @@ struct state *state_new(const struct plan_site *site)
     for (uint32_t i = 0; i < n_hosts; i++)
         if (site->hosts[i].takes)
             put(state, i);
+    state->apart = apart_new(site);
     return state;
 }
 
@@ -136,16 +137,25 @@ void state_free(struct state *state)
     free(state->at);
     free(state->by_host);
     free(state->moves);
+    apart_free(state->apart);
     free(state);
+}
+
+void state_any(struct state *state)
+{
+    state->any = true;
 }
 
 void state_move(struct state *state, uint32_t guest, uint32_t to)
 {
     const struct plan_size *has = &state->site->guests[guest].has;
 
-    if (may_move(state, guest))
+    if (may_move(state, guest)) {
         change(state, state->at[guest], has, false);
+        apart_go(state->apart, guest, state->at[guest]);
+    }
     change(state, to, has, true);
+    apart_come(state->apart, guest, to);
     state->at[guest] = to;
     state->moves[state->n_moves++] = (struct state_move){guest, to};
 }
@@ -156,8 +166,11 @@ void state_back(struct state *state, size_t n_moves)
         uint32_t guest = state->moves[--state->n_moves].guest;
         const struct plan_guest *is = &state->site->guests[guest];
         change(state, state->at[guest], &is->has, false);
-        if (may_move(state, guest))
+        apart_go(state->apart, guest, state->at[guest]);
+        if (may_move(state, guest)) {
             change(state, is->host, &is->has, true);
+            apart_come(state->apart, guest, is->host);
+        }
         state->at[guest] = is->host;
     }
 }
@@ -172,7 +185,13 @@ bool state_fits(const struct state *state, uint32_t guest, uint32_t host)
     const struct plan_size *has = &state->site->guests[guest].has;
     struct plan_size room = state_room(state, host);
 
-    return room.memory >= has->memory && room.vcpus >= has->vcpus;
+    return room.memory >= has->memory && room.vcpus >= has->vcpus &&
+           !state_bars(state, guest, host);
+}
+
+bool state_bars(const struct state *state, uint32_t guest, uint32_t host)
+{
+    return apart_bars(state->apart, guest, host);
 }
 
 static bool listed(const uint32_t *list, size_t n, uint32_t host)
@@ -198,6 +217,7 @@ bool state_may_go(const struct state *state, uint32_t guest, uint32_t host)
 struct choice {
     const struct state *state;
     const struct plan_guest *guest;
+    uint32_t number; /* the guest's */
     bool tight;
     const uint32_t *but;
     size_t n_but;
@@ -215,7 +235,8 @@ static bool compare(void *context, uint32_t host, uint64_t share)
     if (!choice->tight && choice->best != PLAN_NONE && share <= choice->best_left)
         return false;
     if (host == guest->host || listed(choice->but, choice->n_but, host) ||
-        listed(guest->never, guest->n_never, host))
+        listed(guest->never, guest->n_never, host) ||
+        state_bars(choice->state, choice->number, host))
         return true;
     uint64_t rest = share_left(choice->state, host, guest->has);
     if (choice->best == PLAN_NONE ||
@@ -235,12 +256,19 @@ uint32_t state_find(struct state *state, uint32_t guest, bool tight, const uint3
     struct choice choice = {
         .state = state,
         .guest = is,
+        .number = guest,
         .tight = tight,
         .but = but,
         .n_but = n_but,
         .best = PLAN_NONE,
     };
 
+    for (size_t i = 0; i < is->n_prefer && !state->any; i++) {
+        uint32_t to = is->prefer[i];
+        if (!hosts[to].last && state_may_go(state, guest, to) && state_fits(state, guest, to))
+            compare(&choice, to, UINT64_MAX);
+        state->work++;
+    }
     for (int last = 0; last < 2 && choice.best == PLAN_NONE; last++) {
         for (size_t i = 0; i < is->n_to; i++) {
             uint32_t to = is->to[i];

@@ -4,6 +4,7 @@
 #ifndef BROKER_PLANNER_STATE_H
 #define BROKER_PLANNER_STATE_H
 
+#include "broker/planner/apart.h"
 #include "broker/planner/free.h"
 
 struct state_move {
@@ -22,11 +23,15 @@ struct state {
     uint32_t *first;   /* of each host in by_host, and the end */
     struct state_move *moves;
     size_t n_moves;
-    uint64_t work; /* looks */
+    struct apart *apart; /* NULL: nobody is kept apart */
+    bool any;            /* nobody is asked what he prefers */
+    uint64_t work;       /* looks */
 };
 
 struct state *state_new(const struct plan_site *site);
 void state_free(struct state *state);
+/* From now on nobody is asked what he prefers. */
+void state_any(struct state *state);
 
 void state_move(struct state *state, uint32_t guest, uint32_t to);
 /* As it was when it had so many moves. */
@@ -35,8 +40,11 @@ void state_back(struct state *state, size_t n_moves);
 void state_count(struct state *state, uint64_t looks);
 
 struct plan_size state_room(const struct state *state, uint32_t host);
+/* Is there room for it, and nobody from whom a rule keeps it apart? */
 bool state_fits(const struct state *state, uint32_t guest, uint32_t host);
-/* Leaving room aside, may it go there? */
+/* The rule alone. */
+bool state_bars(const struct state *state, uint32_t guest, uint32_t host);
+/* Leaving aside who is there now, may it go there? */
 bool state_may_go(const struct state *state, uint32_t guest, uint32_t host);
 
 /* Where the most is left after it, or the least (`tight`); PLAN_NONE: it fits nowhere. but: hosts that are

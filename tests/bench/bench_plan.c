@@ -4,7 +4,7 @@
  *
  * DIR/balcon/NNN.json[.gz] (of andreigudkov/BalCon): the fullest 5 % of the hosts are emptied.
  * DIR/tdsc/NAME.json[.gz] (of btrplace/scheduler): the guests that wait are placed; its constraints but `offline` are left aside.
- * Without DIR only the growth is printed. Figures are printed, nothing is asserted. */
+ * Without DIR only the growth is printed, without rules and with. Figures are printed, nothing is asserted. */
 #include "broker/planner/plan.h"
 #include "conf/array.h"
 
@@ -22,6 +22,9 @@ struct site {
     struct plan_host *hosts;
     struct plan_guest *guests;
     size_t n_hosts, n_guests, hosts_room, guests_room;
+    enum plan_rule *rules;
+    uint32_t *numbers; /* of all rules */
+    size_t n_rules;
 };
 
 struct sum {
@@ -196,7 +199,14 @@ static double now(void)
 
 static void run(const char *name, const struct site *site, uint64_t looks, struct sum *sum)
 {
-    struct plan_site shown = {site->hosts, site->n_hosts, site->guests, site->n_guests};
+    struct plan_site shown = {
+        .hosts = site->hosts,
+        .n_hosts = site->n_hosts,
+        .guests = site->guests,
+        .n_guests = site->n_guests,
+        .rules = site->rules,
+        .n_rules = site->n_rules,
+    };
     double begin = now();
     struct plan plan = plan_make(&shown, looks);
     double seconds = now() - begin;
@@ -230,6 +240,8 @@ static void drop(struct site *site)
 {
     free(site->hosts);
     free(site->guests);
+    free(site->rules);
+    free(site->numbers);
     *site = (struct site){0};
 }
 
@@ -276,8 +288,29 @@ static uint32_t chance(uint32_t *seed, uint32_t below)
     return (*seed >> 8) % below;
 }
 
+/* Of each 1000 hosts the first guests of 800 are kept apart; the next three of each are a bundle. */
+static void add_rules(struct site *site)
+{
+    size_t n_hosts = site->n_hosts;
+
+    site->n_rules = n_hosts + n_hosts / 1000 + 1;
+    site->rules = must(calloc(site->n_rules, sizeof(*site->rules)));
+    site->numbers = must(calloc(site->n_rules, sizeof(*site->numbers)));
+    for (uint32_t i = 0; i < site->n_rules; i++) {
+        site->rules[i] = i < n_hosts ? PLAN_TOGETHER : PLAN_APART;
+        site->numbers[i] = i;
+    }
+    for (size_t i = 0; i < site->n_guests && i < 4 * n_hosts; i++) {
+        size_t host = i % n_hosts;
+        if (i < n_hosts && host % 5 == 4)
+            continue;
+        site->guests[i].rules = &site->numbers[i < n_hosts ? n_hosts + host / 1000 : host];
+        site->guests[i].n_rules = 1;
+    }
+}
+
 /* Ten guests on a host, a tenth of the hosts emptied: the time for what fits directly. */
-static void growth(void)
+static void growth(bool rules)
 {
     for (size_t n = 100; n <= 100000; n *= 10) {
         struct site site = {0};
@@ -292,7 +325,9 @@ static void growth(void)
             has.vcpus = 1 + chance(&seed, 8);
             add_guest(&site, host, has, !site.hosts[host].takes);
         }
-        snprintf(name, sizeof(name), "growth %zu", n);
+        if (rules)
+            add_rules(&site);
+        snprintf(name, sizeof(name), "growth %zu%s", n, rules ? ", rules" : "");
         run(name, &site, 0, &sum);
         drop(&site);
     }
@@ -306,6 +341,7 @@ int main(int argc, char **argv)
         folder(argv[1], "balcon", looks, read_balcon);
         folder(argv[1], "tdsc", looks, read_tdsc);
     }
-    growth();
+    growth(/* rules = */ false);
+    growth(/* rules = */ true);
     return EXIT_SUCCESS;
 }
