@@ -13,6 +13,7 @@
 #include "broker/job.h"
 #include "broker/model.h"
 #include "broker/names.h"
+#include "broker/retention.h"
 #include "broker/schedule.h"
 #include "broker/session.h"
 #include "broker/subscribe.h"
@@ -276,15 +277,16 @@ void core_tick(struct core *core)
     host_query_tick(core);
     session_send_orders(core);
     trim_tokens(core);
+    retention_tick(core);
     host_write_all(core);
 }
 
 usec_t core_deadline(const struct core *core)
 {
-    usec_t deadlines[] = {worker_deadline(core),     doubt_deadline(core),
-                          evacuation_deadline(core), schedule_deadline(core),
-                          subscribe_deadline(core),  host_query_deadline(core),
-                          dispatch_deadline(core),   core->trim_at};
+    usec_t deadlines[] = {
+        worker_deadline(core),   doubt_deadline(core),     evacuation_deadline(core),
+        schedule_deadline(core), subscribe_deadline(core), host_query_deadline(core),
+        dispatch_deadline(core), retention_deadline(core), core->trim_at};
     usec_t first = USEC_NEVER;
 
     for (size_t i = 0; i < sizeof(deadlines) / sizeof(deadlines[0]); i++)

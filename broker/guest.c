@@ -162,6 +162,12 @@ void guest_job_ended(struct core *core, struct guest *guest, uint64_t id, const 
     write_record(core, guest);
 }
 
+void guest_forget_jobs(struct core *core, struct guest *guest)
+{
+    guest->rec->last_job = 0;
+    write_record(core, guest);
+}
+
 void guest_lock(struct core *core, struct guest *guest, const char *why)
 {
     guest->rec->locked = true;

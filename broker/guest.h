@@ -88,6 +88,8 @@ void guest_mark_rest(struct core *core, struct guest *guest);
 /* No hypervisor shows it, no job has ever moved it, and nothing of it may be left anywhere. */
 bool guest_is_idle(const struct guest *guest);
 void guest_forget(struct core *core, struct guest *guest); /* an idle one; frees it */
+/* None of its jobs that have ended is kept. */
+void guest_forget_jobs(struct core *core, struct guest *guest);
 
 /* ---- what is seen of it */
 

@@ -148,6 +148,13 @@ struct schedule {
     usec_t check_at;   /* hosts that stay away */
 };
 
+/* Written by retention.c only. */
+struct retention {
+    usec_t next_at;                /* when something is forgotten, or looked for */
+    uint64_t next_job, next_batch; /* where that goes on */
+    uint64_t n_kept;               /* jobs before next_job that are still needed */
+};
+
 /* Written by core.c only. */
 struct core {
     const struct conf_broker *conf;
@@ -177,6 +184,7 @@ struct core {
     struct subscribers subscribers;
     struct holds holds;
     struct schedule schedule;
+    struct retention retention;
     struct names *names; /* what guests are called: names.h */
 };
 

@@ -27,6 +27,7 @@ enum {
     CONF_HYPERVISORS_MAX = 256, /* of one worker */
     CONF_SLOTS_MAX = 64,        /* migrations at once from one hypervisor */
     CONF_LIMIT_MAX = 10000,     /* migrations at once, of any limit of the broker */
+    CONF_KEEP_MAX = 1000000000, /* jobs that are kept */
     CONF_USERS_MAX = 1024,      /* viewers, operators */
 };
 
@@ -67,6 +68,8 @@ struct conf_broker {
     usec_t retry_wait;      /* before the second try; doubles each time, at most 5 min */
     usec_t
         unreachable; /* a queued job fails whose source or destinations cannot be used; 0 = never */
+    usec_t keep;     /* how long what has ended is kept; 0 = for ever */
+    unsigned keep_jobs;       /* how many jobs that have ended are kept; 0 = all */
     unsigned vcpus_per_cpu;   /* that a CPU may carry when a destination is chosen */
     char *exclude_nodes;      /* a noderange taken out of every noderange; NULL = none */
     char *hierarchical_attrs; /* attributes that are joined over all groups; NULL = none */

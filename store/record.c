@@ -232,6 +232,25 @@ int record_job_get(struct store *store, uint64_t id, struct arena *arena, RmJob 
     return get_id(store, STORE_JOB, id, arena, ret_job);
 }
 
+static int delete_id(struct store *store, enum store_table table, uint64_t id)
+{
+    uint8_t key[U64];
+    key_u64(key, id);
+    return store_delete(store, table, key, sizeof(key));
+}
+
+int record_job_delete(struct store *store, uint64_t id)
+{
+    uint8_t key[U64];
+    key_u64(key, id);
+    int r = store_delete_prefix(store, STORE_EVENT, key, sizeof(key));
+    if (r == 0)
+        r = delete_id(store, STORE_JOB, id);
+    if (r == 0 || r == -ENOENT)
+        r = delete_id(store, STORE_RESULT, id);
+    return r == -ENOENT ? 0 : r;
+}
+
 int record_live_put(struct store *store, const RmLive *live)
 {
     return put_id(store, STORE_LIVE, live->id, &live->base, /* append = */ false);
@@ -239,9 +258,7 @@ int record_live_put(struct store *store, const RmLive *live)
 
 int record_live_delete(struct store *store, uint64_t id)
 {
-    uint8_t key[U64];
-    key_u64(key, id);
-    return store_delete(store, STORE_LIVE, key, sizeof(key));
+    return delete_id(store, STORE_LIVE, id);
 }
 
 int record_live_get(struct store *store, uint64_t id, struct arena *arena, RmLive **ret_live)
@@ -267,6 +284,11 @@ int record_batch_put(struct store *store, const RmBatch *batch)
 int record_batch_get(struct store *store, uint64_t id, struct arena *arena, RmBatch **ret_batch)
 {
     return get_id(store, STORE_BATCH, id, arena, ret_batch);
+}
+
+int record_batch_delete(struct store *store, uint64_t id)
+{
+    return delete_id(store, STORE_BATCH, id);
 }
 
 /* ---- events: job, sequence */
@@ -306,6 +328,42 @@ int record_site_event_put(struct store *store, RmEvent *event)
     event->job = 0;
     event->sequence = last + 1;
     return record_event_put(store, event);
+}
+
+struct old_events {
+    uint64_t before, to; /* from before that, or with a sequence up to that one */
+    uint64_t newest;
+    uint64_t first; /* a run of sequences: how many of them go */
+    unsigned n, most;
+};
+
+static int count_old_event(void *ctx, const ProtobufCMessage *record)
+{
+    struct old_events *old = ctx;
+    const RmEvent *event = (const RmEvent *)record;
+    if (old->n == old->most || event->sequence == old->newest ||
+        (event->at >= old->before && event->sequence > old->to))
+        return 1;
+    if (old->n++ == 0)
+        old->first = event->sequence;
+    return 0;
+}
+
+int record_site_event_trim(struct store *store, uint64_t before, uint64_t kept, unsigned most)
+{
+    struct old_events old = {.before = before, .most = most};
+    uint8_t key[2 * U64];
+    event_key(key, 0, UINT64_MAX);
+    int r = store_walk(store, STORE_EVENT, key, sizeof(key), true, last_site_event, &old.newest);
+    old.to = old.newest > kept ? old.newest - kept : 0;
+    if (r >= 0)
+        r = record_walk_ids(store, STORE_EVENT, 0, 0, /* down = */ false, count_old_event, &old);
+    for (unsigned i = 0; i < old.n && r >= 0; i++) {
+        event_key(key, 0, old.first + i);
+        r = store_delete(store, STORE_EVENT, key, sizeof(key));
+        r = r == -ENOENT ? 0 : r; /* a gap: some record was damaged */
+    }
+    return r < 0 ? r : (int)old.n;
 }
 
 /* ---- guests and hosts */

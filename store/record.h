@@ -25,6 +25,9 @@ int record_next_id(struct store *store, uint64_t count, uint64_t *ret_first);
 int record_job_put(struct store *store, const RmJob *job);
 int record_job_get(struct store *store, uint64_t id, struct arena *arena, RmJob **ret_job);
 
+/* One that has ended, with its result and its events. 0 also where something of it was missing. */
+int record_job_delete(struct store *store, uint64_t id);
+
 int record_live_put(struct store *store, const RmLive *live);
 int record_live_delete(struct store *store, uint64_t id);
 int record_live_get(struct store *store, uint64_t id, struct arena *arena, RmLive **ret_live);
@@ -35,11 +38,16 @@ int record_result_get(struct store *store, uint64_t id, struct arena *arena, RmR
 int record_batch_put(struct store *store, const RmBatch *batch);
 int record_batch_get(struct store *store, uint64_t id, struct arena *arena, RmBatch **ret_batch);
 
+int record_batch_delete(struct store *store, uint64_t id);
+
 /* Sequences of a job's events have no gaps; RmLive.events and RmResult.events say how many there
  * are. */
 int record_event_put(struct store *store, const RmEvent *event);
 /* An event that concerns no job: gives the sequence itself. */
 int record_site_event_put(struct store *store, RmEvent *event);
+/* Forgets those that are from before `before`, or more than `kept`; the oldest first, `most` at most, never
+ * the newest, which tells the next sequence. Returns how many. */
+int record_site_event_trim(struct store *store, uint64_t before, uint64_t kept, unsigned most);
 
 int record_guest_put(struct store *store, const RmGuest *guest);
 int record_guest_delete(struct store *store, const char *name);

@@ -178,6 +178,32 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     is_alive "$(pid_of broker)"
 }
 
+@test "beyond keep_jobs the oldest jobs are forgotten, with their batches and events, and the newest are there" {
+    site
+    guest kvm1 hyp01
+    local i
+    for i in 1 2 3; do
+        ok kvm1 hyp02
+        ok kvm1 hyp01
+    done
+    local last first
+    last=$(last_job kvm1)
+    first=$(ask history kvm1 --json | jq "[.history[].job] | min")
+    broker_down
+    sed -i 's/^broker: {/&\n    keep_jobs = 2;/' "$RMIGRATE_CONF"
+    broker_up
+    until_true 10 told ".jobs | length == 2" jobs -a
+    ends 1 show "$first"
+    err_is "Error: no such job: $first"
+    ends 1 wait "$((first - 1))"
+    ok show "$last"
+    ok history kvm1
+    ok history kvm1 --json
+    json ".history | length == 2"
+    ok kvm1 hyp02
+    "$BIN/rmigrate-store" -s "$SITE/store" check
+}
+
 @test "whoever reads the store and sleeps meanwhile does not make it grow" {
     site
     local i

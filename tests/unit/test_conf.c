@@ -125,6 +125,8 @@ static void broker_defaults_are_those_of_the_design(void **state)
     assert_int_equal(conf.attempts, 3);
     assert_int_equal(conf.retry_wait, 10 * USEC_PER_SEC);
     assert_int_equal(conf.unreachable, 600 * USEC_PER_SEC);
+    assert_int_equal(conf.keep, 400 * 86400 * USEC_PER_SEC);
+    assert_int_equal(conf.keep_jobs, 5000000);
     assert_int_equal(conf.vcpus_per_cpu, 4);
     assert_null(conf.exclude_nodes);
     assert_int_equal(conf.migration.bandwidth, 0);

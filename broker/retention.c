@@ -1,0 +1,224 @@
+/* retention.c - what has ended is kept for a time and up to a number, then forgotten */
+#include "broker/retention.h"
+
+#include "broker/batch.h"
+#include "broker/guest.h"
+#include "broker/host.h"
+#include "broker/model.h"
+#include "conf/array.h"
+#include "store/record.h"
+
+#include <errno.h>
+
+enum {
+    LOOK_MOST = 1024,    /* records that one turn looks at of each kind */
+    NEXT_STEP_MSEC = 20, /* while there is more to forget */
+    NEXT_LOOK_SEC = 60,  /* when there is not */
+    ROOM_PAGES = 256,    /* of the store: to delete is to write; with less nothing is forgotten */
+};
+
+/* One turn's look at one kind of records. */
+struct pass {
+    usec_t before; /* what ended before that is old; 0: nothing is */
+    uint64_t over; /* jobs that are too many */
+    uint64_t ids[LOOK_MOST];
+    size_t n;
+    uint64_t first_kept; /* batches: id of the oldest job that has ended and is kept */
+};
+
+/* ---- what is still needed */
+
+static bool evacuation_has(const struct core *core, uint64_t batch)
+{
+    for (const struct host *host = core->hosts; host; host = host->hh.next) {
+        const RmEmptying *emptying = host->rec->emptying;
+        for (size_t i = 0; emptying && i < emptying->n_batches; i++)
+            if (emptying->batches[i] == batch)
+                return true;
+    }
+    return false;
+}
+
+static bool is_needed(struct core *core, uint64_t batch)
+{
+    return batch_find(core, batch) || evacuation_has(core, batch);
+}
+
+/* ---- jobs */
+
+static int old_result(void *ctx, const ProtobufCMessage *record)
+{
+    struct pass *pass = ctx;
+    const RmResult *result = (const RmResult *)record;
+
+    if (pass->n == LOOK_MOST || (result->finished_at >= pass->before && pass->n >= pass->over))
+        return 1;
+    pass->ids[pass->n++] = result->id;
+    return 0;
+}
+
+/* Whether it is forgotten. */
+static bool forget_job(struct core *core, uint64_t id)
+{
+    struct guest *guest = NULL;
+    RmJob *job;
+
+    if (record_job_get(core->store, id, core->arena, &job) >= 0) {
+        if (is_needed(core, job->batch))
+            return false;
+        guest = guest_find(core, job->guest);
+    }
+    if (guest && guest->rec->last_job == id)
+        guest_forget_jobs(core, guest);
+    core_check_write(core, record_job_delete(core->store, id), "job");
+    return true;
+}
+
+/* True: there is more. */
+static bool forget_jobs(struct core *core, struct pass *pass)
+{
+    unsigned gone = 0;
+    size_t i = 0;
+
+    pass->n = 0;
+    core_check_write(core,
+                     record_walk_ids(core->store, STORE_RESULT, core->retention.next_job,
+                                     UINT64_MAX, /* down = */ false, old_result, pass),
+                     "result");
+    for (; i < pass->n && gone < RETENTION_STEP; i++) {
+        bool forgotten = forget_job(core, pass->ids[i]);
+        gone += forgotten;
+        core->retention.n_kept += !forgotten;
+        core->retention.next_job = pass->ids[i] + 1;
+        arena_reset(core->arena);
+    }
+    if (i < pass->n || pass->n == LOOK_MOST)
+        return true;
+    core->retention.next_job = core->retention.n_kept = 0;
+    return false;
+}
+
+/* ---- batches */
+
+static int first_id(void *ctx, const ProtobufCMessage *record)
+{
+    *(uint64_t *)ctx = ((const RmResult *)record)->id;
+    return 1;
+}
+
+static int first_job_id(void *ctx, const ProtobufCMessage *record)
+{
+    *(uint64_t *)ctx = ((const RmJob *)record)->id;
+    return 1;
+}
+
+static int old_batch(void *ctx, const ProtobufCMessage *record)
+{
+    struct pass *pass = ctx;
+    const RmBatch *batch = (const RmBatch *)record;
+
+    if (pass->n == LOOK_MOST ||
+        (batch->submitted_at >= pass->before && batch->id > pass->first_kept))
+        return 1;
+    pass->ids[pass->n++] = batch->id;
+    return 0;
+}
+
+static bool has_job(struct core *core, const RmBatch *batch)
+{
+    uint64_t id = 0;
+
+    for (size_t i = 0; i < batch->n_jobs && id == 0; i++) {
+        const RmRange *range = batch->jobs[i];
+        core_check_write(core,
+                         record_walk_ids(core->store, STORE_JOB, range->first,
+                                         range->first + range->count - 1, /* down = */ false,
+                                         first_job_id, &id),
+                         "job");
+    }
+    return id != 0;
+}
+
+static bool forget_batch(struct core *core, uint64_t id)
+{
+    RmBatch *batch;
+
+    if (record_batch_get(core->store, id, core->arena, &batch) < 0 || is_needed(core, id) ||
+        has_job(core, batch))
+        return false;
+    core_check_write(core, record_batch_delete(core->store, id), "batch");
+    return true;
+}
+
+static bool forget_batches(struct core *core, struct pass *pass)
+{
+    unsigned gone = 0;
+    size_t i = 0;
+
+    pass->n = 0;
+    pass->first_kept = 0;
+    core_check_write(core,
+                     record_walk_ids(core->store, STORE_RESULT, 0, UINT64_MAX, /* down = */ false,
+                                     first_id, &pass->first_kept),
+                     "result");
+    core_check_write(core,
+                     record_walk_ids(core->store, STORE_BATCH, core->retention.next_batch,
+                                     UINT64_MAX, /* down = */ false, old_batch, pass),
+                     "batch");
+    for (; i < pass->n && gone < RETENTION_STEP; i++) {
+        gone += forget_batch(core, pass->ids[i]);
+        core->retention.next_batch = pass->ids[i] + 1;
+        arena_reset(core->arena);
+    }
+    if (i < pass->n || pass->n == LOOK_MOST)
+        return true;
+    core->retention.next_batch = 0;
+    return false;
+}
+
+/* ---- events that concern no job */
+
+static bool forget_events(struct core *core, const struct pass *pass)
+{
+    uint64_t most = core->conf->keep_jobs > 0 ? core->conf->keep_jobs : UINT64_MAX;
+    int r = record_site_event_trim(core->store, pass->before, most, RETENTION_STEP);
+
+    core_check_write(core, r, "event");
+    return r == RETENTION_STEP;
+}
+
+/* ---- turns */
+
+static bool has_room(struct core *core)
+{
+    struct store_usage usage;
+
+    return store_usage(core->store, &usage) >= 0 &&
+           usage.size - usage.used >= (uint64_t)ROOM_PAGES * STORE_PAGE;
+}
+
+void retention_tick(struct core *core)
+{
+    const struct conf_broker *conf = core->conf;
+    bool more = false;
+
+    if (core->retention.next_at > core->now)
+        return;
+    if ((conf->keep > 0 || conf->keep_jobs > 0) && has_room(core)) {
+        struct pass *pass = must(calloc(1, sizeof(*pass)));
+        uint64_t n = store_count(core->store, STORE_RESULT) - core->retention.n_kept;
+        pass->before = conf->keep > 0 && core->wall > conf->keep ? core->wall - conf->keep : 0;
+        pass->over = conf->keep_jobs > 0 && n > conf->keep_jobs ? n - conf->keep_jobs : 0;
+        more = forget_jobs(core, pass);
+        more = forget_batches(core, pass) || more;
+        more = forget_events(core, pass) || more;
+        free(pass);
+    }
+    core->retention.next_at =
+        core->now + (more ? NEXT_STEP_MSEC * USEC_PER_MSEC : NEXT_LOOK_SEC * USEC_PER_SEC);
+}
+
+usec_t retention_deadline(const struct core *core)
+{
+    return core->retention.next_at;
+}

@@ -1,0 +1,280 @@
+/* test_retention.c - what has ended is forgotten, the oldest first, and never what is still needed */
+#include "broker/batch.h"
+#include "broker/core.h"
+#include "broker/guest.h"
+#include "broker/host.h"
+#include "broker/model.h"
+#include "broker/retention.h"
+#include "store/record.h"
+#include "store/tool/check.h"
+#include "tests/unit/scratch.h"
+
+#define MINUTE (60 * USEC_PER_SEC)
+#define DAY    (24 * 60 * MINUTE)
+
+/* Times are in days: job n ended on day n. */
+enum { TODAY = 100 };
+
+static struct conf_broker conf;
+
+static void put_batch(struct store *store, uint64_t id, uint64_t first, uint64_t n, uint64_t day)
+{
+    RmRange range = RM_RANGE__INIT, *ranges[] = {&range};
+    RmBatch batch = RM_BATCH__INIT;
+    range.first = first;
+    range.count = n;
+    batch.id = id;
+    batch.jobs = ranges;
+    batch.n_jobs = n > 0;
+    batch.submitted_at = day * DAY;
+    assert_int_equal(record_batch_put(store, &batch), 0);
+}
+
+static void put_event(struct store *store, uint64_t job, uint64_t sequence)
+{
+    RmEvent event = RM_EVENT__INIT;
+    event.job = job;
+    event.sequence = sequence;
+    event.kind = RM_EVENT_KIND__NOTE;
+    assert_int_equal(record_event_put(store, &event), 0);
+}
+
+static void put_ended(struct store *store, uint64_t id, uint64_t batch, const char *guest)
+{
+    RmJob job = RM_JOB__INIT;
+    RmResult result = RM_RESULT__INIT;
+    job.id = result.id = id;
+    job.batch = batch;
+    job.guest = (char *)(uintptr_t)guest;
+    result.state = RM_STATE__DONE;
+    result.finished_at = id * DAY;
+    result.events = 2;
+    assert_int_equal(record_job_put(store, &job), 0);
+    assert_int_equal(record_result_put(store, &result), 0);
+    put_event(store, id, 1);
+    put_event(store, id, 2);
+}
+
+static void put_guest(struct store *store, const char *name, uint64_t last_job)
+{
+    RmGuest guest = RM_GUEST__INIT;
+    guest.name = (char *)(uintptr_t)name;
+    guest.last_job = last_job;
+    assert_int_equal(record_guest_put(store, &guest), 0);
+}
+
+/* Batch 1: nothing became a job. Batch 2: jobs 11 to 20 of a; batch 3: 21 to 30 of b; event n that concerns
+ * no job is of day n. */
+static struct core *core_with_history(struct scratch *scratch)
+{
+    struct store *store = scratch->store;
+    struct rm_err err = {""};
+    struct core *core;
+    uint64_t first;
+    assert_int_equal(record_open(store, &err), 0);
+    assert_int_equal(record_next_id(store, 40, &first), 0);
+    put_batch(store, 1, 0, 0, 1);
+    put_batch(store, 2, 11, 10, 10);
+    put_batch(store, 3, 21, 10, 20);
+    for (uint64_t id = 11; id <= 30; id++)
+        put_ended(store, id, id <= 20 ? 2 : 3, id <= 20 ? "a" : "b");
+    put_guest(store, "a", 20);
+    put_guest(store, "b", 30);
+    for (uint64_t i = 1; i <= 30; i++) {
+        RmEvent event = RM_EVENT__INIT;
+        event.at = i * DAY;
+        assert_int_equal(record_site_event_put(store, &event), 0);
+    }
+    assert_int_equal(store_commit(store, &err), 0);
+    assert_int_equal(store_check(store, stderr), 0);
+    assert_int_equal(core_new(&conf, store, 1, 1, TODAY * DAY, &core, &err), 0);
+    return core;
+}
+
+/* A look, and all steps of it. */
+static void forget(struct core *core)
+{
+    struct rm_err err = {""};
+    usec_t at = retention_deadline(core) > core->now ? retention_deadline(core) : core->now;
+    for (unsigned i = 0; i < 1000 && at < core->now + MINUTE; i++) {
+        core_begin(core, at, core->wall);
+        retention_tick(core);
+        assert_int_equal(core_commit(core, &err), 0);
+        at = retention_deadline(core);
+    }
+    assert_int_equal(at, core->now + MINUTE);
+    core_begin(core, at, core->wall);
+    assert_int_equal(store_check(core->store, stderr), 0);
+}
+
+/* ---- what is there */
+
+static bool has_job(struct core *core, uint64_t id)
+{
+    RmJob *job;
+    RmResult *result;
+    int r = record_job_get(core->store, id, core->arena, &job);
+    assert_int_equal(record_result_get(core->store, id, core->arena, &result), r);
+    return r == 0;
+}
+
+static void jobs_are(struct core *core, uint64_t first, uint64_t last)
+{
+    for (uint64_t id = 11; id <= 30; id++)
+        assert_int_equal(has_job(core, id), id >= first && id <= last);
+    uint64_t n = last >= first ? last - first + 1 : 0;
+    assert_int_equal(store_count(core->store, STORE_RESULT), n);
+}
+
+static bool has_batch(struct core *core, uint64_t id)
+{
+    RmBatch *batch;
+    return record_batch_get(core->store, id, core->arena, &batch) == 0;
+}
+
+static int see_event(void *ctx, const ProtobufCMessage *record)
+{
+    uint64_t *seen = ctx; /* the newest, and how many */
+    if (seen[1]++ == 0)
+        seen[0] = ((const RmEvent *)record)->sequence;
+    return 0;
+}
+
+static void events_are(struct core *core, uint64_t newest, uint64_t n)
+{
+    uint64_t seen[2] = {0};
+    assert_int_equal(record_walk_events(core->store, 0, 0, see_event, seen), 0);
+    assert_int_equal(seen[0], newest);
+    assert_int_equal(seen[1], n);
+}
+
+/* ---- tests */
+
+static void without_settings_all_is_kept(void **state)
+{
+    struct core *core = core_with_history(*state);
+    conf.keep = conf.keep_jobs = 0;
+    forget(core);
+    jobs_are(core, 11, 30);
+    events_are(core, 30, 30);
+    assert_true(has_batch(core, 1));
+    core_free(core);
+}
+
+static void what_is_older_than_keep_goes_with_events_and_batches(void **state)
+{
+    struct core *core = core_with_history(*state);
+    conf = (struct conf_broker){.keep = 75 * DAY};
+    forget(core);
+    jobs_are(core, 25, 30);
+    events_are(core, 30, 6);
+    assert_false(has_batch(core, 1));
+    assert_false(has_batch(core, 2));
+    assert_true(has_batch(core, 3));
+    assert_int_equal(guest_find(core, "a")->rec->last_job, 0);
+    assert_int_equal(guest_find(core, "b")->rec->last_job, 30);
+    core->wall += 10 * DAY;
+    forget(core);
+    jobs_are(core, 31, 30);
+    assert_false(has_batch(core, 3));
+    events_are(core, 30, 1); /* it tells the next number */
+    core_free(core);
+}
+
+static void beyond_keep_jobs_the_oldest_go(void **state)
+{
+    struct core *core = core_with_history(*state);
+    conf = (struct conf_broker){.keep_jobs = 3};
+    forget(core);
+    jobs_are(core, 28, 30);
+    events_are(core, 30, 3);
+    assert_false(has_batch(core, 2));
+    assert_true(has_batch(core, 3));
+    core_free(core);
+}
+
+static void a_batch_that_somebody_waits_for_is_kept_whole(void **state)
+{
+    struct core *core = core_with_history(*state);
+    conf = (struct conf_broker){.keep_jobs = 1};
+    batch_watch(batch_restore(core, 2));
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_RESULT), 11);
+    assert_true(has_job(core, 11) && has_job(core, 20) && has_job(core, 30));
+    assert_true(has_batch(core, 2));
+    assert_int_equal(guest_find(core, "a")->rec->last_job, 20);
+    batch_unwatch(core, batch_find(core, 2));
+    forget(core);
+    jobs_are(core, 30, 30);
+    assert_false(has_batch(core, 2));
+    assert_true(has_batch(core, 3));
+    core_free(core);
+}
+
+static void a_batch_whose_evacuation_goes_on_is_kept_whole(void **state)
+{
+    struct core *core = core_with_history(*state);
+    struct rm_err err = {""};
+    RmHost host = RM_HOST__INIT;
+    RmEmptying emptying = RM_EMPTYING__INIT;
+    uint64_t batches[] = {2};
+    conf = (struct conf_broker){.keep_jobs = 1};
+    core_free(core);
+    host.name = (char *)"hyp01";
+    host.emptying = &emptying;
+    emptying.batches = batches;
+    emptying.n_batches = 1;
+    assert_int_equal(record_host_put(((struct scratch *)*state)->store, &host), 0);
+    assert_int_equal(store_commit(((struct scratch *)*state)->store, &err), 0);
+    assert_int_equal(
+        core_new(&conf, ((struct scratch *)*state)->store, 1, 1, TODAY * DAY, &core, &err), 0);
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_RESULT), 11);
+    assert_true(has_job(core, 11) && has_job(core, 20) && has_job(core, 30));
+    core_free(core);
+}
+
+/* One turn forgets no more than a step. */
+static void much_goes_in_steps(void **state)
+{
+    struct scratch *scratch = *state;
+    enum { MANY = 3000 };
+    struct rm_err err = {""};
+    struct core *core;
+    uint64_t first;
+    conf = (struct conf_broker){.keep_jobs = 10};
+    assert_int_equal(record_open(scratch->store, &err), 0);
+    assert_int_equal(record_next_id(scratch->store, MANY + 100, &first), 0);
+    put_batch(scratch->store, 1, 2, MANY, 1);
+    for (uint64_t id = 2; id < 2 + MANY; id++)
+        put_ended(scratch->store, id, 1, "a");
+    assert_int_equal(store_commit(scratch->store, &err), 0);
+    assert_int_equal(core_new(&conf, scratch->store, 1, 1, TODAY * DAY, &core, &err), 0);
+    core_begin(core, 2, TODAY * DAY);
+    retention_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    assert_int_equal(store_count(core->store, STORE_RESULT), MANY - RETENTION_STEP);
+    assert_true(retention_deadline(core) < core->now + USEC_PER_SEC);
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_RESULT), 10);
+    assert_int_equal(store_count(core->store, STORE_EVENT), 20);
+    core_free(core);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(without_settings_all_is_kept, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_is_older_than_keep_goes_with_events_and_batches,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(beyond_keep_jobs_the_oldest_go, scratch_setup,
+                                        scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_that_somebody_waits_for_is_kept_whole,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_whose_evacuation_goes_on_is_kept_whole,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(much_goes_in_steps, scratch_setup, scratch_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
