@@ -171,6 +171,7 @@ static enum verdict look(struct core *core, struct job *job, struct looked *look
 
 struct start {
     struct session *session;
+    size_t position; /* in the order in which they start */
     RmAssignment *assignment;
 };
 struct starts {
@@ -189,6 +190,7 @@ static void start(struct core *core, struct job *job, struct starts *starts)
     job_assign(core, job, host->link.session, paused,
                core->now + (usec_t)TAKE_SECONDS * USEC_PER_SEC);
     one->session = host->link.session;
+    one->position = starts->n;
     one->assignment = assignment_of(core, job);
     one->assignment->number = host_link_take(&host->link);
     CORE_PUSH(core, starts->n, starts->list, one);
@@ -209,9 +211,12 @@ static void no_place(struct core *core, struct job *job, const char *why)
 /* Starts one job of this host if one may start; says why those before it wait. */
 static bool start_one(struct core *core, struct host *host, struct starts *starts)
 {
-    struct looked looked = {.n = 0};
+    struct looked looked; /* without initializer: it is large, and this runs once for each start */
     unsigned said = 0;
-    char why[1100] = "";
+    char why[1100];
+
+    looked.n = 0;
+    why[0] = '\0';
 
     if (source_waits(core, host, why, sizeof(why))) {
         for (struct queue_item *item = host->queue.first; item && said < SAY_MOST; said++) {
@@ -237,19 +242,32 @@ static bool start_one(struct core *core, struct host *host, struct starts *start
     return false;
 }
 
+static int by_session(const void *a, const void *b)
+{
+    const struct start *x = *(struct start *const *)a, *y = *(struct start *const *)b;
+
+    if (x->session != y->session)
+        return x->session->id < y->session->id ? -1 : 1;
+    return x->position < y->position ? -1 : 1;
+}
+
 /* One message for each worker with all that it shall begin. */
 static void send_starts(struct core *core, const struct starts *starts)
 {
-    struct session *session;
+    RmAssignment **jobs = NULL;
+    size_t n = 0;
 
-    DL_FOREACH (core->sessions.first, session) {
-        RmAssignment **jobs = NULL;
-        size_t n = 0;
-        for (size_t i = 0; i < starts->n; i++)
-            if (starts->list[i]->session == session)
-                CORE_PUSH(core, n, jobs, starts->list[i]->assignment);
-        if (n > 0)
-            session_assign(core, session, jobs, n);
+    if (starts->n == 0)
+        return;
+    qsort(starts->list, starts->n, sizeof(starts->list[0]), by_session);
+    for (size_t i = 0; i < starts->n; i++) {
+        struct session *session = starts->list[i]->session;
+        CORE_PUSH(core, n, jobs, starts->list[i]->assignment);
+        if (i + 1 < starts->n && starts->list[i + 1]->session == session)
+            continue;
+        session_assign(core, session, jobs, n);
+        jobs = NULL;
+        n = 0;
     }
 }
 
