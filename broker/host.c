@@ -107,6 +107,9 @@ void host_set_worker(struct core *core, struct host *host, const RmHyp *hyp)
     rec->kind = hyp->kind;
     text_set(&rec->peer, hyp->peer);
     text_set(&rec->migration, hyp->migration);
+    if (rec->reserve)
+        rm_reserve__free_unpacked(rec->reserve, NULL);
+    rec->reserve = hyp->reserve ? must(msg_copy(NULL, &hyp->reserve->base)) : NULL;
     if (rec->seen_at == 0)
         rec->seen_at = core->wall;
     host->dirty = true;

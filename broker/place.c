@@ -13,15 +13,26 @@ enum {
     REASONS_MAX = 8,   /* hosts of one kind of reason that a refusal names */
 };
 
+uint64_t place_reserve(const struct core *core, const struct host *host)
+{
+    const RmReserve *own = host->rec->reserve;
+    uint64_t memory = host->rec->memory, share = own ? own->per_cent : core->conf->reserve.per_cent;
+    uint64_t bytes = own ? own->bytes : core->conf->reserve.bytes;
+
+    if (share > 0)
+        bytes = memory / 100 * share + memory % 100 * share / 100;
+    return bytes < memory && share <= 100 ? bytes : memory;
+}
+
 struct figures place_figures(const struct core *core, const struct host *host)
 {
-    return (struct figures){.memory = host->rec->memory,
+    return (struct figures){.memory = host->rec->memory - place_reserve(core, host),
                             .vcpus = (uint64_t)host->rec->vcpus * core->conf->vcpus_per_cpu};
 }
 
-uint64_t place_free_memory(const struct host *host)
+uint64_t place_free_memory(const struct core *core, const struct host *host)
 {
-    struct figures all = {.memory = host->rec->memory};
+    struct figures all = place_figures(core, host);
 
     return capacity_left(&host->load, &all, NULL, CAPACITY_LATER).memory;
 }
@@ -78,11 +89,14 @@ bool place_fits(const struct core *core, const struct guest *guest, const struct
                 enum capacity_when when, char *why, size_t size)
 {
     struct figures left = left_for(core, guest, host, when), needs = guest_figures(guest);
-    char has[UNIT_TEXT_MAX], wants[UNIT_TEXT_MAX];
+    char has[UNIT_TEXT_MAX], wants[UNIT_TEXT_MAX], kept[UNIT_TEXT_MAX];
+    uint64_t reserve = place_reserve(core, host);
 
     if (left.memory < needs.memory)
-        snprintf(why, size, "%s has too little memory: %s free, %s needed", host->rec->name,
-                 unit_size_text(left.memory, has), unit_size_text(needs.memory, wants));
+        snprintf(why, size, "%s has too little memory: %s free%s%s, %s needed", host->rec->name,
+                 unit_size_text(left.memory, has), reserve > 0 ? " besides a reserve of " : "",
+                 reserve > 0 ? unit_size_text(reserve, kept) : "",
+                 unit_size_text(needs.memory, wants));
     else if (left.vcpus < needs.vcpus)
         snprintf(why, size,
                  "%s has too few vCPUs: %llu free (%u CPUs, %u vCPUs for each), %u needed",

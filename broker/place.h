@@ -1,7 +1,7 @@
 /* place.h - where a guest can go, and why not
  *
  * Memory is a hard limit: what guests have, and what is promised to those on their way, may not
- * exceed what the host gives to guests (capacity.h). vCPUs may be given out several times
+ * exceed what the host gives to guests (capacity.h), of which a reserve is kept free. vCPUs may be given out several times
  * (`vcpus_per_cpu`). Among the hosts that fit, the one with the largest share of both left is taken.
  *
  * Many guests together are placed by joint.h.
@@ -25,9 +25,12 @@ bool place_usable(const struct core *core, const struct host *host, char *why, s
  * begun does not count. */
 bool place_fits(const struct core *core, const struct guest *guest, const struct host *host,
                 enum capacity_when when, char *why, size_t size);
-uint64_t
-place_free_memory(const struct host *host); /* bytes that nobody has and nobody is promised */
-struct figures place_figures(const struct core *core, const struct host *host); /* what it gives */
+/* Bytes that nobody has, nobody is promised, and that are not kept free. */
+uint64_t place_free_memory(const struct core *core, const struct host *host);
+/* Bytes that are kept free. */
+uint64_t place_reserve(const struct core *core, const struct host *host);
+/* What it gives: all but the reserve. */
+struct figures place_figures(const struct core *core, const struct host *host);
 bool place_listed(struct host *const *list, size_t n, const struct host *host);
 
 /* One guest that looks for a host. */

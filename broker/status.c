@@ -113,7 +113,8 @@ RmHostView *status_host(struct core *core, struct host *host)
         v->text = core_printf(core, "suspect for %d minutes: %d guests in turn could not come: %s",
                               SUSPECT_MINUTES, SUSPECT_GUESTS, host->trouble.text);
     v->guests = host->load.active;
-    v->memory_free = place_free_memory(host);
+    v->memory_free = place_free_memory(core, host);
+    v->reserve = place_reserve(core, host);
     v->vcpus_used = (uint32_t)(host->load.used.vcpus + host->load.promised.vcpus);
     v->queued = host->queue.n;
     v->running = host->load.n_out - host->jobs.n_doubt;

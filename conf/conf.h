@@ -69,10 +69,11 @@ struct conf_broker {
     usec_t
         unreachable; /* a queued job fails whose source or destinations cannot be used; 0 = never */
     usec_t keep;     /* how long what has ended is kept; 0 = for ever */
-    unsigned keep_jobs;       /* how many jobs that have ended are kept; 0 = all */
-    unsigned vcpus_per_cpu;   /* that a CPU may carry when a destination is chosen */
-    char *exclude_nodes;      /* a noderange taken out of every noderange; NULL = none */
-    char *hierarchical_attrs; /* attributes that are joined over all groups; NULL = none */
+    unsigned keep_jobs;          /* how many jobs that have ended are kept; 0 = all */
+    unsigned vcpus_per_cpu;      /* that a CPU may carry when a destination is chosen */
+    struct conf_reserve reserve; /* of each hypervisor that has none of its own */
+    char *exclude_nodes;         /* a noderange taken out of every noderange; NULL = none */
+    char *hierarchical_attrs;    /* attributes that are joined over all groups; NULL = none */
     struct conf_migration migration;
 };
 
@@ -85,9 +86,10 @@ struct conf_hypervisor {
     char *migration; /* its address for the data, tcp://...; NULL: the hypervisor's own choice */
     uint64_t memory; /* bytes that guests may take; 0: what the host has */
     unsigned vcpus;  /* CPUs that count; 0: what the host has */
-    char *smapi;     /* z/VM: tcp://, tls:// or iucv:// of the SMAPI server; NULL otherwise */
-    char *login;     /* z/VM: file with userid and password on two lines; NULL: iucv needs none */
-    char *ca;        /* z/VM: file of certificates that tls:// trusts; NULL: the system's */
+    struct conf_reserve reserve; /* of that memory; not set: the broker's setting counts */
+    char *smapi; /* z/VM: tcp://, tls:// or iucv:// of the SMAPI server; NULL otherwise */
+    char *login; /* z/VM: file with userid and password on two lines; NULL: iucv needs none */
+    char *ca;    /* z/VM: file of certificates that tls:// trusts; NULL: the system's */
 };
 
 struct conf_worker {

@@ -2,9 +2,11 @@
 #include "conf/word.h"
 
 #include "conf/text.h"
+#include "conf/unit.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +68,24 @@ int word_parse_mode(const char *text, void *ret, struct rm_err *err)
         (length == 4 && *text != '0'))
         return rm_fail(err, -EINVAL, "'%s' is not a file's mode in octal, as \"0660\"", text);
     *(unsigned *)ret = (unsigned)strtoul(text, NULL, 8);
+    return 0;
+}
+
+int word_parse_reserve(const char *text, void *ret, struct rm_err *err)
+{
+    struct conf_reserve reserve = {.set = true};
+    size_t digits = strspn(text, "0123456789"), blanks = strspn(text + digits, " ");
+    struct rm_err why = {0};
+
+    if (strcmp(text + digits + blanks, "%") == 0 && digits > 0) {
+        reserve.per_cent = digits < 4 ? (unsigned)strtoul(text, NULL, 10) : UINT_MAX;
+        if (reserve.per_cent > 100)
+            return rm_fail(err, -EINVAL, "'%s' is more than all that there is", text);
+    } else if (unit_size(text, &reserve.bytes, &why) < 0) {
+        return rm_fail(err, -EINVAL,
+                       "'%s' is neither a size, as \"8 GiB\", nor a share, as \"10 %%\"", text);
+    }
+    *(struct conf_reserve *)ret = reserve;
     return 0;
 }
 

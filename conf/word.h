@@ -5,6 +5,7 @@
 #include "conf/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum {
     CONF_NAME_MAX = 255,      /* bytes of the name of a host, a guest, a key */
@@ -22,6 +23,13 @@ int role_parse(const char *text, enum role *ret_role); /* -EINVAL for an unknown
  * nothing on one host can prove that such locks reach the other. */
 enum fence_mode { FENCE_AUTO, FENCE_ALWAYS, FENCE_NEVER };
 int fence_parse(const char *text, enum fence_mode *ret_mode);
+
+/* Memory that is kept free: bytes, or a share of what there is. */
+struct conf_reserve {
+    bool set; /* false: whatever counts for all */
+    uint64_t bytes;
+    unsigned per_cent; /* 0 to 100; one of both is 0 */
+};
 
 /* True for a name that may stand for a host, a guest or a key: 1..CONF_NAME_MAX bytes, printable
  * ASCII without blanks, and none of : , ' " ( ) @ ^ / (a noderange and `NODE: text` could not carry
@@ -44,6 +52,8 @@ int word_check_z85(const char *text, struct rm_err *err);       /* a CURVE key *
 int word_parse_role(const char *text, void *ret_role, struct rm_err *err);   /* enum role */
 int word_parse_fence(const char *text, void *ret_fence, struct rm_err *err); /* enum fence_mode */
 int word_parse_mode(const char *text, void *ret_mode, struct rm_err *err);   /* unsigned, octal */
-int word_parse_z85(const char *text, void *ret_key, struct rm_err *err);     /* CONF_Z85_LEN + 1 */
+int word_parse_reserve(const char *text, void *ret_reserve,
+                       struct rm_err *err); /* struct conf_reserve: "8 GiB", "10 %" or "0" */
+int word_parse_z85(const char *text, void *ret_key, struct rm_err *err); /* CONF_Z85_LEN + 1 */
 
 #endif

@@ -157,6 +157,7 @@ static const struct column host_columns[] = {
     {"FREE", "memory_free", VIEW(memory_free), SHOW_SIZE},
     {"CPUS", "vcpus", HOST(vcpus), SHOW_COUNT},
     {"VCPUS", "vcpus_used", VIEW(vcpus_used), SHOW_COUNT},
+    {"RESERVE", "reserve", VIEW(reserve), SHOW_SIZE, LOOK_SPARE},
     {"SLOTS", "slots", VIEW(slots), SHOW_COUNT, LOOK_SPARE},
     {NULL, "peer", HOST(peer)},
     {"MIGRATION", "migration", HOST(migration), .look = LOOK_SPARE},

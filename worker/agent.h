@@ -13,6 +13,7 @@
 #define WORKER_AGENT_H
 
 #include "conf/env.h"
+#include "conf/word.h"
 #include "wire/msg.h"
 #include "wire/rmigrate.pb-c.h"
 
@@ -24,6 +25,7 @@ struct agent_host { /* borrowed from the settings for the agent's life */
     const char *migration; /* "" = the hypervisor's own choice */
     unsigned slots;
     RmKind kind;
+    struct conf_reserve reserve;
 };
 
 struct agent;

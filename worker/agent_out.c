@@ -48,6 +48,13 @@ static RmMessage *make_hello(struct agent *agent, struct arena *arena)
         hyp->migration = (char *)agent->hosts[i].conf->migration;
         hyp->slots = agent->hosts[i].conf->slots;
         hyp->kind = agent->hosts[i].conf->kind;
+        if (agent->hosts[i].conf->reserve.set) {
+            if (!(hyp->reserve = arena_alloc(arena, sizeof(*hyp->reserve))))
+                return NULL;
+            rm_reserve__init(hyp->reserve);
+            hyp->reserve->bytes = agent->hosts[i].conf->reserve.bytes;
+            hyp->reserve->per_cent = agent->hosts[i].conf->reserve.per_cent;
+        }
         ARENA_PUSH(arena, hello->n_hosts, hello->hosts, hyp);
     }
     for (struct agent_task *task = agent->tasks; task; task = task->hh.next) {

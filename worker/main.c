@@ -258,6 +258,7 @@ static int serve_host(struct worker *worker, size_t i, struct rm_err *err)
     worker->hosts[i] = (struct agent_host){.name = hv->name,
                                            .peer = peer_of(hv, row->driver),
                                            .migration = hv->migration ? hv->migration : "",
+                                           .reserve = hv->reserve,
                                            .slots = slots < most ? slots : most,
                                            .kind = row->kind};
     log_info("host=%s %s=%s peer=%s", hv->name, row->setting, address, worker->hosts[i].peer);

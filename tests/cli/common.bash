@@ -127,19 +127,19 @@ broker_up() {
 answers() { is_alive "$(pid_of broker)" && [ -S "$SITE/broker" ] && ask ping >/dev/null 2>&1; }
 broker_down() { end_it broker "$@"; }
 
-# A worker for these hypervisors: "NAME" or "NAME:MEMORY:VCPUS"; one whose name begins with "nopeer" has no peer.
+# A worker for these hypervisors: "NAME" or "NAME:MEMORY:VCPUS[:RESERVE]"; one whose name begins with "nopeer" has no peer.
 worker_conf() { # WORKER HOST...
-    local worker=$1 host name memory vcpus peer
+    local worker=$1 host name memory vcpus reserve peer
     shift
     echo "worker: { broker = \"${WORKER_BROKER:-ipc://$SITE/broker}\"; slots = ${WORKER_SLOTS:-2}; ${WORKER_SETTINGS:-}"
     echo "    hypervisors = ("
     for host in "$@"; do
-        IFS=: read -r name memory vcpus <<<"$host"
+        IFS=: read -r name memory vcpus reserve <<<"$host"
         mkdir -p "$WORLD/$name"
         peer="peer = \"fake://$WORLD/$name\";"
         [[ $name == nopeer* ]] && peer=
         echo "        { name = \"$name\"; connect = \"fake://$WORLD/$name\"; $peer"
-        echo "          memory = \"${memory:-64 GiB}\"; vcpus = ${vcpus:-64}; },"
+        echo "          memory = \"${memory:-64 GiB}\"; vcpus = ${vcpus:-64}; ${reserve:+reserve = \"$reserve\";} },"
     done | sed '$s/,$//'
     echo "    );"
     echo "};"

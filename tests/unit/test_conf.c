@@ -153,6 +153,7 @@ static void broker_reads_every_setting(void **state)
         "limits: { source = 3; destination = 4; cluster = 5L; };\n"
         "heartbeat = \"1 s\"; session_timeout = \"3 s\"; attempts = 7;\n"
         "retry_wait = \"1 min\"; unreachable = \"0\"; vcpus_per_cpu = 8;\n"
+        "reserve = \"12 %\";\n"
         "exclude_nodes = \"mgmt,/vios.*\";\n"
         "migration: { bandwidth = \"1 Gbit/s\"; downtime = \"300 ms\"; timeout = \"0\";\n"
         "stall = \"30 s\"; auto_converge = true; fence = \"always\"; }; };\n");
@@ -187,6 +188,7 @@ static void broker_reads_every_setting(void **state)
     assert_int_equal(conf.retry_wait, 60 * USEC_PER_SEC);
     assert_int_equal(conf.unreachable, 0);
     assert_int_equal(conf.vcpus_per_cpu, 8);
+    assert_int_equal(conf.reserve.per_cent, 12);
     assert_string_equal(conf.exclude_nodes, "mgmt,/vios.*");
     assert_int_equal(conf.migration.bandwidth, 125000000);
     assert_int_equal(conf.migration.downtime, 300 * USEC_PER_MSEC);
@@ -535,6 +537,11 @@ static void values_out_of_range_are_refused(void **state)
         {BROKER, "migration: { bandwidth = \"1 kB/s\"; };", "out of range: 0, or 1.00 MiB/s to"},
         {BROKER, "migration: { downtime = \"1 h\"; };", "out of range: 0, or 1 ms to"},
         {BROKER, "migration: { fence = \"maybe\"; };", "'maybe' is not auto, always or never"},
+        {BROKER, "reserve = \"101 %\";", "'101 %' is more than all that there is"},
+        {BROKER, "reserve = \"10\";", "'10' is neither a size, as \"8 GiB\", nor a share"},
+        {BROKER, "reserve = \"%\";", "'%' is neither a size"},
+        {BROKER, "reserve = \"99999999999999999999 %\";", "is more than all that there is"},
+        {BROKER, "reserve = \"-1 GiB\";", "'-1 GiB' is neither a size"},
         {BROKER, "socket_mode = \"0999\";", "'0999' is not a file's mode in octal"},
         {BROKER, "socket_mode = \"4755\";", "'4755' is not a file's mode in octal"},
         {BROKER, "socket_group = \"a b\";", "'a b' is not the name of a user or group"},

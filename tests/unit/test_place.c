@@ -188,7 +188,34 @@ static void what_is_promised_stands_in_the_way_of_others_but_not_of_what_begins_
     capacity_promise(&host->load, &promised);
     assert_false(place_fits(&site->core, guest, host, CAPACITY_LATER, why, sizeof(why)));
     assert_true(place_fits(&site->core, guest, host, CAPACITY_NOW, why, sizeof(why)));
-    assert_int_equal(place_free_memory(host), 7 * GIB);
+    assert_int_equal(place_free_memory(&site->core, host), 7 * GIB);
+}
+
+static void a_reserve_is_kept_free_the_hosts_own_or_that_of_all(void **state)
+{
+    struct site *site = *state;
+    struct host *host = add_host(site, "hyp1", 10 * GIB, 16);
+    struct guest *guest = add_guest(site, "vm1", 9 * GIB, 1);
+    RmHyp hyp = RM_HYP__INIT;
+    RmReserve reserve = RM_RESERVE__INIT;
+    char why[600];
+    site->conf.reserve = (struct conf_reserve){.set = true, .per_cent = 15};
+    assert_int_equal(place_reserve(&site->core, host), 10 * GIB * 15 / 100);
+    assert_false(place_fits(&site->core, guest, host, CAPACITY_NOW, why, sizeof(why)));
+    assert_string_equal(why, "hyp1 has too little memory: 8.50 GiB free besides a reserve of "
+                             "1.50 GiB, 9.00 GiB needed");
+    hyp.reserve = &reserve;
+    reserve.bytes = GIB;
+    host_set_worker(&site->core, host, &hyp);
+    assert_true(place_fits(&site->core, guest, host, CAPACITY_NOW, why, sizeof(why)));
+    reserve.bytes = 0;
+    reserve.per_cent = 4000; /* whatever a worker says */
+    host_set_worker(&site->core, host, &hyp);
+    assert_int_equal(place_free_memory(&site->core, host), 0);
+    hyp.reserve = NULL;
+    host_set_worker(&site->core, host, &hyp);
+    site->conf.reserve = (struct conf_reserve){.set = true, .bytes = 11 * GIB};
+    assert_int_equal(place_reserve(&site->core, host), 10 * GIB);
 }
 
 static void several_are_placed_together_so_that_none_counts_on_what_another_gets(void **state)
@@ -315,6 +342,7 @@ int main(void)
         TEST(memory_is_a_hard_limit),
         TEST(vcpus_are_given_out_as_often_as_the_settings_say),
         TEST(what_is_promised_stands_in_the_way_of_others_but_not_of_what_begins_now),
+        TEST(a_reserve_is_kept_free_the_hosts_own_or_that_of_all),
         TEST(several_are_placed_together_so_that_none_counts_on_what_another_gets),
         TEST(they_are_packed_tightly_where_that_places_more),
         TEST(a_look_at_several_placements_leaves_nothing_behind),
