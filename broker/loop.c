@@ -16,13 +16,13 @@
 #include <string.h>
 
 /* What one turn takes at most; the rest waits in the sockets, where each peer is served in its turn. A
- * message that takes longer than TURN_SPAN is the last of its turn. */
+ * message that takes longer than TURN_MSEC is the last of its turn. */
 enum {
     TURN_MESSAGES = 4096,
     TURN_BYTES = 64 * 1024 * 1024,
+    TURN_MSEC = 50,
     CONNECTIONS_SPARE = 64, /* that there should be for people, whatever the number of workers */
 };
-#define TURN_SPAN (50 * USEC_PER_MSEC)
 
 struct loop {
     const struct conf_broker *conf;
@@ -48,7 +48,7 @@ static void drain(struct loop *loop, usec_t now)
     size_t bytes = 0;
 
     for (unsigned n = 0; n < TURN_MESSAGES && bytes < TURN_BYTES &&
-                         (n == 0 || env_now(loop->env) - now < TURN_SPAN);
+                         (n == 0 || env_now(loop->env) - now < TURN_MSEC * USEC_PER_MSEC);
          n++) {
         struct net_peer peer;
         struct net_frame frame;

@@ -12,7 +12,7 @@
 
 enum {
     LIST_DEFAULT = 1000, /* rows of a page that asks for no number */
-    LIST_MAX = 10000,
+    QUERY_ROWS_MAX = 10000,
     HISTORY_DEFAULT = 100,
     SCAN_MAX =
         5000, /* results that are looked at for one page: a page may come out short, or empty */
@@ -20,7 +20,7 @@ enum {
 
 static uint32_t page(uint32_t limit, uint32_t usual)
 {
-    return limit == 0 ? usual : limit > LIST_MAX ? LIST_MAX : limit;
+    return limit == 0 ? usual : limit > QUERY_ROWS_MAX ? QUERY_ROWS_MAX : limit;
 }
 
 /* ---- jobs: the live ones from memory, the others from the store, by id downwards */
@@ -212,7 +212,7 @@ void query_show(struct core *core, struct request *request)
     }
     if (*request->message->page == '\0')
         page_push_job(&request->page, view);
-    push_events(core, request, id, request->message->pages ? UINT64_MAX : LIST_MAX);
+    push_events(core, request, id, request->message->pages ? UINT64_MAX : QUERY_ROWS_MAX);
 }
 
 /* The chain of the jobs of guest i of those that are asked for, the newest first; at first of job `id` and

@@ -12,10 +12,10 @@
 #include <string.h>
 
 enum {
-    DEPTH_MAX = 20000,    /* of backtracking */
-    HEAP_MAX = 16 * 1024, /* KiB for it */
-    NESTING_MAX = 100,    /* of parentheses in an expression */
-    OUT_OF_STEPS = -1000, /* the callout's own code: PCRE2 passes it on */
+    REGEX_DEPTH_MAX = 20000,    /* of backtracking */
+    REGEX_HEAP_MAX = 16 * 1024, /* KiB for it */
+    REGEX_NESTING_MAX = 100,    /* of parentheses in an expression */
+    OUT_OF_STEPS = -1000,       /* the callout's own code: PCRE2 passes it on */
 };
 
 struct regex {
@@ -58,7 +58,7 @@ static int compile(struct regex *regex, const char *text, size_t length, int fla
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     if (!context)
         return rm_fail(err, -ENOMEM, "out of memory");
-    pcre2_set_parens_nest_limit(context, NESTING_MAX);
+    pcre2_set_parens_nest_limit(context, REGEX_NESTING_MAX);
     int code;
     size_t offset;
     regex->code = pcre2_compile((PCRE2_SPTR)text, length, options, &code, &offset, context);
@@ -88,8 +88,8 @@ int regex_new(const char *text, size_t length, int flags, struct regex **ret_reg
         regex_free(regex);
         return rm_fail(err, -ENOMEM, "out of memory");
     }
-    pcre2_set_depth_limit(regex->context, DEPTH_MAX);
-    pcre2_set_heap_limit(regex->context, HEAP_MAX);
+    pcre2_set_depth_limit(regex->context, REGEX_DEPTH_MAX);
+    pcre2_set_heap_limit(regex->context, REGEX_HEAP_MAX);
     pcre2_set_callout(regex->context, count_step, regex);
     *ret_regex = regex;
     return 0;
