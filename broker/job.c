@@ -279,10 +279,18 @@ static void write_live(struct core *core, struct job *job)
     core_check_write(core, record_live_put(core->store, &job->live), "live job");
 }
 
+/* What goes as it should is told when it has ended, and each step only to who looks for a fault. */
+static enum log_level level_of(RmState state, const char *text)
+{
+    if (state == RM_STATE__FAILED || state == RM_STATE__DOUBT)
+        return LOG_LEVEL_WARN;
+    return job_is_final(state) || (text && *text != '\0') ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+}
+
 static void note_move(struct core *core, const struct job *job, RmEventKind event, const char *who,
                       const char *text)
 {
-    core_note(core, job->live.state == RM_STATE__FAILED ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+    core_note(core, level_of(job->live.state, text),
               "job=%llu guest=%s state=%s attempt=%u host=%s: %s by %s%s%s",
               (unsigned long long)job->id, job->ask->guest, job_state_name(job->live.state),
               (unsigned)job->live.attempt, job->live.source, job_event_name(event), who,
@@ -609,7 +617,7 @@ struct job *job_submit(struct core *core, RmJob *ask, struct guest *guest, struc
     write_event(core, job, RM_EVENT_KIND__SUBMITTED, ask->submitter, ask->reason);
     write_live(core, job);
     show(core, job, CHANGE_JOB_MOVED);
-    core_note(core, LOG_LEVEL_INFO, "job=%llu guest=%s host=%s destination=%s: submitted by %s",
+    core_note(core, LOG_LEVEL_DEBUG, "job=%llu guest=%s host=%s destination=%s: submitted by %s",
               (unsigned long long)job->id, ask->guest, source->rec->name,
               destination ? destination->rec->name : "", ask->submitter);
     return job;

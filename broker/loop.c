@@ -161,15 +161,14 @@ static int turn(struct loop *loop, struct rm_err *err)
     tell_crowd(loop, now);
     core_tick(loop->core);
     int r = core_commit(loop->core, err);
-    tell_notes(loop);
-    if (r == -ENOSPC) {
+    if (r < 0)
+        tell_notes(loop);
+    if (r == -ENOSPC)
         r = core_begin_anew(&loop->core, env_random(loop->env), err);
-        if (r >= 0)
-            tell_notes(loop);
-    }
     if (r < 0)
         return r;
-    send_all(loop, now);
+    send_all(loop, now); /* who waits comes before the log */
+    tell_notes(loop);
     service_alive(&loop->watchdog, now);
     return 0;
 }

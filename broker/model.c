@@ -78,9 +78,11 @@ static char *print(const char *format, va_list args)
 
 void core_note(struct core *core, enum log_level level, const char *format, ...)
 {
-    struct note *note = must(calloc(1, sizeof(*note)));
     va_list args;
 
+    if (!log_tells(level))
+        return;
+    struct note *note = must(calloc(1, sizeof(*note)));
     va_start(args, format);
     note->text = print(format, args);
     va_end(args);

@@ -283,6 +283,8 @@ static struct batch *batch_for(struct core *core, struct request *request,
         for (size_t i = 0; i < sub->n_never; i++)
             CORE_PUSH(core, rec.n_evacuate, rec.evacuate, sub->never[i]->rec->name);
     }
+    core_note(core, LOG_LEVEL_INFO, "batch=%llu: %llu jobs submitted by %s: %s",
+              (unsigned long long)rec.id, (unsigned long long)n, rec.submitter, rec.command);
     return batch_make(core, &rec);
 }
 

@@ -125,9 +125,14 @@ static void send_stderr(enum log_level level, const char *text)
         io_write(STDERR_FILENO, line, (size_t)length); /* nobody is left who could be told */
 }
 
+bool log_tells(enum log_level level)
+{
+    return level <= log_top;
+}
+
 void log_write(enum log_level level, const char *format, ...)
 {
-    if (level > log_top)
+    if (!log_tells(level))
         return;
     int saved_errno = errno;
     char text[LINE_MAX_BYTES];

@@ -18,6 +18,9 @@ void log_open(const char *name, enum log_level level);
 /* "error", "warning", "info", "debug"; -EINVAL for others. */
 int log_level_parse(const char *text, enum log_level *ret_level);
 
+/* Are lines of that level written? */
+bool log_tells(enum log_level level);
+
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -8,6 +8,7 @@
  *
  * Seeds are spread over as many processes as there are processors; what each does depends on its
  * seed alone. */
+#include "conf/log.h"
 #include "tests/sim/world.h"
 
 #include <argp.h>
@@ -254,6 +255,8 @@ int main(int argc, char **argv)
                                                        : (unsigned)processors;
     program = argv[0];
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    log_open(program,
+             arguments.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO); /* what the broker notes */
     if (arguments.processes == 0 || arguments.processes > PROCESSES_MAX || arguments.verbose ||
         arguments.first == arguments.last)
         arguments.processes = 1;
