@@ -52,6 +52,7 @@ struct store {
     bool read_only;
     int failed;               /* why the open write transaction cannot be committed; 0 = it can */
     unsigned fail_commit;     /* test hook: countdown; 0 = never */
+    int fail_error;           /* with which it fails then */
     int writer_lock;          /* descriptor; -1 = none */
     struct watch *watch;      /* NULL = none */
     uint64_t commits;         /* since the store was opened */
@@ -454,7 +455,8 @@ int store_commit(struct store *store, struct rm_err *err)
     }
     if (store->fail_commit > 0 && --store->fail_commit == 0) {
         store_abort(store);
-        return rm_fail(err, -EIO, "cannot write the store %s: a test asked for this", store->path);
+        return rm_fail(err, store->fail_error, "cannot write the store %s: a test asked for this",
+                       store->path);
     }
     int rc = mdb_txn_commit(store->write);
     store->write = NULL; /* gone also when it failed */
@@ -467,9 +469,10 @@ int store_commit(struct store *store, struct rm_err *err)
     return 0;
 }
 
-void store_fail_commit(struct store *store, unsigned countdown)
+void store_fail_commit(struct store *store, unsigned countdown, int error)
 {
     store->fail_commit = countdown;
+    store->fail_error = error;
 }
 
 /* ---- records */

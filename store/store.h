@@ -129,7 +129,7 @@ void store_keep_back(struct store *store, uint64_t bytes); /* from now on */
  * on disk when this returns. -EEXIST: there is something in it. */
 int store_backup(struct store *store, const char *path, struct rm_err *err);
 
-/* Test hook: the n-th commit from now fails with -EIO; 0 = never. */
-void store_fail_commit(struct store *store, unsigned countdown);
+/* Test hook: the n-th commit from now fails with that error, a negative errno; 0 = never. */
+void store_fail_commit(struct store *store, unsigned countdown, int error);
 
 #endif

@@ -318,12 +318,17 @@ static void on_followed(struct client *client, const RmReply *reply)
 static void on_changed(struct client *client, const RmReply *reply)
 {
     bool repeats = client->doubts;
+    /* Else nothing was, and the same request, asked again, may be carried out. */
+    bool is_done = reply->code != RM_CODE__CODE_TRY_AGAIN;
 
-    if (client->answered && client->answer_batch != reply->batch)
+    if (client->answered && (!is_done || client->answer_batch != reply->batch))
         world_fail(client->world,
                    "%s asked twice with one token and got batch %" PRIu64 " and batch %" PRIu64,
                    client->link.peer.user, client->answer_batch, reply->batch);
-    client->answered = true;
+    if (!is_done && reply->batch != 0)
+        world_fail(client->world, "%s: nothing was done, and batch %" PRIu64 " was made of it",
+                   client->link.peer.user, reply->batch);
+    client->answered = is_done;
     client->answer_batch = reply->batch;
     client->doubts = false;
     if (reply->batch != 0)

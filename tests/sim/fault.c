@@ -49,6 +49,15 @@ static void broker_crash(struct world *world)
     }
     world->office.crash = points[n];
     world->office.crash_on_assign = world_chance(world, 500);
+    world->office.crash_on_ask = false;
+}
+
+/* There is room again at once: what was refused may be asked again. */
+static void store_full(struct world *world)
+{
+    world->office.crash = CRASH_STORE_FULL;
+    world->office.crash_on_assign = world_chance(world, 200);
+    world->office.crash_on_ask = world_chance(world, 800);
 }
 
 static void agent_crash(struct world *world)
@@ -173,9 +182,14 @@ static const struct kind {
     KIND(by_hand, by_hand),
     KIND(clock, clock_step),
     KIND(stranger, stranger),
+    KIND(store_full, store_full),
 #undef KIND
 };
-enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+enum {
+    KINDS = sizeof(kinds) / sizeof(kinds[0]),
+    DRAWN =
+        KINDS - 1, /* how often they strike is drawn; the last one comes from the seed's number */
+};
 
 static unsigned *mean_of(struct world *world, const struct kind *kind)
 {
@@ -215,6 +229,12 @@ static void aggravate(struct world *world)
     case BREAK_COMMIT:
         luck->broker_crash = 10;
         break;
+    case BREAK_ANEW:
+        luck->store_full = 10;
+        break;
+    case BREAK_REQUEST:
+        luck->store_full = 0; /* it is rare, and some seeds are known to show it */
+        break;
     case BREAK_CALM:
         luck->agent_crash = luck->agent_hang = 10;
         luck->busy_percent = 60;
@@ -232,9 +252,12 @@ void luck_begin(struct world *world)
 {
     bool bad = world_chance(world, 900); /* the others show that nothing goes wrong by itself */
 
-    for (size_t i = 0; i < KINDS; i++)
+    for (size_t i = 0; i < DRAWN; i++)
         *mean_of(world, &kinds[i]) =
             bad && world_chance(world, 400) ? 5 + (unsigned)world_random(world, 60) : 0;
+    /* Not drawn, so that other seeds have the histories in which they once showed something. */
+    if (bad && world->options.seed % 5 < 2)
+        world->luck.store_full = 5 + (unsigned)(world->options.seed / 5 % 60);
     if (bad) {
         world->luck.move_percent = (unsigned)world_random(world, 50);
         world->luck.refuse_percent =

@@ -102,7 +102,7 @@ void office_crash(struct world *world)
 {
     struct office *office = &world->office;
 
-    if (office->core == NULL)
+    if (office->store == NULL)
         return;
     world_tell(world, "broker: dies");
     office->n_crashes++;
@@ -288,7 +288,8 @@ static enum crash_point crash_now(struct world *world)
         any = true;
         assigns = assigns || body_of(world, &out) == RM_MESSAGE__BODY_ASSIGN;
     }
-    if (!any || (office->crash_on_assign && !assigns))
+    if (!any || (office->crash_on_assign && !assigns) ||
+        (office->crash_on_ask && office->core->turn.asked == NULL))
         return CRASH_NEVER;
     return office->crash;
 }
@@ -309,14 +310,42 @@ static void forget_requests(struct core *core)
                              /* request = */ true);
 }
 
+/* The commit of the turn, and what a full store makes of it. False: the broker has ended. */
+static bool commit(struct world *world, enum crash_point crash)
+{
+    struct office *office = &world->office;
+    struct rm_err err = {""};
+    int r;
+
+    if (crash == CRASH_IN_COMMIT || crash == CRASH_STORE_FULL)
+        store_fail_commit(office->store, 1, crash == CRASH_IN_COMMIT ? -EIO : -ENOSPC);
+    r = core_commit(office->core, &err);
+    store_fail_commit(office->store, 0, 0); /* there may have been nothing to commit */
+    tell_notes(world);
+    if (r == -ENOSPC && crash == CRASH_STORE_FULL) {
+        world_tell(world, "broker: the store is full");
+        office->crash = CRASH_NEVER;
+        office->n_anew++;
+        r = 0;
+        if (world->options.broken != BREAK_ANEW)
+            r = core_begin_anew(&office->core, world_random(world, UINT64_MAX), &err);
+        if (r >= 0)
+            tell_notes(world);
+    }
+    if (r >= 0)
+        return true;
+    if (crash != CRASH_IN_COMMIT && crash != CRASH_STORE_FULL)
+        world_fail(world, "a commit failed: %s", err.text);
+    office_crash(world);
+    return false;
+}
+
 static void turn_ring(void *ctx)
 {
     struct world *world = ctx;
     struct office *office = &world->office;
-    struct rm_err err = {""};
     enum crash_point crash;
     usec_t now = world_now(world), next;
-    int r;
 
     office->n_turns++;
     core_begin(office->core, now, env_wall(&world->sim->env));
@@ -334,17 +363,8 @@ static void turn_ring(void *ctx)
         office_crash(world);
         return;
     }
-    if (crash == CRASH_IN_COMMIT)
-        store_fail_commit(office->store, 1);
-    r = core_commit(office->core, &err);
-    store_fail_commit(office->store, 0); /* there may have been nothing to commit */
-    tell_notes(world);
-    if (r < 0) {
-        if (crash != CRASH_IN_COMMIT)
-            world_fail(world, "a commit failed: %s", err.text);
-        office_crash(world);
+    if (!commit(world, crash))
         return;
-    }
     rules_commit(world);
     if (crash == CRASH_BEFORE_SEND || crash == CRASH_WHILE_SENDING) {
         send_all(world, crash == CRASH_BEFORE_SEND ? 0 : world_random(world, 4));

@@ -14,7 +14,7 @@
 
 const char *const break_names[BREAK_RULES] = {
     "nothing", "fence",  "look",  "commit",  "limit", "lease",   "attempt", "token", "memory",
-    "count",   "report", "quiet", "inherit", "off",   "settler", "request", "calm"};
+    "count",   "report", "quiet", "inherit", "off",   "settler", "request", "calm",  "anew"};
 
 /* ---- chance, and the trace */
 

@@ -49,6 +49,7 @@ enum break_rule {
     BREAK_SETTLER, /* a settler looks at no lease */
     BREAK_REQUEST, /* that a request may still wait in a daemon is forgotten */
     BREAK_CALM,    /* nobody waits until a migration that was asked for can begin no more */
+    BREAK_ANEW,    /* after a full store the memory of before is kept */
     BREAK_RULES
 };
 extern const char *const break_names[BREAK_RULES];
@@ -97,6 +98,8 @@ enum crash_point {
     CRASH_IN_COMMIT,     /* the commit fails */
     CRASH_BEFORE_SEND,   /* nobody hears of it */
     CRASH_WHILE_SENDING, /* some hear of it */
+    CRASH_STORE_FULL, /* no crash, where somebody asked for a change: the store has no room, and the
+                          * memory is made anew of what it has */
 };
 
 struct office { /* where the broker sits */
@@ -108,8 +111,9 @@ struct office { /* where the broker sits */
     usec_t busy_until;        /* the commit of the last turn lasts so long */
     enum crash_point crash;   /* in the next turn that has something to send */
     bool crash_on_assign;     /* only in one that assigns */
+    bool crash_on_ask;        /* only in one in which a change was asked for */
     RmMessage__BodyCase lose; /* the next message of that kind meets a full queue */
-    uint64_t n_turns, n_crashes;
+    uint64_t n_turns, n_crashes, n_anew;
 };
 
 struct sim_ask;
@@ -202,6 +206,7 @@ struct ledger {
 struct luck {
     unsigned broker_crash, agent_crash, agent_hang, agent_leave, cut, lost_connection;
     unsigned daemon_kill, daemon_hang, link_cut, qemu_kill, power, by_hand, clock, stranger;
+    unsigned store_full;
     unsigned move_percent;   /* of migrations meet a fault of their own */
     unsigned refuse_percent; /* of them are refused by a hypervisor */
     unsigned busy_percent;   /* of them wait for their guest, see struct sim */

@@ -506,7 +506,7 @@ static void a_change_of_the_tables_is_seen(void **state)
     assert_string_equal(expand("fresh,new1", &tables),
                         "-22 Invalid nodes and/or groups in noderange: fresh,new1");
     assert_string_equal(expand("rack1,vm.host==hyp01", &tables), "kvm1,kvm3,n1,n2,n3,n4");
-    store_fail_commit(store, 1);
+    store_fail_commit(store, 1, -EIO);
     assert_int_equal(table_row_set(store, vm, "kvm3", host, "hyp03"), 0);
     assert_string_equal(expand("vm.host==hyp01", &tables), "kvm1");
     assert_int_equal(store_commit(store, &err), -EIO);

@@ -60,7 +60,7 @@ static void a_commit_that_fails_leaves_nothing(void **state)
 {
     struct scratch *scratch = *state;
     struct rm_err err = {""};
-    store_fail_commit(scratch->store, 2);
+    store_fail_commit(scratch->store, 2, -EIO);
     assert_int_equal(put(scratch->store, "a", "1"), 0);
     assert_int_equal(store_commit(scratch->store, &err), 0);
     assert_int_equal(put(scratch->store, "b", "2"), 0);
@@ -716,7 +716,7 @@ static void changes_of_a_watched_table_are_told(void **state)
     store_abort(store);
     assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
     assert_int_equal(put(store, "a", "2"), 0);
-    store_fail_commit(store, 1);
+    store_fail_commit(store, 1, -EIO);
     assert_int_equal(store_commit(store, NULL), -EIO);
     assert_int_equal(store_changes(store, note_change, seen), -ESTALE);
     assert_int_equal(store_delete_prefix(store, STORE_META, "b", 1), 0);
