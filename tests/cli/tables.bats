@@ -223,6 +223,23 @@ lines\",
     site_down
 }
 
+@test "a change of many nodes for which the store has no room is refused before it is begun" {
+    SITE_AT=$BATS_TEST_TMPDIR/small site_new
+    sed -i 's/store_size = "256 MiB"/store_size = "1 MiB"/' "$RMIGRATE_CONF"
+    broker_up
+    { echo '#node,groups'; seq 200 | sed 's/.*/n&,all/'; } >"$CSV/nodelist.csv"
+    ok tabrestore "$CSV/nodelist.csv"
+    ok nodech n[1-20] vm.comments=short
+    keep vm
+    ends 3 nodech all "vm.comments=$(printf '%04000d' 0)"
+    err_has "Error: this may take "
+    err_has "raise store_size and restart the broker"
+    is_kept vm
+    [ "$(grep -c "the store is full" "$SITE/log/broker")" = 0 ] # it was not tried
+    ok nodech n[1-20] vm.comments=shorter
+    site_down
+}
+
 # ---- the table against the hypervisors
 
 @test "reconcile: a table that agrees, or says nothing" {

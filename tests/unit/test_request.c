@@ -137,6 +137,113 @@ static void what_was_claimed_fits_also_after_much_was_freed(void **state)
     }
 }
 
+/* Rows that nobody reads, until more than so many percent of the store are in use. */
+static void use(struct store *store, unsigned percent)
+{
+    static uint8_t bytes[1024 * 1024];
+    struct store_usage usage = {0};
+    struct rm_err err;
+    for (uint64_t key = 1ULL << 60; usage.used <= usage.size / 100 * percent; key++) {
+        assert_int_equal(
+            store_put(store, STORE_META, &key, sizeof(key), bytes, sizeof(bytes), false), 0);
+        assert_int_equal(store_commit(store, &err), 0);
+        assert_int_equal(store_usage(store, &usage), 0);
+    }
+}
+
+static void say_hello(struct core *core)
+{
+    static char name[] = "hyp01", *const hosts[] = {name, NULL};
+    static const struct net_peer worker = {
+        .role = ROLE_WORKER, .user = "hyp01", .key = 1, .route = {1}, .route_length = 1};
+    RmHyp hyp = RM_HYP__INIT, *hyps[] = {&hyp};
+    RmHello hello = RM_HELLO__INIT;
+    RmMessage message = RM_MESSAGE__INIT;
+    hyp.name = name;
+    hyp.peer = (char *)"peer of the worker";
+    hello.hosts = hyps;
+    hello.n_hosts = 1;
+    message.body_case = RM_MESSAGE__BODY_HELLO;
+    message.hello = &hello;
+    core_input(core, &worker, hosts, &message);
+}
+
+static void ask_what_changes_nothing(struct core *core, uint64_t tag)
+{
+    RmPing ping = RM_PING__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    RmMessage message = RM_MESSAGE__INIT;
+    request.ask_case = RM_REQUEST__ASK_PING;
+    request.ping = &ping;
+    message.body_case = RM_MESSAGE__BODY_REQUEST;
+    message.tag = tag;
+    message.request = &request;
+    core_input(core, &admin, NULL, &message);
+}
+
+static void turn(struct core *core, usec_t now)
+{
+    struct rm_err err = {""};
+    core_tick(core);
+    int r = core_commit(core, &err);
+    if (r < 0)
+        fail_msg("%s", err.text);
+    core_begin(core, now, now);
+}
+
+/* CHANGE_PERCENT of broker/dispatch.c: what is above is for what runs. */
+static void
+a_store_that_is_full_but_for_a_little_takes_what_workers_say_and_no_request(void **state)
+{
+    struct scratch *scratch = *state;
+    struct core *core = core_with_host(scratch);
+    struct rm_err err = {""};
+    core_begin(core, 2, 2);
+    use(scratch->store, 91); /* nothing that makes it grow; but closing a host does not */
+    ask_to_close(core, "0123456789abcdef", 7);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    assert_int_equal(code_of_answer(core, 7), RM_CODE__CODE_OK);
+    use(scratch->store, 95);
+    core_begin(core, 3, 3);
+    ask_to_close(core, "fedcba9876543210", 8);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    assert_int_equal(code_of_answer(core, 8), RM_CODE__CODE_TRY_AGAIN);
+    core_begin(core, 4, 4);
+    ask_what_changes_nothing(core, 9);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    assert_int_equal(code_of_answer(core, 9), RM_CODE__CODE_OK);
+    core_begin(core, 5, 5);
+    say_hello(core);
+    turn(core, 6);
+    core_free(core);
+    assert_int_equal(core_new(&conf, scratch->store, 2, 7, 7, &core, &err), 0);
+    assert_string_equal(host_find(core, "hyp01")->rec->peer, "peer of the worker");
+    core_free(core);
+}
+
+static void a_hypervisor_has_so_many_events_in_an_hour(void **state)
+{
+    struct scratch *scratch = *state;
+    struct core *core = core_with_host(scratch);
+    struct host *host = host_find(core, "hyp01");
+    uint64_t before = store_count(scratch->store, STORE_EVENT);
+    core_begin(core, 2, 2);
+    for (unsigned i = 0; i < HOST_EVENTS; i++)
+        assert_true(host_event(core, host, RM_EVENT_KIND__NOTE, "hyp01", NULL, "event %u", i));
+    for (unsigned i = 0; i < HOST_EVENTS; i++)
+        assert_false(host_event(core, host, RM_EVENT_KIND__NOTE, "hyp01", NULL, "more"));
+    turn(core, 2 + HOST_EVENTS_SPAN);
+    /* One besides says that there are no more. */
+    assert_int_equal(store_count(scratch->store, STORE_EVENT), before + HOST_EVENTS + 1);
+    assert_true(host_event(core, host, RM_EVENT_KIND__NOTE, "hyp01", NULL, "an hour later"));
+    turn(core, 3 + HOST_EVENTS_SPAN);
+    assert_int_equal(store_count(scratch->store, STORE_EVENT), before + HOST_EVENTS + 2);
+    core_free(core);
+}
+
 /* It may have been carried out. */
 static void a_request_whose_answer_cannot_be_read_is_not_carried_out_again(void **state)
 {
@@ -169,6 +276,11 @@ int main(void)
                                         scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(what_was_claimed_fits_also_after_much_was_freed,
                                         scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_store_that_is_full_but_for_a_little_takes_what_workers_say_and_no_request,
+            scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_hypervisor_has_so_many_events_in_an_hour, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(
             a_request_whose_answer_cannot_be_read_is_not_carried_out_again, scratch_setup,
             scratch_teardown),
