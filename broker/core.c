@@ -278,6 +278,7 @@ void core_tick(struct core *core)
     session_send_orders(core);
     trim_tokens(core);
     retention_tick(core);
+    job_write_all(core);
     host_write_all(core);
 }
 

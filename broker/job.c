@@ -235,8 +235,16 @@ static struct job *job_new(struct core *core, RmJob *ask, struct guest *guest, s
     return job;
 }
 
+static void written(struct core *core, struct job *job)
+{
+    if (job->is_dirty)
+        DL_DELETE2(core->jobs.dirty, job, w_prev, w_next);
+    job->is_dirty = false;
+}
+
 static void job_free(struct core *core, struct job *job)
 {
+    written(core, job);
     job_set_destination(core, job, NULL);
     leave(core, job);
     HASH_DELETE(hh, core->jobs.by_id, job);
@@ -274,9 +282,22 @@ static void write_event(struct core *core, struct job *job, RmEventKind kind, co
     core_check_write(core, record_event_put(core->store, &event), "event");
 }
 
+/* At the end of the turn, however often it changes in it. */
 static void write_live(struct core *core, struct job *job)
 {
-    core_check_write(core, record_live_put(core->store, &job->live), "live job");
+    if (!job->is_dirty)
+        DL_APPEND2(core->jobs.dirty, job, w_prev, w_next);
+    job->is_dirty = true;
+}
+
+void job_write_all(struct core *core)
+{
+    while (core->jobs.dirty) {
+        struct job *job = core->jobs.dirty;
+        core_check_write(core, record_live_put(core->store, &job->live), "live job");
+        job->is_stored = true;
+        written(core, job);
+    }
 }
 
 /* What goes as it should is told when it has ended, and each step only to who looks for a fault. */
@@ -512,7 +533,7 @@ static void write_result(struct core *core, const struct job *job, const struct 
     result.events = job->live.events;
     result.code = report ? report->code : 0;
     int r = record_result_put(core->store, &result);
-    if (r >= 0)
+    if (r >= 0 && job->is_stored)
         r = record_live_delete(core->store, job->id);
     core_check_write(core, r, "result");
 }
@@ -662,6 +683,7 @@ void job_restore(struct core *core, RmJob *ask, RmLive *live)
     struct job *job = job_new(core, ask, guest, source, batch);
     live_done(&job->live);
     job->live = *live; /* its strings with it */
+    job->is_stored = true;
     free(live);
     restore_timers(core, job);
     batch_move(job->batch, RM_STATE__NO_STATE, job->live.state);

@@ -53,6 +53,8 @@ struct job {
     struct job *l_prev, *l_next; /* core->jobs.waiting (WAITING) or core->jobs.doubt (DOUBT) */
     struct job *s_prev, *s_next; /* source->jobs.leaving: every live job away from it */
     struct job *d_prev, *d_next; /* destination->jobs.coming: every live job to it */
+    struct job *w_prev, *w_next; /* core->jobs.dirty: live is to be written */
+    bool is_dirty, is_stored;    /* in that list; the store has a record of it */
 };
 
 /* Bytes of the store that are kept back for each live job: its result, its events, its guest. */
@@ -71,6 +73,8 @@ struct job *job_submit(struct core *core, RmJob *ask, struct guest *guest, struc
 /* From the store, at start. Takes both. */
 void job_restore(struct core *core, RmJob *ask, RmLive *live);
 void job_free_all(struct core *core);
+/* At the end of each turn: what has changed of live jobs, each once. */
+void job_write_all(struct core *core);
 
 /* ---- moves; in parentheses the states in which each is legal
  *

@@ -93,6 +93,7 @@ struct jobs {
     struct job *by_id;   /* uthash */
     struct job *waiting; /* WAITING by ready_at */
     struct job *doubt;   /* DOUBT */
+    struct job *dirty;   /* whose record is to be written */
     unsigned n_active;   /* active migrations of the whole site */
     usec_t order_at;     /* no job's order_at is earlier */
 };

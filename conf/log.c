@@ -118,9 +118,14 @@ static int send_journal(enum log_level level, const char *text)
 /* One write(2) for a line, so that lines of several threads do not mix. */
 static void send_stderr(enum log_level level, const char *text)
 {
-    char line[LINE_MAX_BYTES + 64], time[ENV_TIME_MAX];
-    int length = snprintf(line, sizeof(line), "%s %-7s %s\n",
-                          env_time_text(env_wall(env_system()), time), levels[level].name, text);
+    static _Thread_local usec_t second;
+    static _Thread_local char time[ENV_TIME_MAX]; /* of that second: a burst of lines has few */
+    char line[LINE_MAX_BYTES + 64];
+    usec_t now = env_wall(env_system());
+    if (now / USEC_PER_SEC != second)
+        env_time_text(now, time);
+    second = now / USEC_PER_SEC;
+    int length = snprintf(line, sizeof(line), "%s %-7s %s\n", time, levels[level].name, text);
     if (length > 0)
         io_write(STDERR_FILENO, line, (size_t)length); /* nobody is left who could be told */
 }
