@@ -17,7 +17,6 @@ site() { # [BROKER-SETTINGS]
     WORKER_SLOTS=8 worker_up all hyp01 hyp02
 }
 fake() { run --separate-stderr "$BIN/fakeclient" -t "${SPAN:-500}" "ipc://$SITE/broker" "$@"; }
-is_running() { told "any(.jobs[]; .guest == \"$1\" and .state == \"running\")" jobs; }
 
 # A daemon that refuses to start: code, text, and that the code came at once.
 refuses() { # CODE TEXT PROGRAM [ARGUMENT...]

@@ -218,6 +218,7 @@ detach() { ask submit --detach --json "$@" | jq 'select(.batch) | .batch'; }
 state_is() { told ".state == \"$2\"" show "$1"; }
 phase_is() { told ".phase == \"$2\"" show "$1"; }
 last_job() { ask history "$1" --json | jq '.history[0].job'; }
+is_running() { told "any(.jobs[]; .guest == \"$1\" and .state == \"running\")" jobs; }
 nothing_live() { told '.jobs | length == 0' jobs; }
 
 # Runs the client in the background: output in $OUT.out and $OUT.err, exit code in $OUT.code.

@@ -448,7 +448,7 @@ kvm25: Error: ask hyp02"
 @test "Ctrl-C: the jobs continue, and a note says how to follow them" {
     plan kvm49 'ok 700'
     begin move kvm49 hyp02
-    until_true 5 grep -q 'guest=kvm49.*accepted by' "$SITE/log/broker"
+    until_true 5 is_running kvm49
     kill -INT "$(cat "$OUT.pid")"
     comes_to 130
     is ""
@@ -460,7 +460,7 @@ kvm25: Error: ask hyp02"
 @test "--cancel-on-interrupt: the jobs are cancelled" {
     plan kvm50 'hang 0'
     begin move kvm50 hyp02 --cancel-on-interrupt
-    until_true 5 grep -q 'guest=kvm50.*accepted by' "$SITE/log/broker"
+    until_true 5 is_running kvm50
     kill -INT "$(cat "$OUT.pid")"
     comes_to 130
     err_has "rmigrate: interrupted: cancelling the jobs; interrupt again to exit at once"
@@ -471,7 +471,7 @@ kvm25: Error: ask hyp02"
 @test "a client that is told to end says so too" {
     plan kvm51 'ok 700'
     begin move kvm51 hyp02
-    until_true 5 grep -q 'guest=kvm51.*accepted by' "$SITE/log/broker"
+    until_true 5 is_running kvm51
     kill -TERM "$(cat "$OUT.pid")"
     comes_to 143
     err_has "the jobs continue: rmigrate wait "
