@@ -14,6 +14,7 @@
 #include "broker/model.h"
 #include "broker/names.h"
 #include "broker/retention.h"
+#include "broker/rules.h"
 #include "broker/schedule.h"
 #include "broker/session.h"
 #include "broker/subscribe.h"
@@ -149,6 +150,7 @@ static int read_store(struct core *core)
     if (r >= 0)
         start_marks(core);
     core->names = names_new();
+    core->rules = rules_new();
     if (r >= 0)
         read_names(core);
     store_rest(core->store);
@@ -201,6 +203,7 @@ void core_free(struct core *core)
     session_free_all(core);
     core_turn_drop(core);
     core_denials_drop(core);
+    rules_free(core->rules);
     names_free(core->names);
     attr_free(core->attr);
     journal_free(core->journal);

@@ -19,6 +19,11 @@ struct joint {
     struct plan_guest *plan_guests;
     const char **shared; /* names that several guests have, which are rare; owned, in order */
     size_t n_shared, shared_room;
+    struct rules_plan *plan; /* the asks, by guest; owned */
+    bool *touched;           /* of each rule: it holds one of them; owned */
+    enum plan_rule *rules;   /* owned */
+    struct plan_place *places;
+    size_t n_places, places_room;
 };
 
 static int by_text(const void *a, const void *b)
@@ -105,10 +110,16 @@ static void show_hosts(struct joint *joint, struct plan_site *site)
     site->hosts = joint->plan_hosts;
 }
 
+static const struct rules_of *rules_of_ask(struct joint *joint, const struct place_ask *ask)
+{
+    return ask->free ? NULL : rules_of(joint->core, ask->guest);
+}
+
 /* Hosts where it may not go for a reason of its own. */
 static void add_never(struct joint *joint, const struct place_ask *ask, size_t n_hosts,
                       struct plan_guest *shown)
 {
+    const struct rules_of *of = rules_of_ask(joint, ask);
     uint32_t *never = NULL;
     size_t n = 0;
     char why[300];
@@ -116,12 +127,13 @@ static void add_never(struct joint *joint, const struct place_ask *ask, size_t n
                platform_of(ask->guest->rec->kind)->may_take;
     bool some = ask->guest->instances && ask->guest->instances->g_next;
 
-    if (!all && !some)
+    if (!all && !some && !(of && of->n_avoid > 0))
         return;
     never = must(calloc(n_hosts + 1, sizeof(*never)));
     for (uint32_t i = 0; i < n_hosts; i++)
         if (joint->plan_hosts[i].takes &&
-            !place_suits(joint->core, ask, joint->hosts[i], why, sizeof(why)))
+            (!place_suits(joint->core, ask, joint->hosts[i], why, sizeof(why)) ||
+             (of && rules_name(joint->core, of->avoid, of->n_avoid, joint->hosts[i]))))
             never[n++] = i;
     shown->never = never;
     shown->n_never = n;
@@ -145,6 +157,79 @@ static void add_to(struct joint *joint, const struct place_ask *ask, size_t n_ho
     shown->to = to;
 }
 
+static void add_preferred(struct joint *joint, const struct rules_of *of, size_t n_hosts,
+                          struct plan_guest *shown)
+{
+    uint32_t *prefer = must(calloc(of->n_prefer + 1, sizeof(*prefer)));
+
+    for (size_t i = 0; i < of->n_prefer; i++) {
+        const struct host *host = platform_host(joint->core, of->prefer[i]);
+        if (host)
+            prefer[shown->n_prefer++] = number_of(joint, n_hosts, host);
+    }
+    shown->prefer = prefer;
+}
+
+static void add_rules(struct joint *joint, const struct place_ask *ask, size_t n_hosts,
+                      struct plan_guest *shown)
+{
+    const struct rules_of *of = rules_of_ask(joint, ask);
+
+    if (!of)
+        return;
+    if (of->n_prefer > 0)
+        add_preferred(joint, of, n_hosts, shown);
+    if (of->n_rules == 0)
+        return;
+    uint32_t *rules = must(calloc(of->n_rules, sizeof(*rules)));
+    for (size_t i = 0; i < of->n_rules; i++) {
+        rules[i] = of->rules[i]->number;
+        joint->touched[rules[i]] = true;
+    }
+    shown->rules = rules;
+    shown->n_rules = of->n_rules;
+}
+
+static bool is_asked(const struct joint *joint, const struct guest *guest)
+{
+    const struct rules_plan key = {.guest = guest};
+
+    return bsearch(&key, joint->plan, joint->n_asks, sizeof(key), rules_by_guest);
+}
+
+/* Those of a rule that are not placed now. */
+static void add_places(struct joint *joint, const struct rule *rule, size_t n_hosts)
+{
+    for (size_t i = 0; i < rule->n_nodes; i++) {
+        const struct guest *guest = guest_find(joint->core, rule->nodes[i]);
+        size_t n = 0;
+        if (!guest || is_asked(joint, guest))
+            continue;
+        struct host **hosts = rules_places(guest, rule->together, false, &n);
+        for (size_t k = 0; k < n; k++)
+            *ARRAY_MUST_ADD(joint->places, joint->n_places, joint->places_room) =
+                (struct plan_place){rule->number, number_of(joint, n_hosts, hosts[k])};
+        free(hosts);
+    }
+}
+
+static void show_rules(struct joint *joint, struct plan_site *site)
+{
+    size_t n = rules_count(joint->core);
+
+    joint->rules = must(calloc(n + 1, sizeof(*joint->rules)));
+    for (size_t i = 0; i < n; i++) {
+        const struct rule *rule = rules_at(joint->core, i);
+        joint->rules[i] = rule->together ? PLAN_TOGETHER : PLAN_APART;
+        if (joint->touched[i])
+            add_places(joint, rule, site->n_hosts);
+    }
+    site->rules = joint->rules;
+    site->n_rules = n;
+    site->places = joint->places;
+    site->n_places = joint->n_places;
+}
+
 static void show_guests(struct joint *joint, struct plan_site *site)
 {
     joint->plan_guests = must(calloc(joint->n_asks + 1, sizeof(*joint->plan_guests)));
@@ -160,6 +245,7 @@ static void show_guests(struct joint *joint, struct plan_site *site)
         if (!ask->source || ask->n_to > 0)
             add_to(joint, ask, site->n_hosts, shown);
         add_never(joint, ask, site->n_hosts, shown);
+        add_rules(joint, ask, site->n_hosts, shown);
         if (!ask->may_stay)
             continue;
         struct plan_host *host = &joint->plan_hosts[shown->host];
@@ -182,6 +268,8 @@ static void answer(struct joint *joint, const struct plan *plan)
         ask->usable = true;
         if (step->room_for != PLAN_NONE)
             ask->room_for = joint->asks[step->room_for].guest;
+        if (step->rule != PLAN_NONE)
+            ask->rule = core_strdup(joint->core, rules_at(joint->core, step->rule)->text);
         if (step->n_after > 0)
             ask->after = core_alloc(joint->core, step->n_after * sizeof(struct guest *));
         for (size_t k = 0; k < step->n_after; k++)
@@ -189,25 +277,92 @@ static void answer(struct joint *joint, const struct plan *plan)
     }
 }
 
+/* ---- why the others have no place */
+
+static void fill_plan(struct joint *joint)
+{
+    for (size_t i = 0; i < joint->n_asks; i++) {
+        const struct place_ask *ask = &joint->asks[i];
+        joint->plan[i] = (struct rules_plan){ask->guest, ask->source, ask->chosen};
+    }
+    qsort(joint->plan, joint->n_asks, sizeof(*joint->plan), rules_by_guest);
+}
+
+static bool has_none(const struct place_ask *ask)
+{
+    return !ask->chosen && !ask->may_stay;
+}
+
+/* Each alone would have a place, all of them together have none. */
+static void explain_bundle(struct joint *joint, struct place_ask *ask, const struct place_ask *mate)
+{
+    const struct rules_of *of = rules_of_ask(joint, ask);
+    const char *rule = "a rule";
+
+    for (size_t i = 0; of && i < of->n_rules; i++)
+        if (of->rules[i]->together)
+            rule = of->rules[i]->text;
+    ask->ruled = true;
+    if (mate)
+        snprintf(ask->why, sizeof(ask->why), "%s keeps it with %s, which has no place: %.700s",
+                 rule, mate->guest->rec->name, mate->why);
+    else
+        snprintf(ask->why, sizeof(ask->why), "no hypervisor may take all that %s holds together",
+                 rule);
+}
+
+/* Of a bundle all need the room of all. */
+static void explain_all(struct joint *joint, const uint32_t *bundle)
+{
+    struct figures *sums = must(calloc(joint->n_asks + 1, sizeof(*sums)));
+    const struct place_ask **firsts = must(calloc(joint->n_asks + 1, sizeof(*firsts)));
+
+    for (size_t i = 0; bundle && i < joint->n_asks; i++)
+        if (has_none(&joint->asks[i])) {
+            struct figures needs = guest_figures(joint->asks[i].guest);
+            sums[bundle[i]].memory += needs.memory;
+            sums[bundle[i]].vcpus += needs.vcpus;
+        }
+    for (size_t i = 0; i < joint->n_asks; i++) {
+        struct place_ask *ask = &joint->asks[i];
+        struct figures needs = guest_figures(ask->guest);
+        if (!has_none(ask))
+            continue;
+        if (bundle)
+            ask->more = (struct figures){sums[bundle[i]].memory - needs.memory,
+                                         sums[bundle[i]].vcpus - needs.vcpus};
+        ask->plan = joint->plan;
+        ask->n_plan = joint->n_asks;
+        (void)place_choose(joint->core, ask);
+        if (bundle && *ask->why != '\0' && !firsts[bundle[i]])
+            firsts[bundle[i]] = ask;
+    }
+    for (size_t i = 0; bundle && i < joint->n_asks; i++)
+        if (has_none(&joint->asks[i]) && *joint->asks[i].why == '\0')
+            explain_bundle(joint, &joint->asks[i], firsts[bundle[i]]);
+    free(firsts);
+    free(sums);
+}
+
 /* Those without a place say why, and what the others take counts. */
-static size_t explain(struct joint *joint)
+static size_t explain(struct joint *joint, const struct plan *plan)
 {
     size_t without = 0;
 
     for (size_t i = 0; i < joint->n_asks; i++) {
-        struct place_ask *ask = &joint->asks[i];
-        struct figures needs = guest_figures(ask->guest);
-        if (ask->chosen)
-            capacity_suppose(&ask->chosen->load, &needs);
+        struct figures needs = guest_figures(joint->asks[i].guest);
+        if (joint->asks[i].chosen)
+            capacity_suppose(&joint->asks[i].chosen->load, &needs);
+        without += has_none(&joint->asks[i]) ? 1 : 0;
     }
-    for (size_t i = 0; i < joint->n_asks; i++)
-        if (!joint->asks[i].chosen && !joint->asks[i].may_stay) {
-            (void)place_choose(joint->core, &joint->asks[i]);
-            without++;
-        }
-    for (size_t i = 0; i < joint->n_asks; i++)
+    if (without > 0)
+        explain_all(joint, plan->bundle);
+    for (size_t i = 0; i < joint->n_asks; i++) {
         if (joint->asks[i].chosen)
             capacity_forget(&joint->asks[i].chosen->load);
+        joint->asks[i].plan = NULL;
+        joint->asks[i].n_plan = 0;
+    }
     return without;
 }
 
@@ -240,16 +395,23 @@ size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *
     for (size_t i = 0; i < n; i++) {
         asks[i].chosen = NULL;
         asks[i].room_for = NULL;
+        asks[i].rule = NULL;
         asks[i].n_after = 0;
+        asks[i].more = (struct figures){0};
         asks[i].why[0] = '\0';
         room = room || asks[i].may_stay;
     }
+    joint.plan = must(calloc(n, sizeof(*joint.plan)));
+    joint.touched = must(calloc(rules_count(core) + 1, sizeof(*joint.touched)));
     find_shared(&joint);
+    fill_plan(&joint);
     show_hosts(&joint, &site);
     show_guests(&joint, &site);
+    show_rules(&joint, &site);
     struct plan plan = plan_make(&site, room ? LOOKS_MOST : 0);
     answer(&joint, &plan);
-    size_t without = explain(&joint);
+    fill_plan(&joint);
+    size_t without = explain(&joint, &plan);
     if (ret_n_room) {
         put_in_order(&joint, &plan);
         *ret_n_room = plan.n_room;
@@ -258,7 +420,13 @@ size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *
     for (size_t i = 0; i < n; i++) {
         free((void *)joint.plan_guests[i].to);
         free((void *)joint.plan_guests[i].never);
+        free((void *)joint.plan_guests[i].prefer);
+        free((void *)joint.plan_guests[i].rules);
     }
+    free(joint.places);
+    free(joint.rules);
+    free(joint.touched);
+    free(joint.plan);
     free(joint.plan_guests);
     free(joint.plan_hosts);
     free(joint.hosts);

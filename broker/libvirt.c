@@ -2,27 +2,18 @@
 #include "broker/libvirt.h"
 
 #include "broker/job.h"
+#include "broker/words.h"
 
 #include <string.h>
 
-/* The value of `domain` in key:value;key:value. */
+/* The value of `domain`. */
 static char *domain_of(struct arena *arena, const char *settings)
 {
-    static const char key[] = "domain";
+    struct word word;
 
-    while (*settings != '\0') {
-        size_t n = strcspn(settings, ";");
-        const char *at = settings + strspn(settings, " \t"), *end = settings + n;
-        const char *colon = memchr(settings, ':', n);
-        settings = end + (*end == ';' ? 1 : 0);
-        if (!colon || (size_t)(colon - at) != strlen(key) || memcmp(at, key, strlen(key)) != 0)
-            continue;
-        at = colon + 1 + strspn(colon + 1, " \t");
-        while (end > at && (end[-1] == ' ' || end[-1] == '\t'))
-            end--;
-        if (end > at)
-            return arena_printf(arena, "%.*s", (int)(end - at), at);
-    }
+    while (word_next(&settings, &word))
+        if (word.value_length > 0 && word_is(&word, "domain"))
+            return arena_printf(arena, "%.*s", (int)word.value_length, word.value);
     return NULL;
 }
 

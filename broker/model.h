@@ -32,6 +32,7 @@ struct host_ask;
 struct host_query;
 struct job;
 struct names;
+struct rules;
 struct session;
 struct subscriber;
 
@@ -187,6 +188,7 @@ struct core {
     struct schedule schedule;
     struct retention retention;
     struct names *names; /* what guests are called: names.h */
+    struct rules *rules; /* what holds them: rules.h */
 };
 
 /* Drops what the last turn left behind, before the next one, the first one and the end. */

@@ -4,6 +4,7 @@
 #include "broker/instance.h"
 #include "broker/job.h"
 #include "broker/platforms.h"
+#include "conf/array.h"
 #include "conf/unit.h"
 
 #include <stdio.h>
@@ -85,13 +86,15 @@ static struct figures left_for(const struct core *core, const struct guest *gues
     return capacity_left(&host->load, &all, own ? &job->promised : NULL, when);
 }
 
-bool place_fits(const struct core *core, const struct guest *guest, const struct host *host,
-                enum capacity_when when, char *why, size_t size)
+static bool fits(const struct core *core, const struct guest *guest, const struct figures *more,
+                 const struct host *host, enum capacity_when when, char *why, size_t size)
 {
     struct figures left = left_for(core, guest, host, when), needs = guest_figures(guest);
     char has[UNIT_TEXT_MAX], wants[UNIT_TEXT_MAX], kept[UNIT_TEXT_MAX];
     uint64_t reserve = place_reserve(core, host);
 
+    needs.memory += more->memory;
+    needs.vcpus += more->vcpus;
     if (left.memory < needs.memory)
         snprintf(why, size, "%s has too little memory: %s free%s%s, %s needed", host->rec->name,
                  unit_size_text(left.memory, has), reserve > 0 ? " besides a reserve of " : "",
@@ -105,6 +108,14 @@ bool place_fits(const struct core *core, const struct guest *guest, const struct
     else
         return true;
     return false;
+}
+
+bool place_fits(const struct core *core, const struct guest *guest, const struct host *host,
+                enum capacity_when when, char *why, size_t size)
+{
+    static const struct figures none = {0};
+
+    return fits(core, guest, &none, host, when, why, size);
 }
 
 /* What would be left, in thousandths of what the host has, of the scarcer of memory and vCPUs. */
@@ -183,8 +194,25 @@ static void add_reason(char *text, size_t size, unsigned *n, const char *why)
         snprintf(text + used, size - used, "%s%s", used > 0 ? "; " : "", why);
 }
 
-static bool suits(struct core *core, struct place_ask *ask, struct host *host,
-                  struct reasons *reasons)
+/* Does a rule keep it from there? */
+static bool is_barred(struct core *core, struct place_ask *ask, const struct rules_look *look,
+                      const struct host *host, struct reasons *reasons)
+{
+    char why[300], ever[300];
+    bool may_wait;
+
+    if (!rules_bar(core, look, host, why, sizeof(why), &may_wait))
+        return look->held != NULL;
+    ask->ruled = true;
+    add_reason(reasons->other, sizeof(reasons->other), &reasons->n_other, why);
+    if (may_wait && !look->held &&
+        place_fits(core, ask->guest, host, CAPACITY_EVER, ever, sizeof(ever)))
+        add_reason(ask->room, sizeof(ask->room), &reasons->n_room, host->rec->name);
+    return true;
+}
+
+static bool suits(struct core *core, struct place_ask *ask, const struct rules_look *look,
+                  struct host *host, struct reasons *reasons)
 {
     const struct platform *platform = platform_of(host->rec->kind);
     char why[300] = "";
@@ -199,15 +227,16 @@ static bool suits(struct core *core, struct place_ask *ask, struct host *host,
             add_reason(reasons->other, sizeof(reasons->other), &reasons->n_other, why);
         return false;
     }
-    ask->own = ask->own || (ask->n_to != 1 && name_is_taken(core, ask->guest, host));
+    ask->own = ask->own || look->of || (ask->n_to != 1 && name_is_taken(core, ask->guest, host));
     if (place_suits(core, ask, host, why, sizeof(why)) &&
         place_usable(core, host, why, sizeof(why))) {
         char ever[300];
-        ask->usable = true;
-        if (place_fits(core, ask->guest, host, CAPACITY_LATER, why, sizeof(why)))
-            return true;
+        bool barred = is_barred(core, ask, look, host, reasons);
+        ask->usable = ask->usable || !barred;
+        if (fits(core, ask->guest, &ask->more, host, CAPACITY_LATER, why, sizeof(why)))
+            return !barred;
         add_reason(reasons->small, sizeof(reasons->small), &reasons->n_small, why);
-        if (place_fits(core, ask->guest, host, CAPACITY_EVER, ever, sizeof(ever)))
+        if (!barred && fits(core, ask->guest, &ask->more, host, CAPACITY_EVER, ever, sizeof(ever)))
             add_reason(ask->room, sizeof(ask->room), &reasons->n_room, host->rec->name);
         return false;
     }
@@ -232,14 +261,31 @@ static void explain(struct place_ask *ask, const struct reasons *reasons)
         snprintf(ask->why + used, sizeof(ask->why) - used, "; and %u more", n - said);
 }
 
-/* What comes first: hosts that are neither suspect nor tried, then suspect ones, then those where it
- * failed, the last one last. */
-static size_t rank(const struct core *core, const struct place_ask *ask, const struct host *host)
+/* What comes first: hosts that are preferred, then those that are neither suspect nor tried, then suspect
+ * ones, then those where it failed, the last one last. */
+static size_t rank(struct core *core, const struct place_ask *ask, const struct rules_look *look,
+                   const struct host *host)
 {
     for (size_t i = 0; i < ask->n_tried; i++)
         if (strcmp(ask->tried[i], host->rec->name) == 0)
-            return i + 2;
-    return host_is_suspect(core, host) ? 1 : 0;
+            return i + 3;
+    return host_is_suspect(core, host) ? 2 : rules_prefer(core, look, host) ? 0 : 1;
+}
+
+static struct rules_look look_at_rules(struct core *core, const struct place_ask *ask,
+                                       struct reasons *reasons)
+{
+    struct rules_look look = {0};
+    char why[300];
+
+    if (!ask->free)
+        look = rules_look(core, ask->guest, ask->source, ask->plan, ask->n_plan, false);
+    if (look.held) {
+        snprintf(why, sizeof(why), "%s keeps it with %s, which stays on %s", look.held->text,
+                 look.by->rec->name, ask->source ? ask->source->rec->name : "its hypervisor");
+        add_reason(reasons->other, sizeof(reasons->other), &reasons->n_other, why);
+    }
+    return look;
 }
 
 struct host *place_choose(struct core *core, struct place_ask *ask)
@@ -249,14 +295,16 @@ struct host *place_choose(struct core *core, struct place_ask *ask)
     size_t best_rank = 0;
     struct reasons reasons = {0};
 
-    ask->usable = ask->may_wait = ask->own = false;
+    struct rules_look look = look_at_rules(core, ask, &reasons);
+    ask->usable = ask->may_wait = false;
+    ask->ruled = ask->own = look.held != NULL;
     ask->room[0] = '\0';
     for (struct host *host = core->hosts; host; host = host->hh.next) {
         uint64_t rest;
-        if (!suits(core, ask, host, &reasons))
+        if (!suits(core, ask, &look, host, &reasons))
             continue;
         rest = share_left(core, ask->guest, host);
-        size_t at = rank(core, ask, host);
+        size_t at = rank(core, ask, &look, host);
         if (best && at > best_rank)
             continue;
         /* Of equals the one whose name comes first, so that the same question has the same answer.
@@ -268,6 +316,7 @@ struct host *place_choose(struct core *core, struct place_ask *ask)
             best_rank = at;
         }
     }
+    rules_look_done(&look);
     if (best)
         ask->why[0] = '\0';
     else
@@ -290,6 +339,24 @@ bool place_may_choose(const struct job *job)
     return wanted_hosts(job).n != 1 || (job->ask->options && job->ask->options->anywhere);
 }
 
+static bool is_free(const struct job *job)
+{
+    return job->ask->options && job->ask->options->ignore_rules;
+}
+
+bool place_breaks_rule(struct core *core, const struct job *job, char *why, size_t size)
+{
+    struct rules_look look = {0};
+    bool may_wait;
+
+    if (is_free(job) || !rules_of(core, job->guest))
+        return false;
+    look = rules_look(core, job->guest, job->source, NULL, 0, true);
+    bool bars = rules_bar(core, &look, job->destination, why, size, &may_wait);
+    rules_look_done(&look);
+    return bars;
+}
+
 /* What the job asks for now. to: to be freed. */
 static struct place_ask ask_of(struct core *core, const struct job *job, struct host ***ret_to)
 {
@@ -302,6 +369,7 @@ static struct place_ask ask_of(struct core *core, const struct job *job, struct 
         .n_unfit = job->live.n_unfit,
         .tried = job->live.tried,
         .n_tried = job->live.n_tried,
+        .free = is_free(job),
     };
 
     /* A job that names its hosts keeps to them, unless any other will do. */
@@ -315,11 +383,61 @@ static struct place_ask ask_of(struct core *core, const struct job *job, struct 
     return ask;
 }
 
+/* Jobs of guests that a rule holds together with that one, and that wait where it does; what they need. In an
+ * array from malloc, or NULL. */
+static struct job **waiting_mates(struct core *core, const struct job *job, size_t *ret_n,
+                                  struct figures *ret_needs)
+{
+    const struct rules_of *of = is_free(job) ? NULL : rules_of(core, job->guest);
+    struct job **mates = NULL;
+    size_t n = 0, room = 0;
+
+    *ret_needs = (struct figures){0};
+    for (size_t i = 0; of && i < of->n_rules; i++)
+        for (size_t k = 0; of->rules[i]->together && k < of->rules[i]->n_nodes; k++) {
+            const struct guest *other = guest_find(core, of->rules[i]->nodes[k]);
+            struct job *its = other ? other->job : NULL;
+            bool known = !its || its == job || its->source != job->source ||
+                         job_is_active(its->live.state) || !place_may_choose(its) ||
+                         (its->destination && its->destination != job->destination);
+            for (size_t m = 0; m < n && !known; m++)
+                known = mates[m] == its;
+            if (known)
+                continue;
+            struct figures needs = guest_figures(other);
+            ret_needs->memory += needs.memory;
+            ret_needs->vcpus += needs.vcpus;
+            *ARRAY_MUST_ADD(mates, n, room) = its;
+        }
+    *ret_n = n;
+    return mates;
+}
+
+void place_take_along(struct core *core, const struct job *job, struct host *host)
+{
+    struct figures needs;
+    size_t n;
+    struct job **mates = waiting_mates(core, job, &n, &needs);
+
+    for (size_t i = 0; i < n; i++) {
+        struct host **to;
+        struct place_ask ask = ask_of(core, mates[i], &to);
+        char why[300];
+        if ((ask.n_to == 0 || place_listed(ask.to, ask.n_to, host)) &&
+            place_suits(core, &ask, host, why, sizeof(why)))
+            job_set_destination(core, mates[i], host);
+        free(to);
+    }
+    free(mates);
+}
+
 struct host *place_again(struct core *core, const struct job *job, struct place_answer *ret)
 {
     struct host **to;
     struct place_ask ask = ask_of(core, job, &to);
+    size_t n;
 
+    free(waiting_mates(core, job, &n, &ask.more));
     ret->chosen = place_choose(core, &ask);
     ret->may_wait = ask.may_wait;
     ret->own = ask.own;

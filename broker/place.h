@@ -4,15 +4,18 @@
  * exceed what the host gives to guests (capacity.h), of which a reserve is kept free. vCPUs may be given out several times
  * (`vcpus_per_cpu`). Among the hosts that fit, the one with the largest share of both left is taken.
  *
+ * Rules between guests (rules.h) are kept unless the ask says otherwise.
+ *
  * Many guests together are placed by joint.h.
  *
- * Reads jobs, guests and hosts, and changes none. why: filled when the answer is no. */
+ * Reads jobs, guests and hosts, and changes none but in place_take_along(). why: filled when the answer is no. */
 #ifndef BROKER_PLACE_H
 #define BROKER_PLACE_H
 
 #include "broker/capacity.h"
 #include "broker/guest.h"
 #include "broker/host.h"
+#include "broker/rules.h"
 
 struct job;
 
@@ -45,13 +48,19 @@ struct place_ask {
     size_t n_tried;
     struct host *const *never; /* hosts that are being emptied */
     size_t n_never;
+    bool free;                     /* no rule holds it (rules.h) */
+    const struct rules_plan *plan; /* all that are placed with it, by guest */
+    size_t n_plan;
+    struct figures more;    /* what those need that have to go with it */
     bool may_stay;          /* it leaves its host only if that makes room for others */
     struct host *chosen;    /* the answer */
     struct guest *room_for; /* may_stay: the guest that gets its room */
-    struct guest **after;   /* those that have to leave `chosen` before. In core->arena */
+    const char *rule; /* room_for: it is this one that keeps that guest from where it is; or NULL */
+    struct guest **after; /* those that have to leave `chosen` before. In core->arena */
     size_t n_after;
     bool usable;    /* there is a host that it may go to, has it room or not */
     bool may_wait;  /* and one that has room but for what is promised to others */
+    bool ruled;     /* a rule stands in its way */
     bool own;       /* a host was passed over for a reason that another guest may not have */
     char why[1024]; /* nothing is chosen: why, of each host */
     char room[200]; /* may_wait: names of the hosts whose room may become free */
@@ -74,6 +83,11 @@ struct place_answer {
     char why[1100];
 };
 
+/* The host is chosen for the job: those that a rule holds together with it, and that wait where it does, go
+ * there too. */
+void place_take_along(struct core *core, const struct job *job, struct host *host);
+/* Is its destination one that its rules keep it from now, when its way begins? */
+bool place_breaks_rule(struct core *core, const struct job *job, char *why, size_t size);
 /* A new destination for a job, where it has not failed if there is one, and on a host that is not
  * suspect. */
 struct host *place_again(struct core *core, const struct job *job, struct place_answer *ret);

@@ -6,6 +6,7 @@
 #include "broker/inventory.h"
 #include "broker/names.h"
 #include "broker/platforms.h"
+#include "broker/rules.h"
 #include "broker/vm_host.h"
 #include "store/tables/attr.h"
 
@@ -21,10 +22,24 @@ static const char *table_host(struct core *core, struct request *request, const 
     return host;
 }
 
+/* Rules that are broken where it is, and those that say nothing. */
+static void reconcile_rules(struct core *core, struct request *request, const struct guest *guest)
+{
+    char **texts;
+    size_t n = rules_broken(core, guest, &texts);
+
+    for (size_t i = 0; i < n; i++)
+        request_outcome(core, request, guest->rec->name, false, "%s", texts[i]);
+    n = rules_wrong(core, guest, &texts);
+    for (size_t i = 0; i < n; i++)
+        request_outcome(core, request, guest->rec->name, false, "%s", texts[i]);
+}
+
 static void reconcile_guest(struct core *core, struct request *request, struct guest *guest,
                             bool repair)
 {
     const char *name = guest->rec->name;
+    reconcile_rules(core, request, guest);
     const char *table = table_host(core, request, name);
     const char *wrong = NULL, *says = repair ? "said" : "says";
     char why[600] = "";

@@ -84,7 +84,7 @@ static struct host *find_place(struct core *core, struct job *job, struct looked
     bool exact = job->ask->evacuation && !job->destination;
     struct place_answer *answer;
 
-    for (unsigned i = 0; i < looked->n && i < FOUND_MOST; i++)
+    for (unsigned i = 0; i < looked->n && i < FOUND_MOST && !rules_of(core, job->guest); i++)
         if (looked->without[i] && place_as_before(looked->without[i], job) &&
             (!exact || place_as_before(job, looked->without[i]))) {
             *ret = &looked->answers[i];
@@ -148,10 +148,10 @@ static enum verdict look(struct core *core, struct job *job, struct looked *look
     /* A job that may choose does not insist on a place that cannot have it any more. */
     if (!to || (place_may_choose(job) &&
                 (!place_usable(core, to, why, size) || has_lost_room(core, job, why, size) ||
-                 host_is_suspect(core, to)))) {
+                 host_is_suspect(core, to) || place_breaks_rule(core, job, why, size)))) {
         const struct place_answer *answer;
         struct host *other = find_place(core, job, looked, &answer);
-        if (!other && job->ask->n_after > 0) {
+        if (!other && to && (job->ask->n_after > 0 || place_breaks_rule(core, job, why, size))) {
             job_set_destination(core, job, NULL); /* whoever was to leave it has not */
             to = NULL;
         }
@@ -159,12 +159,15 @@ static enum verdict look(struct core *core, struct job *job, struct looked *look
             snprintf(why, size, "%s", answer->why);
             return job->ask->evacuation && !answer->may_wait ? HAS_NO_PLACE : WAITS;
         }
-        if (other)
+        if (other) {
+            place_take_along(core, job, other);
             job_set_destination(core, job, other);
+        }
         to = job->destination;
     }
     return destination_waits(core, to, why, size) || tidy_holds(core, job->guest, to, why, size) ||
-                   !place_fits(core, job->guest, to, CAPACITY_NOW, why, size)
+                   !place_fits(core, job->guest, to, CAPACITY_NOW, why, size) ||
+                   place_breaks_rule(core, job, why, size)
                ? WAITS
                : STARTS;
 }

@@ -17,6 +17,7 @@
 #include <stdio.h>
 
 enum {
+    WARNINGS_MAX = 10,         /* of rules that are broken, in a plan */
     USUAL_PRIORITY = 100,      /* of a job that asks for none */
     ID_MOST = 10,              /* bytes of an id in a record */
     JOB_NAME = 4,              /* bytes of a name in a record, besides its own */
@@ -128,6 +129,7 @@ bool submission_may_move(struct core *core, struct request *request, const struc
     ask->n_to = sub->n_to;
     ask->never = sub->never;
     ask->n_never = sub->n_never;
+    ask->free = sub->options && sub->options->ignore_rules;
     return true;
 }
 
@@ -210,8 +212,8 @@ static void no_place(struct core *core, struct request *request, const struct su
                         sub->to[0]->rec->name, name, why);
     else
         request_outcome(core, request, name, false,
-                        "Unable to identify a suitable target host for guest %s: %s", name,
-                        ask->why);
+                        "Unable to identify a suitable target host for guest %s: %s%s", name,
+                        ask->why, ask->ruled ? "; --ignore-rules lets no rule hold it" : "");
 }
 
 /* An evacuation ends some time, and whoever asked for a place by name wants to know now. */
@@ -293,8 +295,12 @@ static RmOutcome *makes_room(struct core *core, struct request *request,
                              const struct place_ask *ask)
 {
     RmOutcome *outcome =
-        request_outcome(core, request, ask->guest->rec->name, true, "makes room on %s for %s",
-                        ask->source->rec->name, ask->room_for->rec->name);
+        ask->rule
+            ? request_outcome(core, request, ask->guest->rec->name, true,
+                              "leaves %s to %s: %s keeps them apart", ask->source->rec->name,
+                              ask->room_for->rec->name, ask->rule)
+            : request_outcome(core, request, ask->guest->rec->name, true, "makes room on %s for %s",
+                              ask->source->rec->name, ask->room_for->rec->name);
 
     outcome->room_for = ask->room_for->rec->name;
     outcome->source = ask->source->rec->name;
@@ -413,6 +419,28 @@ bool submission_has_room(struct core *core, struct request *request, const struc
     return request_room(core, request, bytes);
 }
 
+/* Rules that are broken already, as far as they hold those that are placed. */
+static void warn_of_rules(struct core *core, struct request *request, const struct submission *sub)
+{
+    RmReply *reply = request->reply;
+    size_t all = 0;
+
+    for (size_t i = 0; i < sub->n_asks; i++) {
+        const struct guest *guest = sub->asks[i].guest;
+        char **texts;
+        for (int wrong = 0; wrong < 2; wrong++) {
+            size_t n = wrong ? rules_wrong(core, guest, &texts) : rules_broken(core, guest, &texts);
+            for (size_t k = 0; k < n; k++)
+                if (all++ < WARNINGS_MAX)
+                    CORE_PUSH(core, reply->n_warnings, reply->warnings,
+                              core_printf(core, "%s: %s", guest->rec->name, texts[k]));
+        }
+    }
+    if (all > WARNINGS_MAX)
+        CORE_PUSH(core, reply->n_warnings, reply->warnings,
+                  core_printf(core, "and %zu more: rmigrate reconcile", all - WARNINGS_MAX));
+}
+
 void submission_carry_out(struct core *core, struct request *request, struct submission *sub)
 {
     for (size_t i = 0; i < sub->n_asks; i++) {
@@ -422,9 +450,10 @@ void submission_carry_out(struct core *core, struct request *request, struct sub
         else if (sub->look_only)
             answer(core, request, sub, ask);
     }
-    if (sub->look_only)
+    if (sub->look_only) {
         hold_control_warn(core, request);
-    else
+        warn_of_rules(core, request, sub);
+    } else
         make_jobs(core, request, sub);
 }
 

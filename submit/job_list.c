@@ -229,6 +229,8 @@ static const char *options_text(struct arena *arena, const RmOptions *o)
         text = with(arena, text, "unsafe", "");
     if (o->anywhere)
         text = with(arena, text, "anywhere", "");
+    if (o->ignore_rules)
+        text = with(arena, text, "ignore-rules", "");
     return text;
 }
 

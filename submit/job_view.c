@@ -294,6 +294,7 @@ const struct column view_columns[] = {
     {NULL, "auto_converge", OPTION(auto_converge)},
     {NULL, "unsafe", OPTION(unsafe)},
     {NULL, "anywhere", OPTION(anywhere)},
+    {NULL, "ignore_rules", OPTION(ignore_rules)},
     {NULL, "fence_mode", PUT(put_fence_mode)},
     {NULL, "force", PUT(put_force)},
     {NULL, "immediate", PUT(put_immediate)},

@@ -78,6 +78,8 @@ static const struct option_row rows[] = {
      IS_COUNT, AT(priority), PRIORITY_MOST},
     {"anywhere", 0, NULL, "Use any other open host if the destination proves unsuitable", 1,
      OPTIONS_MOVE, IS_FLAG, AT(options.anywhere)},
+    {"ignore-rules", 0, NULL, "Let no rule (separate, together, avoid) hold these guests", 1,
+     OPTIONS_MOVE, IS_FLAG, AT(options.ignore_rules)},
     {"attempts", 0, "N", "Maximum number of attempts", 1, OPTIONS_MOVE, IS_COUNT,
      AT(options.attempts), ATTEMPTS_MOST},
     {"bandwidth", 0, "RATE", "Maximum bandwidth of each migration, for example 200MiB/s", 2,

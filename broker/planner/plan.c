@@ -328,6 +328,16 @@ static void find_places(struct state *state, uint32_t *order, size_t n, uint64_t
         make_room(state, order, n, budget, best);
 }
 
+static uint32_t *heads_of(const struct plan_site *site, const struct bundles *bundles)
+{
+    uint32_t *heads = must(calloc(site->n_guests + 1, sizeof(*heads)));
+
+    for (size_t i = 0; i < bundles->site.n_guests; i++)
+        for (uint32_t k = bundles->first[i]; k < bundles->first[i + 1]; k++)
+            heads[bundles->members[k]] = bundles->members[bundles->first[i]];
+    return heads;
+}
+
 struct plan plan_make(const struct plan_site *site, uint64_t budget)
 {
     struct bundles *bundles = bundle_all(site);
@@ -348,6 +358,8 @@ struct plan plan_make(const struct plan_site *site, uint64_t budget)
     free(order);
     order = leaving(site, &n);
     add_without(site, &plan, order, n);
+    if (bundles)
+        plan.bundle = heads_of(site, bundles);
     free(best.moves);
     free(order);
     state_free(state);
@@ -361,5 +373,6 @@ void plan_done(struct plan *plan)
         free(plan->steps[i].after);
     free(plan->steps);
     free(plan->without);
+    free(plan->bundle);
     *plan = (struct plan){0};
 }

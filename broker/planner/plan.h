@@ -37,6 +37,8 @@ struct plan {
     size_t n_room;     /* steps that make room: the first ones */
     uint32_t *without; /* guests that are to leave and have no place */
     size_t n_without;
+    uint32_t *
+        bundle; /* of each guest the first one that PLAN_TOGETHER holds with it; NULL: nobody is held */
     uint64_t work; /* looks that it took */
 };
 

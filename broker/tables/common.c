@@ -2,6 +2,7 @@
 #include "broker/tables/common.h"
 
 #include "broker/names.h"
+#include "broker/rules.h"
 #include "conf/text.h"
 
 #include <errno.h>
@@ -192,8 +193,10 @@ void site_changed(struct core *core, struct request *request, const struct site_
 {
     struct rm_err err = {0};
 
-    if (effect->names)
+    if (effect->names) { /* they are in a column that names depend on */
         names_changed(core);
+        rules_changed(core);
+    }
     if (effect->groups && attr_clashes(core->attr, &err) > 0) {
         core_note(core, LOG_LEVEL_WARN, "%s", err.text);
         site_warn(core, request, "%s", err.text);

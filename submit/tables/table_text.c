@@ -100,7 +100,8 @@ static const struct column_text vm[] = {
     {"cluster", "cluster that it belongs to"},
     {"guestostype", "operating system of the guest"},
     {"othersettings", "key:value, separated by semicolons; domain:NAME is the name of the node's "
-                      "guest on its hypervisor if it differs from that of the node"},
+                      "guest on its hypervisor if it differs from that of the node; separate:NAME, "
+                      "together:NAME, avoid:HOST and prefer:HOST are rules for where it may go"},
     {"physlots", "slots of passed-through devices"},
     {"vidmodel", "model of the video card, for example qxl"},
     {"vidproto", "protocol of the graphical console: vnc or spice"},

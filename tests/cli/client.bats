@@ -51,7 +51,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
         local option
         for option in "$@"; do has "--$option"; done
     }
-    local move="to=HOSTS detach reason=TEXT priority=N anywhere attempts=N bandwidth=RATE downtime=TIME timeout=TIME stall=TIME
+    local move="to=HOSTS detach reason=TEXT priority=N anywhere ignore-rules attempts=N bandwidth=RATE downtime=TIME timeout=TIME stall=TIME
         auto-converge fence=MODE unsafe cancel-on-interrupt json"
     options submit $move dry-run
     options evacuate $move plan noheadings

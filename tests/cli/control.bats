@@ -97,16 +97,16 @@ setup() { load common; }
 @test "show says with what a job runs, how long all tries took, and nothing expected as if it were measured" {
     local job
     plan k5 'fail 200 retry 38 the wire broke' 'hang 0'
-    job=$(($(detach k5 hyp02 --bandwidth 100MiB/s --downtime 300ms --timeout 20min --attempts 4 --auto-converge --unsafe --anywhere) + 1))
+    job=$(($(detach k5 hyp02 --bandwidth 100MiB/s --downtime 300ms --timeout 20min --attempts 4 --auto-converge --unsafe --anywhere --ignore-rules) + 1))
     until_true 5 told '.state == "running" and .attempt == 2 and .elapsed > 0' show "$job"
     ok show "$job"
-    matches 'Options +bandwidth 100 MiB/s, downtime 300 ms, timeout 20 min, stall [0-9a-z ]+, attempts 4, fence always, auto-converge, unsafe, anywhere'
+    matches 'Options +bandwidth 100 MiB/s, downtime 300 ms, timeout 20 min, stall [0-9a-z ]+, attempts 4, fence always, auto-converge, unsafe, anywhere, ignore-rules'
     matches "Submitted +.* by $(id -un)"
     matches 'Priority +100'
     matches 'Attempts +2, [0-9.]+ m?s in all'
     ok show "$job" --json
     json '.bandwidth_limit == 104857600 and .timeout == 1200 and .downtime_limit == 0.3 and .attempts == 4'
-    json '.auto_converge and .unsafe and .anywhere and .fence_mode == "always"'
+    json '.auto_converge and .unsafe and .anywhere and .ignore_rules and .fence_mode == "always"'
     json '.downtime == null and .downtime_expected == 0.038 and .elapsed_all > 0.2'
     ok history k5
     has_not '38 ms'

@@ -36,6 +36,7 @@ static const char *const passed_over[] = {
     /* how much of something a text names: the rest is left out of that text */
     "KNOWN_MAX",
     "REASONS_MAX",
+    "WARNINGS_MAX",
     "REFUSED_MAX",
     "LEFT_MAX",
     "LEFT_TEXT_MAX",
