@@ -231,7 +231,7 @@ begin() { # NAME ARGUMENT...
         echo $! >"$OUT.pid"
         wait $! || r=$?
         echo $r >"$OUT.code"
-    } </dev/null 3>&- 4>&- &
+    } </dev/null >/dev/null 2>&1 3>&- 4>&- &
     until_true 5 test -s "$OUT.pid"
 }
 # Its end: sets output and stderr, checks the code.
