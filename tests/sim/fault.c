@@ -271,7 +271,8 @@ void luck_begin(struct world *world)
     for (size_t i = 0; i < KINDS; i++)
         world->luck_at[i] = next_strike(world, *mean_of(world, &kinds[i]));
     world->sim->on_phase = luck_phase;
-    world->sim->on_repair = luck_repair;
+    world->sim->on_repair = luck_request;
+    world->sim->on_begin = luck_request;
     world->sim->ctx = world;
     next_luck(world);
 }
@@ -335,7 +336,7 @@ void luck_phase(void *ctx, struct sim *sim, struct sim_move *move)
 }
 
 /* The daemon stands still between a look and the request that follows from it. */
-void luck_repair(void *ctx, struct sim *sim, unsigned host)
+void luck_request(void *ctx, struct sim *sim, unsigned host)
 {
     struct world *world = ctx;
 

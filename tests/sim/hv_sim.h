@@ -46,7 +46,7 @@ struct sim_copy {
 };
 
 enum sim_phase {
-    SIM_WAIT,       /* the source's daemon waits until the guest is not busy with something else */
+    SIM_WAIT,       /* the source's daemon stands still, or waits until the guest is not busy */
     SIM_PREPARE,    /* nothing but the call has happened */
     SIM_COPY,       /* the destination takes memory in, the guest runs */
     SIM_SWITCHOVER, /* the source stands still, the last pages go over */
@@ -66,6 +66,8 @@ struct sim_move {
     bool paused;       /* the fence: the destination does not start by itself */
     bool guest_paused; /* it was paused before */
     bool dropped;      /* the destination gave up waiting for the source's daemon */
+    usec_t
+        behind; /* the daemon stood still when it was asked, and comes to it then; 0: it did not */
     struct hv_outcome outcome;
     sim_done_f *done; /* NULL: whoever called is gone */
     void *ctx;
@@ -122,6 +124,8 @@ struct sim {
     void (*on_phase)(void *ctx, struct sim *sim, struct sim_move *move);
     /* The same, when a repair is asked for there, which was just looked at. */
     void (*on_repair)(void *ctx, struct sim *sim, unsigned host);
+    /* The same, when a migration is asked for. */
+    void (*on_begin)(void *ctx, struct sim *sim, unsigned source);
     void *ctx;
 };
 

@@ -10,6 +10,12 @@ static void goes_on_at(struct sim *sim, unsigned host, usec_t until)
         struct sim_late *late = &sim->guests[g].late[host];
         if (late->at != 0 && late->at >= h->hung_until)
             late->at = until + (late->at - h->hung_until);
+        struct sim_move *move = &sim->guests[g].move;
+        if (move->on && move->phase == SIM_WAIT && move->source == host &&
+            move->behind == h->hung_until) {
+            move->at = until + (move->at - h->hung_until);
+            move->behind = until;
+        }
     }
     h->hung_until = until;
 }

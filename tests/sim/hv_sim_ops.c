@@ -203,19 +203,26 @@ bool sim_begin(struct hv *hv, const struct hv_migration *migration, sim_done_f *
         sim_give(outcome, RM_CLASS__CLASS_RETRY, 55, "another migration job is already running");
         return false;
     }
+    if (sim->on_begin)
+        sim->on_begin(sim->ctx, sim, hv->host);
     bool waits = sim->busy_percent != 0 && sim_random(sim, 100) < sim->busy_percent;
-    *move = (struct sim_move){.on = true,
-                              .guest = (unsigned)(guest - sim->guests),
-                              .source = hv->host,
-                              .destination = (unsigned)find_peer(hv, migration->peer),
-                              .began_at = sim->now,
-                              .copy_for = sim_between(sim, sim->copy_least, sim->copy_most),
-                              .paused = strcmp(outcome->fence, "paused") == 0,
-                              .guest_paused = outcome->guest_paused,
-                              .outcome = *outcome,
-                              .done = done,
-                              .ctx = ctx};
-    if (waits)
+    *move = (struct sim_move){
+        .on = true,
+        .guest = (unsigned)(guest - sim->guests),
+        .source = hv->host,
+        .destination = (unsigned)find_peer(hv, migration->peer),
+        .began_at = sim->now,
+        .copy_for = sim_between(sim, sim->copy_least, sim->copy_most),
+        .paused = strcmp(outcome->fence, "paused") == 0,
+        .guest_paused = outcome->guest_paused,
+        .behind = sim->hosts[hv->host].hung_until > sim->now ? sim->hosts[hv->host].hung_until : 0,
+        .outcome = *outcome,
+        .done = done,
+        .ctx = ctx};
+    if (move->behind != 0) /* there the guest may be busy as well */
+        sim_enter(sim, move, SIM_WAIT,
+                  move->behind - sim->now + sim_between(sim, STEP_LEAST, LATE_MOST));
+    else if (waits)
         sim_enter(sim, move, SIM_WAIT, sim_between(sim, sim->busy_least, sim->busy_most));
     else
         sim_set_out(sim, move);

@@ -580,6 +580,49 @@ static void request_outlives_its_worker(struct world *world)
     finish(world);
 }
 
+/* ---- the same where the daemon itself stands still with the request in its queue, for longer than anybody waits for
+ * its worker */
+
+static void daemon_sleeps(void *ctx, struct sim *sim, unsigned source)
+{
+    (void)ctx;
+    sim->on_begin = NULL;
+    sim_hang_daemon(sim, source, 120 * USEC_PER_SEC);
+}
+
+static void ask_a_daemon_that_sleeps(struct world *world, usec_t worker_is_back_in)
+{
+    begin(world);
+    world->sim->on_begin = daemon_sleeps;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    while (!world->sim->guests[0].move.on && world_step(world))
+        ;
+    expect(world, world->sim->guests[0].move.phase == SIM_WAIT, "the request waits");
+    yard_kill(worker_of(world, 0), worker_is_back_in);
+    go_on(world, 60);
+    expect(world, !rules_all_final(world), "nobody knows yet");
+}
+
+static void request_waits_in_a_daemon_that_sleeps(struct world *world)
+{
+    ask_a_daemon_that_sleeps(world, PATIENCE);
+    wait_for_end(world);
+    expect(world, world->sim->n_moves == 1, "it was begun once");
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
+static void cancel_waits_for_a_daemon_that_sleeps(struct world *world)
+{
+    ask_a_daemon_that_sleeps(world, 20 * USEC_PER_SEC);
+    cancel_the_job(world);
+    wait_for_end(world);
+    expect(world, world->sim->n_moves == 1, "it was begun, and stopped");
+    expect_end(world, RM_STATE__CANCELLED, 1, 0);
+    finish(world);
+}
+
 static void expect_no_account(struct world *world)
 {
     expect(world, host_find(world->office.core, "hyp1")->rec->emptying != NULL,
@@ -701,6 +744,8 @@ const struct scenario scenarios[] = {
     SCENARIO(copy_left_is_not_a_place, .guests = 3),
     SCENARIO(question_lost_with_the_worker, .guests = 3),
     SCENARIO(request_outlives_its_worker, .guests = 3),
+    SCENARIO(request_waits_in_a_daemon_that_sleeps, .guests = 3),
+    SCENARIO(cancel_waits_for_a_daemon_that_sleeps, .guests = 3),
     SCENARIO(worker_cannot_look, .guests = 3),
     SCENARIO(guest_in_shutdown_is_waited_for, .guests = 3),
     SCENARIO(guest_that_stays_in_shutdown_is_left, .guests = 3),

@@ -349,7 +349,7 @@ void client_repeat(struct client *client);
 void luck_begin(struct world *world);
 void luck_ring(void *world);
 void luck_phase(void *world, struct sim *sim, struct sim_move *move);
-void luck_repair(void *world, struct sim *sim, unsigned host);
+void luck_request(void *world, struct sim *sim, unsigned host);
 
 /* ---- rules.c: what must be true after every step */
 void rules_step(struct world *world);
