@@ -8,6 +8,7 @@
 
 #include "conf/env.h"
 #include "conf/service.h"
+#include "submit/account.h"
 #include "submit/job_view.h"
 #include "submit/listing.h"
 #include "submit/out.h"
@@ -56,6 +57,7 @@ struct follow {
     struct client *client;
     const struct args *args;
     const RmSelect *what;
+    const RmReply *asked; /* see follow_jobs() */
     uint64_t batch;
     uint64_t epoch, version, round;
     struct followed *jobs; /* uthash by id */
@@ -67,6 +69,7 @@ struct follow {
     bool cancelling; /* after Ctrl-C with --cancel-on-interrupt */
     bool some_failed;
     size_t n_accounts; /* that are printed */
+    struct account account;
 };
 
 /* ---- what is known of each job */
@@ -142,6 +145,7 @@ static void print_result(struct follow *f, struct arena *arena, const RmJobView 
     const char *text = view_result(arena, view, f->args->verbose);
     if (!text)
         text = job_state_name(view->state);
+    account_job(&f->account, view, text);
     if (!good)
         f->some_failed = true;
     if (f->args->json) {
@@ -203,6 +207,7 @@ static void print_accounts(struct follow *f, const RmReply *reply)
         o->host = o->name;
         progress_clear(f->progress);
         f->some_failed = f->some_failed || !o->ok;
+        account_host(&f->account, o);
         if (f->args->json)
             listing_line(outcome_columns, o);
         else if (o->ok)
@@ -423,6 +428,38 @@ static bool cancel_all(struct follow *f)
     return r >= 0;
 }
 
+/* ---- the last line */
+
+/* A guest that was refused at first is one of those that came later, where a host is emptied. */
+static bool has_job(const struct follow *f, const char *guest)
+{
+    for (const struct followed *job = f->jobs; job && f->n_accounts > 0; job = job->hh.next)
+        if (strcmp(job->view->job->guest, guest) == 0)
+            return true;
+    return false;
+}
+
+/* The batch of all jobs; 0: there are several. */
+static uint64_t batch_of(const struct follow *f)
+{
+    for (const struct followed *job = f->jobs; job && !f->batch; job = job->hh.next)
+        if (job->view->job->batch != f->jobs->view->job->batch)
+            return 0;
+    return f->batch ? f->batch : f->jobs->view->job->batch;
+}
+
+static void sum_up(struct follow *f)
+{
+    for (size_t i = 0; f->asked && i < f->asked->n_outcomes; i++) {
+        const RmOutcome *o = f->asked->outcomes[i];
+        if (!o->ok && !has_job(f, o->name))
+            account_refused(&f->account, o);
+    }
+    f->account.batch = batch_of(f);
+    if (f->args->json || !f->progress)
+        account_print(&f->account, f->args);
+}
+
 /* ---- all of it */
 
 /* Returns 1 when all are over, else a negative errno. */
@@ -464,9 +501,10 @@ static int exit_code(struct follow *f, int r, const struct rm_err *err)
 }
 
 int follow_jobs(struct client *client, const struct args *args, const RmSelect *what,
-                uint64_t batch)
+                uint64_t batch, const RmReply *asked)
 {
-    struct follow f = {.client = client, .args = args, .what = what, .batch = batch};
+    struct follow f = {
+        .client = client, .args = args, .what = what, .batch = batch, .asked = asked};
     struct rm_err err = {0};
     if (batch) /* the broker was there a moment ago */
         client_be_brief(client, PATIENCE);
@@ -481,6 +519,8 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
     else
         progress_clear(f.progress);
     int code = exit_code(&f, r, &err);
+    if (r >= 0 && (f.jobs || f.batch))
+        sum_up(&f);
     struct followed *job, *next;
     HASH_ITER (hh, f.jobs, job, next) {
         forget(&f, job);

@@ -1,6 +1,7 @@
 /* follow.h - stay with jobs until all of them have ended
  *
- * Prints a line for each guest as it is finished, draws progress on a terminal, and outlives a
+ * Prints a line for each guest as it is finished, draws progress on a terminal, without one says at the end what
+ * became of all of them (account.h), and outlives a
  * broker that goes away and comes back: the jobs do not depend on whoever watches. */
 #ifndef SUBMIT_FOLLOW_H
 #define SUBMIT_FOLLOW_H
@@ -8,9 +9,9 @@
 #include "submit/args.h"
 #include "submit/client.h"
 
-/* what: borrowed. batch: for messages; 0 when there is none, or several. Returns EXIT_OK when every
- * job ended well. */
+/* what: borrowed. batch: for messages; 0 when there is none, or several. asked: the answer that made the
+ * jobs, whose refusals belong to the account; NULL: none. Returns EXIT_OK when every job ended well. */
 int follow_jobs(struct client *client, const struct args *args, const RmSelect *what,
-                uint64_t batch);
+                uint64_t batch, const RmReply *asked);
 
 #endif

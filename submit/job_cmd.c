@@ -82,7 +82,7 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
     for (size_t i = 0; i < reply->n_outcomes; i++) /* that take guests away as well */
         if (reply->outcomes[i]->job)
             what.jobs[what.n_jobs++] = reply->outcomes[i]->job;
-    int followed = follow_jobs(client, args, &what, reply->batch);
+    int followed = follow_jobs(client, args, &what, reply->batch, reply);
     free(what.jobs);
     return followed == EXIT_OK ? code : followed;
 }
@@ -257,7 +257,7 @@ int job_watch(struct client *client, const struct args *args)
         what.all = args->n_operands == 0;
         what.jobs = numbers.jobs;
         what.n_jobs = numbers.batch ? 0 : numbers.n;
-        code = follow_jobs(client, args, &what, numbers.batch);
+        code = follow_jobs(client, args, &what, numbers.batch, NULL);
     }
     free(numbers.jobs);
     return code;

@@ -26,11 +26,19 @@ TRIES=${TRIES:-1}
 rmigrate() { ${RMIGRATE_WRAP:-} "$BIN/rmigrate" "$@"; }
 ask() { "$BIN/rmigrate" "$@"; }
 
-# The command ends with this code; $output and $stderr are what it printed.
+# The command ends with this code; $output and $stderr are what it printed, but for the last line of a command
+# that waits, which is $account.
 ends() { # CODE [ARGUMENT...]
     local code=$1
     shift
     run "-$code" --separate-stderr rmigrate "$@"
+    take_account
+}
+take_account() {
+    account=
+    [[ $stderr =~ (^|$'\n')("rmigrate: "("batch "[0-9]+": ")?[0-9]+" moved"[^$'\n']*)$ ]] || return 0
+    account=${BASH_REMATCH[2]}
+    stderr=${stderr%"${BASH_REMATCH[0]}"}
 }
 ok() { ends 0 "$@"; }
 
@@ -39,6 +47,7 @@ wrong() {
     show "expected $1" "$2"
     show output "$output"
     show stderr "${stderr:-}"
+    show account "${account:-}"
     return 1
 }
 is() { [ "$output" = "$1" ] || wrong output "$1"; }
@@ -49,6 +58,7 @@ err_is() { [ "$stderr" = "$1" ] || wrong stderr "$1"; }
 err_has() { [[ $stderr == *"$1"* ]] || wrong "in stderr" "$1"; }
 err_has_not() { [[ $stderr != *"$1"* ]] || wrong "not in stderr" "$1"; }
 quiet() { err_is ''; }
+account_is() { [ "$account" = "rmigrate: $1" ] || wrong account "rmigrate: $1"; }
 
 # The output, sorted, is these lines.
 lines_are() {
@@ -239,6 +249,7 @@ comes_to() { # CODE
     until_true 20 test -s "$OUT.code"
     output=$(cat "$OUT.out")
     stderr=$(cat "$OUT.err")
+    take_account
     [ "$(cat "$OUT.code")" = "$1" ] || wrong "exit code" "$1, not $(cat "$OUT.code")"
 }
 

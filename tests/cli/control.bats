@@ -117,5 +117,5 @@ setup() { load common; }
     json '.elapsed_all > 0.2 and .bandwidth_limit == 104857600'
     ok cancel "$job"
     ends 1 wait "$job" --json
-    json '.elapsed_all > 0.2 and .downtime == null and .downtime_expected == null and .unsafe and .stall == null'
+    json 'first | .elapsed_all > 0.2 and .downtime == null and .downtime_expected == null and .unsafe and .stall == null' -s
 }

@@ -49,6 +49,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     until_true 5 guest_is_seen books
     ok evacuate n2
     lines_are 'books: migrated to room' 'n2: is empty: 1 moved'
+    account_is "batch $(ask jobs -a --limit 1 --json | jq '.jobs[0].batch'): 1 moved; n2 is empty"
     runs_on bücher-2 room
 }
 
@@ -127,6 +128,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     batch=$(ask jobs -a --json | jq '.jobs | map(select(.guest == "y1"))[0].batch')
     ends 1 wait "$batch"
     err_has "y1: Error: $left"
+    [[ $account == "rmigrate: batch $batch: 0 moved, 1 left; y1 $left"* ]] || wrong account "1 left"
     rm "$WORLD/y1/y 2"
     until_true 5 told '.hosts[0].guests == 1' hosts y1
     ok evacuate y1

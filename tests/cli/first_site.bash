@@ -182,7 +182,7 @@ done <<<"$blocks"
 # ---- what has come of it
 
 same() { [ "$2" = "$3" ] || die "$1: '$2', not '$3'"; }
-same "the last line on mgmt" "$(tail -n 1 "$D/opt/log/mgmt")" "kvm1: migrated to hyp02"
+same "the last lines on mgmt" "$(tail -n 2 "$D/opt/log/mgmt")" $'kvm1: migrated to hyp02\nrmigrate: batch 1: 1 moved'
 same "kvm1" "$(cd "$D/world" && echo */system/kvm1)" hyp02/system/kvm1
 same "who moved it" "$(on mgmt /opt/rmigrate.bin history kvm1 --json | jq -r '.history[0].by')" alice
 same "the broker's user" "$(on mgmt sh -c 'stat -c %U /proc/$(pgrep -x rmigrate-broker)')" rmigrate

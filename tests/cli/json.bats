@@ -40,7 +40,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     batch=$(jq .batch <<<"$output")
     valid wait wait "$batch"
     valid watch watch $((batch + 1))
-    keys=$(jq -c 'del(.ok, .result) | keys' <<<"$output")
+    keys=$(jq -sc 'first | del(.ok, .result) | keys' <<<"$output")
     valid show show $((batch + 1))
     [ "$(jq -c 'del(.events, .to_all) | keys' <<<"$output")" = "$keys" ]
     valid jobs jobs -a
@@ -93,7 +93,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     json '.to == null and .to_count == 20 and (.to_all | length == 20 and .[0] == "hyp10")'
     valid cancel cancel --batch "$batch"
     valid wait wait "$batch"
-    json '.to == null and .to_count == 20'
+    json 'first | .to == null and .to_count == 20' -s
     end_it many
 }
 

@@ -33,10 +33,11 @@ last_batch() { ask jobs -a --limit 1 --json | jq '[.jobs[].batch] | max // 0'; }
 
 # ---- it works
 
-@test "a guest is moved: one line on stdout, nothing on stderr" {
+@test "a guest is moved: one line on stdout, and the account on stderr" {
     ok kvm01 hyp02
     is "kvm01: migrated to hyp02"
     quiet
+    account_is "batch $(last_batch): 1 moved"
     runs_on kvm01 hyp02
     ok guests kvm01 --json
     json '.guests[0] | .host == "hyp02" and .state == "running"'
@@ -90,7 +91,8 @@ last_batch() { ask jobs -a --limit 1 --json | jq '[.jobs[].batch] | max // 0'; }
 
 @test "--json prints an object for each guest" {
     ok 'kvm13,kvm02' hyp02 --json
-    json 'length == 2 and all(.ok)' -s
+    json 'length == 3 and all(.ok)' -s
+    json 'last | .batch > 0 and .moved == 1 and .left == 0 and .result == "1 moved"' -s
     json 'map(select(.guest == "kvm13"))[0] | .result == "migrated to hyp02" and .state == "done" and .source == "hyp01"' -s
     json 'map(select(.guest == "kvm02"))[0].result == "Guest is already on host hyp02"' -s
     quiet
@@ -214,13 +216,15 @@ kvm25: Error: ask hyp02"
     ends 1 'kvm[29-31]' hyp02
     lines_are "kvm30: migrated to hyp02" "kvm31: migrated to hyp02"
     err_is "kvm29: Error: Failed migration of kvm29 from hyp01 to hyp02: no way"
+    account_is "batch $(last_batch): 2 moved, 1 left, because: kvm29 (no way)"
 }
 
 @test "failures as JSON" {
     plan kvm32 'fail 5 fatal 1 no way'
     ends 1 'kvm[32-33],off1' hyp02 --json
-    json 'length == 3' -s
-    json 'map(select(.ok | not) | .guest) | sort == ["kvm32", "off1"]' -s
+    json 'length == 4' -s
+    json '.[:-1] | map(select(.ok | not) | .guest) | sort == ["kvm32", "off1"]' -s
+    json 'last | (.ok | not) and .moved == 1 and .left == 2 and (.result | startswith("1 moved, 2 left, because: kvm32 (no way); off1 (is shutoff on hyp01"))' -s
     quiet
 }
 
@@ -417,10 +421,11 @@ kvm25: Error: ask hyp02"
     batch=$(detach 'kvm[44-45]' hyp02)
     ok wait "$batch"
     lines_are "kvm44: migrated to hyp02" "kvm45: migrated to hyp02"
+    account_is "batch $batch: 2 moved"
     ok wait $((batch + 1)) $((batch + 2))
     lines_are "kvm44: migrated to hyp02" "kvm45: migrated to hyp02"
     ok wait $((batch + 2)) --json
-    json '.guest == "kvm45" and .state == "done"'
+    json 'length == 2 and (.[0] | .guest == "kvm45" and .state == "done")' -s
 }
 
 @test "wait says when one failed, and when there is no such job" {

@@ -56,7 +56,7 @@ all_of() { # FIELD: every guest is in this column of the output once
     until_true 30 test -s "$OUT.code"
     [ "$(cat "$OUT.code")" = 1 ]
     output=$(cat "$OUT.out")
-    all_of .guest
+    all_of 'select(.guest).guest'
     ends 1 wait "$batch" --json
-    all_of .guest
+    all_of 'select(.guest).guest'
 }

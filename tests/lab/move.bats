@@ -102,7 +102,7 @@ X
     run -1 --separate-stderr rmigrate 's[1-6]' hyp02
     [ "$(grep -c ': migrated to hyp02$' <<<"$output")" = 5 ]
     echo "$stderr"
-    [ "$(wc -l <<<"$stderr")" = 1 ]
+    [ "$(wc -l <<<"$stderr")" = 2 ] # with the account
     [[ $stderr == "s4: Error: "*"domain 's4' already exists with uuid"* ]]
     [ "$(where s4)" = $'hyp01 running\nhyp02 shut off' ]
     for i in 1 2 3 5 6; do runs_only_on "s$i" hyp02; done

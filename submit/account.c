@@ -1,0 +1,112 @@
+/* account.c - what became of all that a command waited for, in one line */
+#include "submit/account.h"
+
+#include "conf/json.h"
+#include "conf/text.h"
+#include "submit/job_view.h"
+#include "submit/out.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WHY_MAX = 200 }; /* bytes of why one guest is left, as in the account of a host */
+
+static void leave(struct account *account, const char *name, const char *why)
+{
+    if (account->left < ACCOUNT_NAMED_MAX) {
+        char *to = account->guests[account->left];
+        snprintf(to, ACCOUNT_TEXT_MAX, "%s (%.*s)", name, WHY_MAX, why);
+        text_clean(text_one_line(to));
+    }
+    account->left++;
+}
+
+void account_job(struct account *account, const RmJobView *view, const char *text)
+{
+    if (!view_is_good(view))
+        leave(account, view->job->guest,
+              view->state == RM_STATE__FAILED && view->text[0] ? view->text : text);
+    else if (!view->already)
+        account->moved++;
+}
+
+void account_refused(struct account *account, const RmOutcome *outcome)
+{
+    leave(account, outcome->name, outcome->text);
+}
+
+void account_host(struct account *account, const RmOutcome *outcome)
+{
+    char *to = outcome->ok                            ? account->one
+               : account->unempty < ACCOUNT_NAMED_MAX ? account->hosts[account->unempty]
+                                                      : NULL;
+    if (to && outcome->ok)
+        snprintf(to, ACCOUNT_TEXT_MAX, "%s is empty", outcome->name);
+    else if (to)
+        snprintf(to, ACCOUNT_TEXT_MAX, "%s %s", outcome->name, outcome->text);
+    if (to)
+        text_clean(text_one_line(to));
+    account->emptied += outcome->ok ? 1 : 0;
+    account->unempty += outcome->ok ? 0 : 1;
+}
+
+/* The first of them, behind one another. */
+static void put_list(FILE *file, const char (*texts)[ACCOUNT_TEXT_MAX], uint64_t n)
+{
+    for (uint64_t i = 0; i < n && i < ACCOUNT_NAMED_MAX; i++)
+        fprintf(file, "%s%s", i == 0 ? "" : "; ", texts[i]);
+    if (n > ACCOUNT_NAMED_MAX)
+        fprintf(file, "; and %" PRIu64 " more", n - ACCOUNT_NAMED_MAX);
+}
+
+static void put(FILE *file, const struct account *a)
+{
+    fprintf(file, "%" PRIu64 " moved", a->moved);
+    if (a->left > 0)
+        fprintf(file, ", %" PRIu64 " left", a->left);
+    if (a->left > 0 && a->unempty == 0) {
+        fputs(", because: ", file);
+        put_list(file, a->guests, a->left);
+    }
+    if (a->emptied == 1)
+        fprintf(file, "; %s", a->one);
+    else if (a->emptied > 0)
+        fprintf(file, "; %" PRIu64 " hosts are empty", a->emptied);
+    if (a->unempty > 0) { /* which says who is left there and why */
+        fputs("; ", file);
+        put_list(file, a->hosts, a->unempty);
+    }
+}
+
+void account_print(const struct account *account, const struct args *args)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    if (file)
+        put(file, account);
+    if (!file || fclose(file) != 0) {
+        free(text);
+        return;
+    }
+    if (args->json) {
+        struct json json = {.file = stdout};
+        json_open(&json, NULL, '{');
+        json_bool(&json, "ok", account->left == 0 && account->unempty == 0);
+        json_text(&json, "result", text);
+        if (account->batch != 0)
+            json_number(&json, "batch", account->batch);
+        else
+            json_text(&json, "batch", NULL);
+        json_number(&json, "moved", account->moved);
+        json_number(&json, "left", account->left);
+        json_close(&json, '}');
+        fputc('\n', stdout);
+    } else if (account->batch != 0) {
+        out_note("batch %" PRIu64 ": %s", account->batch, text);
+    } else {
+        out_note("%s", text);
+    }
+    free(text);
+}
