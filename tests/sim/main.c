@@ -23,7 +23,7 @@
 enum { PROCESSES_MAX = 64 };
 
 struct sums {
-    uint64_t seeds, failed, jobs, done, ended_otherwise, locked, migrations, crashes, steps;
+    uint64_t seeds, failed, jobs, done, ended_otherwise, locked, migrations, crashes, anew, steps;
 };
 
 struct arguments {
@@ -43,6 +43,7 @@ static void add(struct sums *sums, const struct world *world)
     sums->migrations += world->sim->n_moves;
     sums->steps += world->n_steps;
     sums->crashes += world->office.n_crashes;
+    sums->anew += world->office.n_anew;
     for (unsigned i = 0; i < world->n_yards; i++)
         sums->crashes += world->yards[i].life > 0 ? world->yards[i].life - 1 : 0;
 }
@@ -276,8 +277,8 @@ int main(int argc, char **argv)
     }
     printf("sim: %" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64 " jobs (%" PRIu64
            " done, %" PRIu64 " failed or cancelled, %" PRIu64 " locked), %" PRIu64
-           " migrations, %" PRIu64 " crashes, %" PRIu64 " steps\n",
+           " migrations, %" PRIu64 " crashes, %" PRIu64 " full stores, %" PRIu64 " steps\n",
            sums.seeds, sums.failed, sums.jobs, sums.done, sums.ended_otherwise, sums.locked,
-           sums.migrations, sums.crashes, sums.steps);
+           sums.migrations, sums.crashes, sums.anew, sums.steps);
     return well ? 0 : 1;
 }
