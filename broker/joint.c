@@ -205,7 +205,7 @@ static void add_places(struct joint *joint, const struct rule *rule, size_t n_ho
         size_t n = 0;
         if (!guest || is_asked(joint, guest))
             continue;
-        struct host **hosts = rules_places(guest, rule->together, false, &n);
+        struct host **hosts = rules_places(guest, rule->together, &n);
         for (size_t k = 0; k < n; k++)
             *ARRAY_MUST_ADD(joint->places, joint->n_places, joint->places_room) =
                 (struct plan_place){rule->number, number_of(joint, n_hosts, hosts[k])};

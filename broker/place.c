@@ -279,7 +279,7 @@ static struct rules_look look_at_rules(struct core *core, const struct place_ask
     char why[300];
 
     if (!ask->free)
-        look = rules_look(core, ask->guest, ask->source, ask->plan, ask->n_plan, false);
+        look = rules_look(core, ask->guest, ask->source, ask->plan, ask->n_plan);
     if (look.held) {
         snprintf(why, sizeof(why), "%s keeps it with %s, which stays on %s", look.held->text,
                  look.by->rec->name, ask->source ? ask->source->rec->name : "its hypervisor");
@@ -346,15 +346,7 @@ static bool is_free(const struct job *job)
 
 bool place_breaks_rule(struct core *core, const struct job *job, char *why, size_t size)
 {
-    struct rules_look look = {0};
-    bool may_wait;
-
-    if (is_free(job) || !rules_of(core, job->guest))
-        return false;
-    look = rules_look(core, job->guest, job->source, NULL, 0, true);
-    bool bars = rules_bar(core, &look, job->destination, why, size, &may_wait);
-    rules_look_done(&look);
-    return bars;
+    return !is_free(job) && rules_bar_now(core, job->guest, job->destination, why, size);
 }
 
 /* What the job asks for now. to: to be freed. */

@@ -143,21 +143,21 @@ static int read_node(void *ctx, const struct attr_node *attr_node)
 {
     struct reading *reading = ctx;
     struct rules *rules = reading->core->rules;
-    struct attr_value value;
+    struct attr_value value = {0};
+    struct rm_err err = {0};
     struct word word;
-    bool any = false;
+    bool any = attr_value(reading->core->attr, attr_node, &reading->attr, &value, &err) < 0;
 
-    /* What cannot be evaluated is reported by whoever asks for the attribute. */
-    if (attr_value(reading->core->attr, attr_node, &reading->attr, &value, NULL) < 0 || !value.text)
-        return 0;
-    for (const char *at = value.text; word_next(&at, &word);)
+    for (const char *at = value.text ? value.text : ""; word_next(&at, &word);)
         for (size_t i = 0; i < KEYS; i++)
             any = any || word_is(&word, keys[i]);
     if (!any)
         return 0;
     struct node *node = must(arena_alloc(rules->arena, sizeof(*node)));
     *node = (struct node){.name = must(arena_strdup(rules->arena, attr_node_name(attr_node)))};
-    for (const char *at = value.text; word_next(&at, &word);)
+    if (err.text[0] != '\0')
+        node->of.wrong = must(arena_printf(rules->arena, "what nobody can evaluate: %s", err.text));
+    for (const char *at = value.text ? value.text : ""; word_next(&at, &word);)
         read_word(rules, node, &word);
     *ARRAY_MUST_ADD(reading->list, reading->n, reading->room) = node;
     return 0;
@@ -254,7 +254,7 @@ bool rules_name(struct core *core, const char *const *names, size_t n, const str
 
 /* ---- where others are */
 
-struct host **rules_places(const struct guest *guest, bool together, bool now, size_t *ret_n)
+struct host **rules_places(const struct guest *guest, bool together, size_t *ret_n)
 {
     const struct job *job = guest->job;
     struct host **hosts = NULL;
@@ -265,7 +265,7 @@ struct host **rules_places(const struct guest *guest, bool together, bool now, s
         DL_FOREACH2 (guest->instances, one, g_next)
             if (guest_is_active(one->state) || one->state == RM_GUEST_STATE__GUEST_INCOMING)
                 *ARRAY_MUST_ADD(hosts, n, room) = one->host;
-    if (job && job->destination && (!now || job_is_active(job->live.state)))
+    if (job && job->destination)
         *ARRAY_MUST_ADD(hosts, n, room) = job->destination;
     *ret_n = n;
     return hosts;
@@ -301,7 +301,6 @@ struct looking {
     const struct host *source;
     const struct rules_plan *plan;
     size_t n_plan;
-    bool now;
 };
 
 static void add_bar(struct looking *looking, const struct rule *rule, const struct guest *other,
@@ -336,7 +335,7 @@ static void add_other(struct looking *looking, const struct rule *rule, const st
             ? bsearch(&key, looking->plan, looking->n_plan, sizeof(key), rules_by_guest)
             : NULL;
     size_t n;
-    struct host **hosts = rules_places(other, rule->together, looking->now, &n);
+    struct host **hosts = rules_places(other, rule->together, &n);
 
     for (size_t i = 0; i < n; i++) {
         if (!rule->together) {
@@ -357,10 +356,10 @@ static void add_other(struct looking *looking, const struct rule *rule, const st
 
 struct rules_look rules_look(struct core *core, const struct guest *guest,
                              const struct host *source, const struct rules_plan *plan,
-                             size_t n_plan, bool now)
+                             size_t n_plan)
 {
     struct rules_look look = {.of = rules_of(core, guest)};
-    struct looking looking = {&look, 0, source, plan, n_plan, now};
+    struct looking looking = {&look, 0, source, plan, n_plan};
 
     for (size_t i = 0; look.of && i < look.of->n_rules; i++) {
         const struct rule *rule = look.of->rules[i];
@@ -419,6 +418,47 @@ bool rules_bar(struct core *core, const struct rules_look *look, const struct ho
         return false;
     /* They are in this order: the first one leaves, so all do. */
     *ret_may_wait = bar && bar->leaves && !rules_name(core, of->avoid, of->n_avoid, host);
+    return true;
+}
+
+/* NULL: it may be there with the other one. */
+static const struct rule *keeps_apart(struct core *core, const struct rules_of *of,
+                                      const struct guest *guest, const struct guest *other)
+{
+    const struct rules_of *others = other == guest ? NULL : rules_of(core, other);
+
+    for (size_t i = 0; others && i < of->n_rules; i++)
+        if (!of->rules[i]->together && is_under(others, of->rules[i]))
+            return of->rules[i];
+    return NULL;
+}
+
+bool rules_bar_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
+                   size_t size)
+{
+    const struct rules_of *of = rules_of(core, guest);
+    const struct rule *rule = NULL;
+    const struct instance *one;
+    const struct job *job;
+
+    if (!of)
+        return false;
+    DL_FOREACH2 (host->instances, one, h_next)
+        if ((guest_is_active(one->state) || one->state == RM_GUEST_STATE__GUEST_INCOMING) &&
+            (rule = keeps_apart(core, of, guest, one->guest))) {
+            snprintf(why, size, "%s keeps it from %s, where %s is", rule->text, host->rec->name,
+                     one->guest->rec->name);
+            return true;
+        }
+    DL_FOREACH2 (host->jobs.coming, job, d_next)
+        if (job_is_active(job->live.state) && (rule = keeps_apart(core, of, guest, job->guest))) {
+            snprintf(why, size, "%s keeps it from %s, where %s comes", rule->text, host->rec->name,
+                     job->guest->rec->name);
+            return true;
+        }
+    if (!rules_name(core, of->avoid, of->n_avoid, host))
+        return false;
+    snprintf(why, size, "avoid:%s keeps it from there", host->rec->name);
     return true;
 }
 

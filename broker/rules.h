@@ -62,9 +62,8 @@ const struct rule *rules_at(struct core *core, size_t number);
 bool rules_name(struct core *core, const char *const *names, size_t n, const struct host *host);
 
 /* Where a guest is, as far as rules care: hosts where it is active or where it comes in, in an array from
- * malloc, or NULL. With a job: separate: its destination as well (now: only when it is on its way);
- * together: its destination instead. */
-struct host **rules_places(const struct guest *guest, bool together, bool now, size_t *ret_n);
+ * malloc, or NULL. With a job: separate: its destination as well; together: its destination instead. */
+struct host **rules_places(const struct guest *guest, bool together, size_t *ret_n);
 
 /* What stands in the way of one guest. */
 struct rules_look {
@@ -83,11 +82,11 @@ struct rules_plan {
     struct host *source, *chosen; /* NULL: it has no place */
 };
 
-/* source: where it is. plan: all that are placed with it, by guest (rules_by_guest); n_plan may be 0. now: its way
- * begins now. Free with rules_look_done(). */
+/* source: where it is. plan: all that are placed with it, by guest (rules_by_guest); n_plan may be 0. Free with
+ * rules_look_done(). */
 struct rules_look rules_look(struct core *core, const struct guest *guest,
                              const struct host *source, const struct rules_plan *plan,
-                             size_t n_plan, bool now);
+                             size_t n_plan);
 void rules_look_done(struct rules_look *look);
 int rules_by_guest(const void *a, const void *b); /* of struct rules_plan, for qsort(3) */
 
@@ -95,6 +94,9 @@ int rules_by_guest(const void *a, const void *b); /* of struct rules_plan, for q
  * else. */
 bool rules_bar(struct core *core, const struct rules_look *look, const struct host *host, char *why,
                size_t size, bool *ret_may_wait);
+/* The same for a guest whose way to the host begins now: what is promised does not count. */
+bool rules_bar_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
+                   size_t size);
 /* It prefers that host, or others are there that it belongs together with. */
 bool rules_prefer(struct core *core, const struct rules_look *look, const struct host *host);
 

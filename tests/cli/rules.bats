@@ -125,6 +125,54 @@ END
     err_has 'big: Error: separate:S and together:T contradict each other for it and x2'
 }
 
+@test "two that wait, for one host, before the rule came: one begins, and the other one goes elsewhere" {
+    fill <<'END'
+x1:a1
+x2:a1
+END
+    ask close c1
+    ok pause --site
+    begin move x1,x2 --to b1,c1
+    until_true 10 told '.jobs | length == 2 and all(.destination == "b1")' jobs
+    ask nodech x1,x2 vm.othersettings=separate:web
+    ask open c1
+    ok resume --site
+    comes_to 0
+    [ "$(where x1)" != "$(where x2)" ]
+}
+
+@test "a named bundle goes to a named host; a member of it is on its way: the other one follows" {
+    fill <<'END'
+x1:a1 together:db
+x2:a1 together:db
+END
+    ok x1,x2 b1
+    runs_on x1 b1
+    runs_on x2 b1
+    plan x1 'ok 1500'
+    begin move x1 a1 --ignore-rules
+    until_true 10 told '.jobs | any(.guest == "x1" and .state == "running")' jobs
+    ok x2 --to a1,c1 --dry-run
+    has 'can move from b1 to a1'
+    comes_to 0
+}
+
+@test "rules come through groups and patterns" {
+    fill <<'END'
+x1:a1
+x2:a1
+END
+    ask nodech x1,x2 groups=pair
+    ask chtab node=pair vm.othersettings='|x(\d)|x:y; separate:$1-$1; prefer:c($1)|'
+    ok evacuate a1 --plan
+    matches 'x1 +a1 +c1'
+    ask chtab node=pair vm.othersettings='separate:pair'
+    ok evacuate a1 --plan
+    matches 'x[12] +a1 +b1'
+    matches 'x[12] +a1 +c1'
+    ask chtab node=pair vm.othersettings=
+}
+
 @test "a rule that comes while a job waits is kept when that begins" {
     fill <<'END'
 x1:a1
