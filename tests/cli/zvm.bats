@@ -241,6 +241,20 @@ test_was_asked() { [ "$(sim requests | grep -c action=TEST)" -ge "$1" ]; }
     [ -z "$("$BIN/smapisim" ctl "$SITE/sim2.ctl" violations)" ]
 }
 
+@test "rules hold guests on z/VM too, a member's name in any case" {
+    zvm_site
+    ok chtab node=gpok1 vm.othersettings='separate:web'
+    ok chtab node=gpok2 vm.othersettings='separate:web;avoid:POKDEV62'
+    ok gpok1 pokdev62
+    ends 1 gpok2 pokdev62
+    err_has 'separate:web keeps it from pokdev62, where gpok1 is'
+    ok chtab node=gpok2 vm.othersettings='avoid:POKDEV62'
+    ends 1 gpok2 pokdev62
+    err_has 'avoid:pokdev62 keeps it from there; --ignore-rules lets no rule hold it'
+    ok gpok2 pokdev62 --ignore-rules
+    sim_on LNX2 POKDEV62
+}
+
 @test "a member without zvm.hcp is no destination for a guest whose row needs one" {
     zvm_site
     ask chtab node=pokdev62 zvm.hcp=

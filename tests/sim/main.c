@@ -236,7 +236,7 @@ int main(int argc, char **argv)
         {"scenario", KEY_SCENARIO, "NAME", 0, "this one and nothing else", 0},
         {"break", KEY_BREAK, "RULE", 0,
          "break a rule on purpose (fence, look, commit, limit, lease, attempt, token, memory, "
-         "count, report, quiet, inherit, off, settler, request, calm, anew); "
+         "apart, count, report, quiet, inherit, off, settler, request, calm, anew); "
          "succeeds when it is noticed",
          0},
         {"twice", KEY_TWICE, NULL, 0, "each seed two times: the same trace?", 0},

@@ -6,6 +6,7 @@
 #include "broker/job.h"
 #include "broker/session.h"
 #include "store/record.h"
+#include "store/tables/table.h"
 #include "store/tool/check.h"
 #include "tests/sim/world.h"
 
@@ -33,6 +34,21 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* Before the first start: the tables say who is kept apart. */
+static int write_rules(struct world *world)
+{
+    const struct table *table = table_find("vm");
+    int column = table_column(table, "othersettings"), r = 0;
+
+    for (unsigned g = 0; g < world->sim->n_guests && r >= 0; g++) {
+        char word[32];
+        snprintf(word, sizeof(word), "separate:s%u", world->apart[g]);
+        if (world->apart[g] > 0 && world->options.broken != BREAK_APART)
+            r = table_row_set(world->office.store, table, world->sim->guests[g].name, column, word);
+    }
+    return r;
+}
+
 static int start(struct world *world)
 {
     struct office *office = &world->office;
@@ -42,6 +58,8 @@ static int start(struct world *world)
 
     if (r >= 0)
         r = record_open(office->store, &err);
+    if (r >= 0 && world->n_steps == 0)
+        r = write_rules(world);
     if (r >= 0)
         r = core_new(&world->conf, office->store, world_random(world, UINT64_MAX), world_now(world),
                      env_wall(&world->sim->env), &office->core, &err);

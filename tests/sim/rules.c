@@ -17,6 +17,7 @@
  * 11. At most one worker may act on a guest, and nobody may when its job has ended.
  *
  * 12. When all is over no copy is left on another host, apart from those of a guest that somebody paused.
+ * 13. No guest comes to a host where another one is from which a rule keeps it apart.
  *
  * A guest is locked without need only where it got lost how its try was made (its worker died
  * before that was told): then nobody can say whose a paused copy is.
@@ -319,6 +320,36 @@ static void check_memory(struct world *world)
     }
 }
 
+static bool is_apart(const struct world *world, unsigned one, unsigned other)
+{
+    return one != other && world->apart[one] != 0 && world->apart[one] == world->apart[other];
+}
+
+/* Copies that may be left count for nothing. */
+static bool is_there(const struct sim *sim, unsigned guest, unsigned host)
+{
+    const struct sim_copy *copy = &sim->guests[guest].copies[host];
+
+    return copy->active && (copy->whole || copy->incoming);
+}
+
+static void check_apart(struct world *world)
+{
+    const struct sim *sim = world->sim;
+
+    for (unsigned g = 0; g < sim->n_guests; g++) {
+        const struct sim_move *move = &sim->guests[g].move;
+        if (!move->on || move->phase == SIM_CONFIRM || world->apart[g] == 0)
+            continue;
+        for (unsigned other = 0; other < sim->n_guests; other++)
+            if (is_apart(world, g, other) && is_there(sim, other, move->destination) &&
+                sim->guests[g].touched_at == 0 && sim->guests[other].touched_at == 0)
+                world_fail(world, "%s comes to %s, where %s is, which it is kept apart from",
+                           sim->guests[g].name, sim->hosts[move->destination].name,
+                           sim->guests[other].name);
+    }
+}
+
 /* ---- after a step, after a commit, at an answer */
 
 /* One at most has the turn. */
@@ -334,6 +365,7 @@ void rules_step(struct world *world)
     if (world->sim->wrong[0] != '\0')
         world_fail(world, "%s", world->sim->wrong);
     check_memory(world);
+    check_apart(world);
     check_moves(world);
     check_owners(world);
     check_turns(world);
@@ -449,6 +481,18 @@ const char *rules_locked_guest(const struct world *world)
     return NULL;
 }
 
+/* Somebody is there from whom a rule keeps it apart, or it has no place at all. */
+static bool is_barred(const struct world *world, const struct job *job, int host)
+{
+    const struct sim *sim = world->sim;
+    int guest = sim_find_guest(sim, job->ask->guest);
+
+    for (unsigned other = 0; host >= 0 && guest >= 0 && other < sim->n_guests; other++)
+        if (is_apart(world, (unsigned)guest, other) && is_there(sim, other, (unsigned)host))
+            return true;
+    return guest >= 0 && world->apart[guest] != 0 && host < 0;
+}
+
 uint64_t rules_without_room(const struct world *world)
 {
     const struct sim *sim = world->sim;
@@ -457,6 +501,8 @@ uint64_t rules_without_room(const struct world *world)
         return 0;
     for (const struct job *job = world->office.core->jobs.by_id; job != NULL; job = job->hh.next) {
         int host = sim_find_host(sim, job->live.destination);
+        if (job->live.state == RM_STATE__QUEUED && is_barred(world, job, host))
+            return job->id;
         if (job->live.state == RM_STATE__QUEUED && host >= 0 &&
             sim_used(sim, (unsigned)host) + job->guest->rec->memory > sim->hosts[host].memory)
             return job->id;

@@ -12,9 +12,10 @@
 #define MARKS_MOST (120 * USEC_PER_SEC)
 #define GIB        (UINT64_C(1) << 30)
 
-const char *const break_names[BREAK_RULES] = {
-    "nothing", "fence",  "look",  "commit",  "limit", "lease",   "attempt", "token", "memory",
-    "count",   "report", "quiet", "inherit", "off",   "settler", "request", "calm",  "anew"};
+const char *const break_names[BREAK_RULES] = {"nothing", "fence",   "look",    "commit", "limit",
+                                              "lease",   "attempt", "token",   "memory", "count",
+                                              "report",  "quiet",   "inherit", "off",    "settler",
+                                              "request", "calm",    "apart",   "anew"};
 
 /* ---- chance, and the trace */
 
@@ -226,6 +227,18 @@ static void make_guests(struct world *world, unsigned n)
     }
 }
 
+/* Of one site in three, by a chance of its own: what else happens in a world stays as it was. */
+static void make_rules(struct world *world)
+{
+    uint64_t chance = world->options.seed;
+    unsigned n = world->sim->n_guests;
+
+    if (world->options.quiet_world || next_random(&chance) % 3 != 0)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        world->apart[i] = (unsigned)(next_random(&chance) % (n / 3 + 2));
+}
+
 static void make_settings(struct world *world)
 {
     struct conf_broker *conf = &world->conf;
@@ -311,6 +324,7 @@ struct world *world_new(const struct world_options *options)
     clients = options->clients != 0 ? options->clients : 1 + (unsigned)world_random(world, 4);
     make_hosts(world, hosts);
     make_guests(world, guests);
+    make_rules(world);
     make_yards(world, options->agents);
     for (unsigned i = 0; i <= clients; i++)
         client_init(&world->clients[i], world, i, i < clients && !options->quiet_world);

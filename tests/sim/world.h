@@ -49,6 +49,7 @@ enum break_rule {
     BREAK_SETTLER, /* a settler looks at no lease */
     BREAK_REQUEST, /* that a request may still wait in a daemon is forgotten */
     BREAK_CALM,    /* nobody waits until a migration that was asked for can begin no more */
+    BREAK_APART,   /* the tables do not say which guests are kept apart */
     BREAK_ANEW,    /* after a full store the memory of before is kept */
     BREAK_RULES
 };
@@ -237,6 +238,7 @@ struct world {
     struct alarm sim_alarm, luck_alarm, peace_alarm;
     struct conf_broker conf;
     unsigned limit_source, limit_destination, limit_cluster; /* as they were meant */
+    unsigned apart[SIM_GUESTS_MAX]; /* guests of one number are kept apart; 0: this one is not */
     struct conf_worker conf_worker;
     struct conf_hypervisor conf_hypervisors[SIM_HOSTS_MAX];
     struct office office;
