@@ -126,15 +126,20 @@ static void add_never(struct joint *joint, const struct place_ask *ask, size_t n
     bool all = is_shared(joint, ask->guest) || ask->n_unfit > 0 ||
                platform_of(ask->guest->rec->kind)->may_take;
     bool some = ask->guest->instances && ask->guest->instances->g_next;
+    size_t n_avoid = of ? of->n_avoid : 0;
 
-    if (!all && !some && !(of && of->n_avoid > 0))
+    if (!all && !some && n_avoid == 0)
         return;
-    never = must(calloc(n_hosts + 1, sizeof(*never)));
-    for (uint32_t i = 0; i < n_hosts; i++)
+    never = must(calloc(n_hosts + n_avoid + 1, sizeof(*never)));
+    for (uint32_t i = 0; i < n_hosts && (all || some); i++)
         if (joint->plan_hosts[i].takes &&
-            (!place_suits(joint->core, ask, joint->hosts[i], why, sizeof(why)) ||
-             (of && rules_name(joint->core, of->avoid, of->n_avoid, joint->hosts[i]))))
+            !place_suits(joint->core, ask, joint->hosts[i], why, sizeof(why)))
             never[n++] = i;
+    struct host **avoid =
+        n_avoid > 0 ? rules_hosts(joint->core, of->avoid, n_avoid, &n_avoid) : NULL;
+    for (size_t i = 0; i < n_avoid; i++)
+        never[n++] = number_of(joint, n_hosts, avoid[i]);
+    free(avoid);
     shown->never = never;
     shown->n_never = n;
 }
@@ -160,13 +165,12 @@ static void add_to(struct joint *joint, const struct place_ask *ask, size_t n_ho
 static void add_preferred(struct joint *joint, const struct rules_of *of, size_t n_hosts,
                           struct plan_guest *shown)
 {
+    struct host **hosts = rules_hosts(joint->core, of->prefer, of->n_prefer, &shown->n_prefer);
     uint32_t *prefer = must(calloc(of->n_prefer + 1, sizeof(*prefer)));
 
-    for (size_t i = 0; i < of->n_prefer; i++) {
-        const struct host *host = platform_host(joint->core, of->prefer[i]);
-        if (host)
-            prefer[shown->n_prefer++] = number_of(joint, n_hosts, host);
-    }
+    for (size_t i = 0; i < shown->n_prefer; i++)
+        prefer[i] = number_of(joint, n_hosts, hosts[i]);
+    free(hosts);
     shown->prefer = prefer;
 }
 

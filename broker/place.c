@@ -195,13 +195,13 @@ static void add_reason(char *text, size_t size, unsigned *n, const char *why)
 }
 
 /* Does a rule keep it from there? */
-static bool is_barred(struct core *core, struct place_ask *ask, const struct rules_look *look,
+static bool is_barred(const struct core *core, struct place_ask *ask, const struct rules_look *look,
                       const struct host *host, struct reasons *reasons)
 {
     char why[300], ever[300];
     bool may_wait;
 
-    if (!rules_bar(core, look, host, why, sizeof(why), &may_wait))
+    if (!rules_bar(look, host, why, sizeof(why), &may_wait))
         return look->held != NULL;
     ask->ruled = true;
     add_reason(reasons->other, sizeof(reasons->other), &reasons->n_other, why);
@@ -263,13 +263,13 @@ static void explain(struct place_ask *ask, const struct reasons *reasons)
 
 /* What comes first: hosts that are preferred, then those that are neither suspect nor tried, then suspect
  * ones, then those where it failed, the last one last. */
-static size_t rank(struct core *core, const struct place_ask *ask, const struct rules_look *look,
-                   const struct host *host)
+static size_t rank(const struct core *core, const struct place_ask *ask,
+                   const struct rules_look *look, const struct host *host)
 {
     for (size_t i = 0; i < ask->n_tried; i++)
         if (strcmp(ask->tried[i], host->rec->name) == 0)
             return i + 3;
-    return host_is_suspect(core, host) ? 2 : rules_prefer(core, look, host) ? 0 : 1;
+    return host_is_suspect(core, host) ? 2 : rules_prefer(look, host) ? 0 : 1;
 }
 
 static struct rules_look look_at_rules(struct core *core, const struct place_ask *ask,

@@ -244,10 +244,31 @@ const struct rule *rules_at(struct core *core, size_t number)
     return core->rules->list[number];
 }
 
-bool rules_name(struct core *core, const char *const *names, size_t n, const struct host *host)
+struct host **rules_hosts(struct core *core, const char *const *names, size_t n, size_t *ret_n)
+{
+    struct host **hosts = n > 0 ? must(calloc(n, sizeof(struct host *))) : NULL;
+
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct host *host = platform_host(core, names[i]);
+        if (host)
+            hosts[(*ret_n)++] = host;
+    }
+    return hosts;
+}
+
+static bool is_listed(struct host *const *hosts, size_t n, const struct host *host)
 {
     for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], host->rec->name) == 0 || platform_host(core, names[i]) == host)
+        if (hosts[i] == host)
+            return true;
+    return false;
+}
+
+static bool avoids(struct core *core, const struct rules_of *of, const struct host *host)
+{
+    for (size_t i = 0; i < of->n_avoid; i++)
+        if (platform_host(core, of->avoid[i]) == host)
             return true;
     return false;
 }
@@ -263,7 +284,9 @@ struct host **rules_places(const struct guest *guest, bool together, size_t *ret
 
     if (!together || !job)
         DL_FOREACH2 (guest->instances, one, g_next)
-            if (guest_is_active(one->state) || one->state == RM_GUEST_STATE__GUEST_INCOMING)
+            if ((guest_is_active(one->state) &&
+                 !(together && one->state == RM_GUEST_STATE__GUEST_IN_SHUTDOWN)) ||
+                one->state == RM_GUEST_STATE__GUEST_INCOMING)
                 *ARRAY_MUST_ADD(hosts, n, room) = one->host;
     if (job && job->destination)
         *ARRAY_MUST_ADD(hosts, n, room) = job->destination;
@@ -369,6 +392,10 @@ struct rules_look rules_look(struct core *core, const struct guest *guest,
                 add_other(&looking, rule, other);
         }
     }
+    if (look.of) {
+        look.avoid = rules_hosts(core, look.of->avoid, look.of->n_avoid, &look.n_avoid);
+        look.prefer = rules_hosts(core, look.of->prefer, look.of->n_prefer, &look.n_prefer);
+    }
     if (look.n_bars > 0)
         qsort(look.bars, look.n_bars, sizeof(*look.bars), by_host);
     return look;
@@ -378,6 +405,8 @@ void rules_look_done(struct rules_look *look)
 {
     free(look->bars);
     free(look->mates);
+    free(look->avoid);
+    free(look->prefer);
     *look = (struct rules_look){0};
 }
 
@@ -396,29 +425,24 @@ static const struct rules_bar *bar_at(const struct rules_look *look, const struc
     return at < look->n_bars && look->bars[at].host == host ? &look->bars[at] : NULL;
 }
 
-bool rules_bar(struct core *core, const struct rules_look *look, const struct host *host, char *why,
-               size_t size, bool *ret_may_wait)
+bool rules_bar(const struct rules_look *look, const struct host *host, char *why, size_t size,
+               bool *ret_may_wait)
 {
-    const struct rules_of *of = look->of;
-    const struct rules_bar *bar = of ? bar_at(look, host) : NULL;
+    const struct rules_bar *bar = look->of ? bar_at(look, host) : NULL;
+    bool avoided = look->of && is_listed(look->avoid, look->n_avoid, host);
     const char *name = host->rec->name;
 
-    *ret_may_wait = false;
-    if (!of)
-        return false;
+    /* They are in this order: the first one leaves, so all do. */
+    *ret_may_wait = bar && bar->leaves && !avoided;
     if (bar)
         snprintf(why, size, "%s keeps it from %s, where %s %s", bar->rule->text, name,
                  bar->other->rec->name,
                  bar->comes    ? "comes"
                  : bar->leaves ? "still is"
                                : "is");
-    else if (rules_name(core, of->avoid, of->n_avoid, host))
+    else if (avoided)
         snprintf(why, size, "avoid:%s keeps it from there", name);
-    else
-        return false;
-    /* They are in this order: the first one leaves, so all do. */
-    *ret_may_wait = bar && bar->leaves && !rules_name(core, of->avoid, of->n_avoid, host);
-    return true;
+    return bar || avoided;
 }
 
 /* NULL: it may be there with the other one. */
@@ -456,20 +480,16 @@ bool rules_bar_now(struct core *core, const struct guest *guest, const struct ho
                      job->guest->rec->name);
             return true;
         }
-    if (!rules_name(core, of->avoid, of->n_avoid, host))
+    if (!avoids(core, of, host))
         return false;
     snprintf(why, size, "avoid:%s keeps it from there", host->rec->name);
     return true;
 }
 
-bool rules_prefer(struct core *core, const struct rules_look *look, const struct host *host)
+bool rules_prefer(const struct rules_look *look, const struct host *host)
 {
-    if (!look->of)
-        return false;
-    for (size_t i = 0; i < look->n_mates; i++)
-        if (look->mates[i] == host)
-            return true;
-    return rules_name(core, look->of->prefer, look->of->n_prefer, host);
+    return is_listed(look->mates, look->n_mates, host) ||
+           is_listed(look->prefer, look->n_prefer, host);
 }
 
 /* ---- what is wrong */
@@ -513,7 +533,7 @@ size_t rules_broken(struct core *core, const struct guest *guest, char ***ret_te
                       : core_printf(core, "%s is broken: it is on %s with %s%s", rule->text,
                                     host->rec->name, first->rec->name, more));
     }
-    if (host && of && rules_name(core, of->avoid, of->n_avoid, host))
+    if (host && of && avoids(core, of, host))
         CORE_PUSH(core, n, texts,
                   core_printf(core, "avoid:%s is broken: it is there", host->rec->name));
     *ret_texts = texts;

@@ -58,11 +58,12 @@ const struct rules_of *rules_of(struct core *core, const struct guest *guest);
 /* How many rules there are, and each of them. */
 size_t rules_count(struct core *core);
 const struct rule *rules_at(struct core *core, size_t number);
-/* The host is listed there. */
-bool rules_name(struct core *core, const char *const *names, size_t n, const struct host *host);
+/* The hosts that these names mean, in an array from malloc, or NULL. */
+struct host **rules_hosts(struct core *core, const char *const *names, size_t n, size_t *ret_n);
 
 /* Where a guest is, as far as rules care: hosts where it is active or where it comes in, in an array from
- * malloc, or NULL. With a job: separate: its destination as well; together: its destination instead. */
+ * malloc, or NULL. With a job: separate: its destination as well; together: its destination instead, and none
+ * while it is in shutdown. */
 struct host **rules_places(const struct guest *guest, bool together, size_t *ret_n);
 
 /* What stands in the way of one guest. */
@@ -74,6 +75,8 @@ struct rules_look {
     const struct guest *by;
     struct host **mates; /* owned; where others are that it belongs together with */
     size_t n_mates, mates_room;
+    struct host **avoid, **prefer; /* owned */
+    size_t n_avoid, n_prefer;
 };
 
 /* A guest that is placed with others. */
@@ -92,13 +95,13 @@ int rules_by_guest(const void *a, const void *b); /* of struct rules_plan, for q
 
 /* True: a rule keeps it from there. why: which, and who. may_wait: whoever is there is on his way to somewhere
  * else. */
-bool rules_bar(struct core *core, const struct rules_look *look, const struct host *host, char *why,
-               size_t size, bool *ret_may_wait);
+bool rules_bar(const struct rules_look *look, const struct host *host, char *why, size_t size,
+               bool *ret_may_wait);
 /* The same for a guest whose way to the host begins now: what is promised does not count. */
 bool rules_bar_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
                    size_t size);
 /* It prefers that host, or others are there that it belongs together with. */
-bool rules_prefer(struct core *core, const struct rules_look *look, const struct host *host);
+bool rules_prefer(const struct rules_look *look, const struct host *host);
 
 /* Each rule that is broken where the guest is, one text each in core->arena. Returns how many. */
 size_t rules_broken(struct core *core, const struct guest *guest, char ***ret_texts);

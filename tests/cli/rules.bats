@@ -54,7 +54,7 @@ END
     err_has 'x1: Error: Unable to identify a suitable target host for guest x1: separate:web keeps it from b1, where x2 is; --ignore-rules lets no rule hold it'
     ok x1 --to b1,c1 --dry-run
     has 'can move from a1 to c1'
-    plan x2 'ok 2000'
+    plan x2 'ok 4000'
     begin move x2 c1
     until_true 10 told '.jobs | any(.guest == "x2" and .state == "running")' jobs
     ends 1 x1 --to b1,c1
@@ -155,6 +155,23 @@ END
     ok x2 --to a1,c1 --dry-run
     has 'can move from b1 to a1'
     comes_to 0
+}
+
+@test "a bundle waits as a whole for room that is promised to others, and goes as a whole" {
+    fill <<'END'
+x1:a1:12288 together:db
+x2:a1:12288 together:db
+x3:c1:16384
+END
+    plan x3 'hang 0'
+    begin other x3 b1
+    until_true 10 told '.jobs | any(.guest == "x3" and .state == "running")' jobs
+    begin room evacuate a1
+    until_true 10 told '.jobs | map(select(.guest == "x1" or .guest == "x2")) | length == 2 and all(.why == "waits for room on b1")' jobs
+    ok cancel --guests x3
+    comes_to 0
+    runs_on x1 b1
+    runs_on x2 b1
 }
 
 @test "rules come through groups and patterns" {
