@@ -76,7 +76,8 @@ typedef int record_walk_f(void *ctx, const ProtobufCMessage *record);
 typedef void record_damaged_f(void *ctx, enum store_table table, const void *key, size_t length);
 int record_walk(struct store *store, enum store_table table, record_walk_f *f,
                 record_damaged_f *damaged, void *ctx);
-/* Jobs or results with ids in [first, last], downwards when down. */
+/* Records with ids in [first, last], downwards when down; of events those of these jobs. History may be long
+ * and old: what is damaged in it is passed over. */
 int record_walk_ids(struct store *store, enum store_table table, uint64_t first, uint64_t last,
                     bool down, record_walk_f *f, void *ctx);
 /* Events of one job in order; job 0: those that concern no job, the newest first. from: the sequence of the
