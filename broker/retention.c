@@ -14,13 +14,14 @@ enum {
     LOOK_MOST = 1024,    /* records that one turn looks at of each kind */
     NEXT_STEP_MSEC = 20, /* while there is more to forget */
     NEXT_LOOK_SEC = 60,  /* when there is not */
-    ROOM_PAGES = 256,    /* of the store: to delete is to write; with less nothing is forgotten */
+    FORGET_PAGES = 8,    /* of the store, free for each job of a turn: to delete is to write */
 };
 
 /* One turn's look at one kind of records. */
 struct pass {
     usec_t before; /* what ended before that is old; 0: nothing is */
     uint64_t over; /* jobs that are too many */
+    unsigned step; /* records of each kind that go at most */
     uint64_t ids[LOOK_MOST];
     size_t n;
     uint64_t first_kept; /* batches: id of the oldest job that has ended and is kept */
@@ -85,7 +86,7 @@ static bool forget_jobs(struct core *core, struct pass *pass)
                      record_walk_ids(core->store, STORE_RESULT, core->retention.next_job,
                                      UINT64_MAX, /* down = */ false, old_result, pass),
                      "result");
-    for (; i < pass->n && gone < RETENTION_STEP; i++) {
+    for (; i < pass->n && gone < pass->step; i++) {
         bool forgotten = forget_job(core, pass->ids[i]);
         gone += forgotten;
         core->retention.n_kept += !forgotten;
@@ -165,7 +166,7 @@ static bool forget_batches(struct core *core, struct pass *pass)
                      record_walk_ids(core->store, STORE_BATCH, core->retention.next_batch,
                                      UINT64_MAX, /* down = */ false, old_batch, pass),
                      "batch");
-    for (; i < pass->n && gone < RETENTION_STEP; i++) {
+    for (; i < pass->n && gone < pass->step; i++) {
         gone += forget_batch(core, pass->ids[i]);
         core->retention.next_batch = pass->ids[i] + 1;
         arena_reset(core->arena);
@@ -181,20 +182,24 @@ static bool forget_batches(struct core *core, struct pass *pass)
 static bool forget_events(struct core *core, const struct pass *pass)
 {
     uint64_t most = core->conf->keep_jobs > 0 ? core->conf->keep_jobs : UINT64_MAX;
-    int r = record_site_event_trim(core->store, pass->before, most, RETENTION_STEP);
+    int r = record_site_event_trim(core->store, pass->before, most, pass->step);
 
     core_check_write(core, r, "event");
-    return r == RETENTION_STEP;
+    return r == (int)pass->step;
 }
 
 /* ---- turns */
 
-static bool has_room(struct core *core)
+/* A job's records, its guest's and the lists of what is free are on pages that are written anew. What that
+ * takes is free again in the next turns, so a store that is nearly full is emptied in small steps. */
+static unsigned step_of(struct core *core)
 {
     struct store_usage usage;
 
-    return store_usage(core->store, &usage) >= 0 &&
-           usage.size - usage.used >= (uint64_t)ROOM_PAGES * STORE_PAGE;
+    if (store_usage(core->store, &usage) < 0 || usage.used >= usage.size)
+        return 0;
+    uint64_t most = (usage.size - usage.used) / (FORGET_PAGES * STORE_PAGE);
+    return most < RETENTION_STEP ? (unsigned)most : RETENTION_STEP;
 }
 
 void retention_tick(struct core *core)
@@ -204,8 +209,10 @@ void retention_tick(struct core *core)
 
     if (core->retention.next_at > core->now)
         return;
-    if ((conf->keep > 0 || conf->keep_jobs > 0) && has_room(core)) {
+    unsigned step = conf->keep > 0 || conf->keep_jobs > 0 ? step_of(core) : 0;
+    if (step > 0) {
         struct pass *pass = must(calloc(1, sizeof(*pass)));
+        pass->step = step;
         uint64_t n = store_count(core->store, STORE_RESULT) - core->retention.n_kept;
         pass->before = conf->keep > 0 && core->wall > conf->keep ? core->wall - conf->keep : 0;
         pass->over = conf->keep_jobs > 0 && n > conf->keep_jobs ? n - conf->keep_jobs : 0;

@@ -10,7 +10,7 @@
 #include "conf/env.h"
 
 enum {
-    RETENTION_STEP = 256, /* records that one turn forgets of each kind */
+    RETENTION_STEP = 256, /* records of each kind in a turn; fewer in a store that is full */
 };
 
 struct core;

@@ -303,6 +303,59 @@ static void much_goes_in_steps(void **state)
     core_free(core);
 }
 
+/* A store of that size, filled with jobs, each of a guest of its own, until no more than `room` bytes are left. */
+static struct core *core_in_small_store(struct scratch *scratch, size_t size, size_t room)
+{
+    static char name[40], text[1800];
+    struct rm_err err = {""};
+    struct store_usage usage = {.size = size};
+    struct core *core;
+    uint64_t first, id = 1;
+    memset(text, 'x', sizeof(text) - 1);
+    store_close(scratch->store);
+    scratch->store = NULL;
+    assert_int_equal(
+        store_open(scratch->path, size, STORE_CREATE | STORE_NO_SYNC, &scratch->store, &err), 0);
+    assert_int_equal(record_open(scratch->store, &err), 0);
+    assert_int_equal(record_next_id(scratch->store, 10000, &first), 0);
+    put_batch(scratch->store, 1, 2, 9000, 1);
+    while (size - usage.used > room) {
+        RmGuest guest = RM_GUEST__INIT;
+        snprintf(name, sizeof(name), "guest%05llu", (unsigned long long)++id);
+        put_ended(scratch->store, id, 1, name);
+        guest.name = name;
+        guest.last_job = id;
+        guest.lock_text = text; /* so that few of them are on one page */
+        assert_int_equal(record_guest_put(scratch->store, &guest), 0);
+        assert_int_equal(store_commit(scratch->store, &err), 0);
+        assert_int_equal(store_usage(scratch->store, &usage), 0);
+    }
+    assert_int_equal(core_new(&conf, scratch->store, 1, 1, TODAY * DAY, &core, &err), 0);
+    return core;
+}
+
+/* Nothing new is taken by then: a history that stays would keep it so for ever. */
+static void what_is_too_much_goes_from_a_small_store_that_is_full(void **state)
+{
+    enum { SIZE = 4 * 1024 * 1024 };
+    conf = (struct conf_broker){.keep_jobs = 10};
+    struct core *core = core_in_small_store(*state, SIZE, SIZE / 100 * 5);
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_RESULT), 10);
+    core_free(core);
+}
+
+/* To forget is to write: a turn that finds no room for it ends the broker, and the next one, too. */
+static void a_turn_forgets_no_more_than_there_is_room_to_write(void **state)
+{
+    enum { SIZE = 8 * 1024 * 1024, ROOM = 1050 * 1024 };
+    conf = (struct conf_broker){.keep_jobs = 10};
+    struct core *core = core_in_small_store(*state, SIZE, ROOM);
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_RESULT), 10);
+    core_free(core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +371,10 @@ int main(void)
                                         scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(what_is_damaged_is_passed_over, scratch_setup,
                                         scratch_teardown),
+        cmocka_unit_test_setup_teardown(what_is_too_much_goes_from_a_small_store_that_is_full,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_turn_forgets_no_more_than_there_is_room_to_write,
+                                        scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(much_goes_in_steps, scratch_setup, scratch_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
