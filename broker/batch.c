@@ -179,8 +179,16 @@ struct batch *batch_restore(struct core *core, uint64_t id)
     return batch;
 }
 
+static void leave_idle(struct core *core, struct batch *batch)
+{
+    if (batch->is_idle)
+        DL_DELETE2(core->idle_batches.first, batch, i_prev, i_next);
+    batch->is_idle = false;
+}
+
 static void batch_free(struct core *core, struct batch *batch)
 {
+    leave_idle(core, batch);
     HASH_DEL(core->batches, batch);
     for (size_t i = 0; i < batch->n_lists; i++)
         rm_host_list__free_unpacked(batch->lists[i], NULL);
@@ -196,10 +204,31 @@ void batch_free_all(struct core *core)
         batch_free(core, batch);
 }
 
-static void free_if_idle(struct core *core, struct batch *batch)
+static bool is_busy(const struct batch *batch)
 {
-    if (batch->live == 0 && batch->n_subscribers == 0)
-        batch_free(core, batch);
+    return batch->live > 0 || batch->n_subscribers > 0;
+}
+
+static void may_be_idle(struct core *core, struct batch *batch)
+{
+    leave_idle(core, batch);
+    if (is_busy(batch))
+        return;
+    batch->is_idle = true;
+    batch->idle_since = core->now;
+    DL_APPEND2(core->idle_batches.first, batch, i_prev, i_next);
+}
+
+void batch_tick(struct core *core)
+{
+    const usec_t kept = (usec_t)BATCH_IDLE_SECONDS * USEC_PER_SEC;
+    struct batch *batch;
+
+    while ((batch = core->idle_batches.first) && batch->idle_since + kept <= core->now) {
+        leave_idle(core, batch);
+        if (!is_busy(batch))
+            batch_free(core, batch);
+    }
 }
 
 void batch_begin(struct batch *batch)
@@ -223,7 +252,7 @@ void batch_end(struct core *core, struct batch *batch)
     if (!batch)
         return;
     batch->live--;
-    free_if_idle(core, batch);
+    may_be_idle(core, batch);
 }
 
 void batch_watch(struct batch *batch)
@@ -237,7 +266,15 @@ void batch_unwatch(struct core *core, struct batch *batch)
     if (!batch)
         return;
     batch->n_subscribers--;
-    free_if_idle(core, batch);
+    may_be_idle(core, batch);
+}
+
+static bool has_batch(const uint64_t *list, size_t n, uint64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == id)
+            return true;
+    return false;
 }
 
 void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64_t id)
@@ -245,7 +282,6 @@ void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64
     struct batch *batch = batch_find(core, old->batch);
     RmResult *result;
     RmBatch *rec;
-    bool known = false;
 
     if (record_result_get(core->store, old->id, core->arena, &result) == 0) {
         if (batch && result->again == 0)
@@ -256,9 +292,7 @@ void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64
     }
     if (record_batch_get(core->store, old->batch, core->arena, &rec) < 0)
         return;
-    for (size_t i = 0; i < rec->n_again; i++)
-        known = known || rec->again[i] == id;
-    if (known)
+    if (rec->n_again >= AGAIN_MAX || has_batch(rec->again, rec->n_again, id))
         return;
     uint64_t *again = core_alloc(core, (rec->n_again + 1) * sizeof(*again));
     if (rec->n_again > 0)
@@ -275,11 +309,13 @@ uint64_t *batch_all(struct core *core, uint64_t id, size_t *ret_n)
     RmBatch *rec;
 
     *ARRAY_MUST_ADD(list, n, room) = id;
-    for (size_t i = 0; i < n && n < AGAIN_MAX; i++)
-        for (size_t k = 0;
-             record_batch_get(core->store, list[i], core->arena, &rec) >= 0 && k < rec->n_again;
-             k++)
-            *ARRAY_MUST_ADD(list, n, room) = rec->again[k];
+    for (size_t i = 0; i < n; i++) {
+        if (record_batch_get(core->store, list[i], core->arena, &rec) < 0)
+            continue;
+        for (size_t k = 0; k < rec->n_again && n < AGAIN_MAX; k++)
+            if (!has_batch(list, n, rec->again[k]))
+                *ARRAY_MUST_ADD(list, n, room) = rec->again[k];
+    }
     *ret_n = n;
     return list;
 }

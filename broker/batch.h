@@ -1,12 +1,15 @@
 /* batch.h - the jobs of one request: how many are in which state
  *
- * A batch is held while it has live jobs or somebody waits for its jobs; afterwards it is counted from
- * the store when somebody asks. */
+ * A batch is held while it has live jobs or somebody waits for its jobs, and for BATCH_IDLE_SECONDS after
+ * that: who waits asks again and again, and between two questions nobody seems to. Afterwards it is
+ * counted from the store when somebody asks. */
 #ifndef BROKER_BATCH_H
 #define BROKER_BATCH_H
 
 #include "broker/hash.h"
 #include "broker/model.h"
+
+enum { BATCH_IDLE_SECONDS = 60 };
 
 /* Written by batch.c only. */
 struct batch {
@@ -16,6 +19,9 @@ struct batch {
     unsigned n_subscribers;
     RmHostList **lists; /* as in its record; owned */
     size_t n_lists, lists_room;
+    bool is_idle; /* in core->idle_batches, the longest idle first; it may have become busy there */
+    usec_t idle_since;
+    struct batch *i_prev, *i_next;
     UT_hash_handle hh; /* core->batches by id */
 };
 
@@ -46,8 +52,7 @@ void batch_account(struct core *core, uint64_t id, const struct host *host, bool
 struct batch *batch_restore(struct core *core, uint64_t id);
 void batch_free_all(struct core *core);
 
-/* A job of it is made; has another state (from or to may be NO_STATE); has ended. The last one may
- * free the batch. batch may be NULL. */
+/* A job of it is made; has another state (from or to may be NO_STATE); has ended. batch may be NULL. */
 void batch_begin(struct batch *batch);
 void batch_move(struct batch *batch, RmState from, RmState to);
 void batch_end(struct core *core, struct batch *batch);
@@ -56,10 +61,13 @@ void batch_end(struct core *core, struct batch *batch);
 void batch_watch(struct batch *batch);
 void batch_unwatch(struct core *core, struct batch *batch);
 
+/* Those that were idle for long enough are held no longer. */
+void batch_tick(struct core *core);
+
 /* A job that has ended is tried again: its batch does not count it any more, and has the other one.
  */
 void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64_t batch);
-/* The batch and those that try its jobs again, and theirs. Owned by the caller. */
+/* The batch and those that try its jobs again, and theirs, each once. Owned by the caller. */
 uint64_t *batch_all(struct core *core, uint64_t id, size_t *ret_n);
 
 /* Its jobs by state, but for those that are tried again, from memory or from the store. -ENOENT: there is no such batch. */

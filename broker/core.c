@@ -170,6 +170,7 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->arena = must(arena_new(0));
     core->journal = journal_new(JOURNAL_KEPT);
     core_turn_drop(core);
+    retention_begin(core);
     int r = attr_new(store, conf->hierarchical_attrs, &core->attr, err);
     if (r == -EINVAL)
         rm_prefix(err, r, "hierarchical_attrs");
@@ -280,6 +281,7 @@ void core_tick(struct core *core)
     host_query_tick(core);
     session_send_orders(core);
     trim_tokens(core);
+    batch_tick(core);
     retention_tick(core);
     job_write_all(core);
     host_write_all(core);

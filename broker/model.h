@@ -150,6 +150,11 @@ struct schedule {
     usec_t check_at;   /* hosts that stay away */
 };
 
+/* Written by batch.c only. */
+struct idle_batches {
+    struct batch *first; /* DL, the longest idle first */
+};
+
 /* Written by retention.c only. */
 struct retention {
     usec_t next_at;                /* when something is forgotten, or looked for */
@@ -179,6 +184,7 @@ struct core {
     unsigned n_twins;      /* guests with RmGuest.shares; written by guest.c */
     struct host *hosts;    /* uthash by name; linked by host.c */
     struct batch *batches; /* uthash by id; linked by batch.c */
+    struct idle_batches idle_batches;
     struct sessions sessions;
     struct host_queries host_queries;
     struct held_requests held;

@@ -25,6 +25,8 @@ struct pass {
     uint64_t ids[LOOK_MOST];
     size_t n;
     uint64_t first_kept; /* batches: id of the oldest job that has ended and is kept */
+    uint64_t batch;      /* the last one that was looked at, and whether it is needed */
+    bool batch_needed;
 };
 
 /* ---- what is still needed */
@@ -40,9 +42,19 @@ static bool evacuation_has(const struct core *core, uint64_t batch)
     return false;
 }
 
-static bool is_needed(struct core *core, uint64_t batch)
+/* The batch, or one that tries its jobs again: whoever waits for the first hears of all. */
+static bool is_needed(struct core *core, struct pass *pass, uint64_t batch)
 {
-    return batch_find(core, batch) || evacuation_has(core, batch);
+    if (batch == pass->batch)
+        return pass->batch_needed;
+    size_t n;
+    uint64_t *all = batch_all(core, batch, &n);
+    pass->batch = batch;
+    pass->batch_needed = false;
+    for (size_t i = 0; i < n && !pass->batch_needed; i++)
+        pass->batch_needed = batch_find(core, all[i]) || evacuation_has(core, all[i]);
+    free(all);
+    return pass->batch_needed;
 }
 
 /* ---- jobs */
@@ -59,13 +71,13 @@ static int old_result(void *ctx, const ProtobufCMessage *record)
 }
 
 /* Whether it is forgotten. */
-static bool forget_job(struct core *core, uint64_t id)
+static bool forget_job(struct core *core, struct pass *pass, uint64_t id)
 {
     struct guest *guest = NULL;
     RmJob *job;
 
     if (record_job_get(core->store, id, core->arena, &job) >= 0) {
-        if (is_needed(core, job->batch))
+        if (is_needed(core, pass, job->batch))
             return false;
         guest = guest_find(core, job->guest);
     }
@@ -87,7 +99,7 @@ static bool forget_jobs(struct core *core, struct pass *pass)
                                      UINT64_MAX, /* down = */ false, old_result, pass),
                      "result");
     for (; i < pass->n && gone < pass->step; i++) {
-        bool forgotten = forget_job(core, pass->ids[i]);
+        bool forgotten = forget_job(core, pass, pass->ids[i]);
         gone += forgotten;
         core->retention.n_kept += !forgotten;
         core->retention.next_job = pass->ids[i] + 1;
@@ -140,11 +152,11 @@ static bool has_job(struct core *core, const RmBatch *batch)
     return id != 0;
 }
 
-static bool forget_batch(struct core *core, uint64_t id)
+static bool forget_batch(struct core *core, struct pass *pass, uint64_t id)
 {
     RmBatch *batch;
 
-    if (record_batch_get(core->store, id, core->arena, &batch) < 0 || is_needed(core, id) ||
+    if (record_batch_get(core->store, id, core->arena, &batch) < 0 || is_needed(core, pass, id) ||
         has_job(core, batch))
         return false;
     core_check_write(core, record_batch_delete(core->store, id), "batch");
@@ -167,7 +179,7 @@ static bool forget_batches(struct core *core, struct pass *pass)
                                      UINT64_MAX, /* down = */ false, old_batch, pass),
                      "batch");
     for (; i < pass->n && gone < pass->step; i++) {
-        gone += forget_batch(core, pass->ids[i]);
+        gone += forget_batch(core, pass, pass->ids[i]);
         core->retention.next_batch = pass->ids[i] + 1;
         arena_reset(core->arena);
     }
@@ -200,6 +212,11 @@ static unsigned step_of(struct core *core)
         return 0;
     uint64_t most = (usage.size - usage.used) / (FORGET_PAGES * STORE_PAGE);
     return most < RETENTION_STEP ? (unsigned)most : RETENTION_STEP;
+}
+
+void retention_begin(struct core *core)
+{
+    core->retention.next_at = core->now + core->conf->session_timeout;
 }
 
 void retention_tick(struct core *core)

@@ -2,8 +2,8 @@
  *
  * The settings keep and keep_jobs. Forgotten are, the oldest first: jobs that have ended, with their
  * results and events; batches none of whose jobs is kept; events that concern no job. Never a job of
- * a batch that is held (batch.h), nor one of an evacuation that goes on: their accounts need it. In
- * small steps, so that a turn stays short; looked at at the start, and once a minute. */
+ * a batch that is held (batch.h) or that such a one tries again, nor one of an evacuation that goes
+ * on: their accounts need it. In small steps, so that a turn stays short; looked at once a minute. */
 #ifndef BROKER_RETENTION_H
 #define BROKER_RETENTION_H
 
@@ -15,6 +15,8 @@ enum {
 
 struct core;
 
+/* At the start: who waits for a batch has one session time-out to say so again. */
+void retention_begin(struct core *core);
 void retention_tick(struct core *core);
 usec_t retention_deadline(const struct core *core);
 

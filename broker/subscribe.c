@@ -219,17 +219,24 @@ static void refuse(struct core *core, const struct subscriber *f, RmCode code, c
     core_reply(core, &f->peer, f->tag, &reply);
 }
 
+/* Its batches are not waited for any more. */
+static void select_done(struct core *core, struct subscriber *f)
+{
+    for (size_t i = 0; i < f->n_batches; i++)
+        batch_unwatch(core, batch_find(core, f->batches[i]));
+    free(f->ids);
+    free(f->batches);
+}
+
 static void drop(struct core *core, struct subscriber *f)
 {
     DL_DELETE(core->subscribers.first, f);
     core->subscribers.n--;
-    batch_unwatch(core, f->held);
-    free(f->ids);
-    free(f->batches);
+    select_done(core, f);
     free(f);
 }
 
-/* What is selected, into f. False: the client is refused. */
+/* What is selected, into f, for select_done(). False: the client is refused. */
 static bool read_select(struct core *core, struct subscriber *f, const RmSelect *what)
 {
     RmBatch *batch;
@@ -249,6 +256,8 @@ static bool read_select(struct core *core, struct subscriber *f, const RmSelect 
     }
     if (f->batch != 0)
         f->batches = batch_all(core, f->batch, &f->n_batches);
+    for (size_t i = 0; i < f->n_batches; i++)
+        batch_watch(batch_restore(core, f->batches[i]));
     if (what->n_jobs > 0) {
         f->ids = must(calloc(what->n_jobs, sizeof(*f->ids)));
         for (size_t i = 0; i < what->n_jobs; i++)
@@ -267,8 +276,6 @@ static void hold(struct core *core, const struct subscriber *f, usec_t wait_for)
     kept->read = f->version;
     kept->until = core->now + (wait_for < most ? wait_for : most);
     kept->not_before = core->now + GAP_MSEC * USEC_PER_MSEC;
-    kept->held = f->batch != 0 ? batch_find(core, f->batch) : NULL;
-    batch_watch(kept->held);
     DL_APPEND(core->subscribers.first, kept);
     core->subscribers.n++;
 }
@@ -281,7 +288,7 @@ void subscribe_request(struct core *core, const struct net_peer *peer, uint64_t 
         .peer = *peer, .tag = tag, .version = follow->version, .pages = message->pages};
 
     if (follow->what && !read_select(core, &f, follow->what)) {
-        free(f.batches);
+        select_done(core, &f);
         return;
     }
     /* Who is behind what the journal holds gets everything. */
@@ -292,8 +299,7 @@ void subscribe_request(struct core *core, const struct net_peer *peer, uint64_t 
         return;
     }
     answer(core, &f, all ? message : NULL);
-    free(f.ids);
-    free(f.batches);
+    select_done(core, &f);
 }
 
 void subscribe_tick(struct core *core)

@@ -17,7 +17,6 @@ struct subscriber {
     uint64_t batch;    /* and all of this one; 0, and no ids: any */
     uint64_t *batches; /* owned: the batch, and those that try its jobs again */
     size_t n_batches;
-    struct batch *held;      /* the batch in memory, as long as it is waited for; may be NULL */
     const struct host *host; /* NULL = any */
     bool pages;              /* it reads pages */
     uint64_t version;        /* what it knows: the journal up to there */

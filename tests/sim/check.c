@@ -377,11 +377,14 @@ static void check_batch(struct check *check, const struct batch *batch)
         complain(check, "batch %" PRIu64 " counts %" PRIu64 " live jobs, there are %" PRIu64,
                  batch->id, batch->live, live);
     DL_FOREACH (core->subscribers.first, f)
-        n_subscribers += f->held == batch ? 1 : 0;
+        for (size_t i = 0; i < f->n_batches; i++)
+            n_subscribers += f->batches[i] == batch->id ? 1 : 0;
     if (batch->n_subscribers != n_subscribers)
         complain(check, "batch %" PRIu64 " has %u subscribers, should have %u", batch->id,
                  batch->n_subscribers, n_subscribers);
-    if (live == 0 && n_subscribers == 0)
+    if (live == 0 && n_subscribers == 0 &&
+        (!batch->is_idle ||
+         batch->idle_since + (usec_t)BATCH_IDLE_SECONDS * USEC_PER_SEC <= core->now))
         complain(check, "batch %" PRIu64 " is held for nobody", batch->id);
 }
 

@@ -75,6 +75,18 @@ static void assert_counts(struct site *site, uint64_t queued, uint64_t done, uin
     assert_int_equal(counts[RM_STATE__FAILED], failed);
 }
 
+/* Whoever waits asks again after a moment, and finds it. */
+static void assert_held_for_a_while(struct site *site, const struct batch *batch)
+{
+    const usec_t kept = (usec_t)BATCH_IDLE_SECONDS * USEC_PER_SEC;
+    site->core.now += kept - 1;
+    batch_tick(&site->core);
+    assert_ptr_equal(batch_find(&site->core, ID), batch);
+    site->core.now += 1;
+    batch_tick(&site->core);
+    assert_null(batch_find(&site->core, ID));
+}
+
 static void a_batch_is_held_until_its_last_job_has_ended(void **state)
 {
     struct site *site = *state;
@@ -85,7 +97,7 @@ static void a_batch_is_held_until_its_last_job_has_ended(void **state)
     assert_ptr_equal(batch_find(&site->core, ID), batch);
     assert_counts(site, 1, 1, 1);
     end(site, batch, ID + 3, RM_STATE__DONE);
-    assert_null(batch_find(&site->core, ID));
+    assert_held_for_a_while(site, batch);
 }
 
 static void afterwards_the_store_says_the_same(void **state)
@@ -94,6 +106,8 @@ static void afterwards_the_store_says_the_same(void **state)
     struct batch *batch = make(site);
     for (unsigned i = 1; i <= JOBS; i++)
         end(site, batch, ID + i, i == 2 ? RM_STATE__FAILED : RM_STATE__DONE);
+    assert_counts(site, 0, 2, 1);
+    assert_held_for_a_while(site, batch);
     assert_counts(site, 0, 2, 1);
     assert_null(batch_find(&site->core, ID)); /* being asked does not bring it back */
 }
@@ -111,7 +125,7 @@ static void whoever_waits_for_its_jobs_keeps_it(void **state)
     batch_unwatch(&site->core, batch);
     assert_ptr_equal(batch_find(&site->core, ID), batch);
     batch_unwatch(&site->core, batch);
-    assert_null(batch_find(&site->core, ID));
+    assert_held_for_a_while(site, batch);
     assert_counts(site, 0, 3, 0);
 }
 
@@ -184,11 +198,56 @@ static void a_batch_that_never_was_is_said_to_be_none(void **state)
     assert_null(batch_restore(&site->core, ID));
 }
 
+static void put_again(struct site *site, uint64_t id, uint64_t first, size_t n)
+{
+    static uint64_t again[3000];
+    RmBatch rec = RM_BATCH__INIT;
+    for (size_t i = 0; i < n; i++)
+        again[i] = first + i;
+    rec.id = id;
+    rec.again = again;
+    rec.n_again = n;
+    assert_int_equal(record_batch_put(site->core.store, &rec), 0);
+}
+
+/* Two jobs that are tried again one by one, and then together. */
+static void a_batch_that_follows_two_others_is_there_once(void **state)
+{
+    struct site *site = *state;
+    size_t n;
+    put_again(site, 10, 11, 2);
+    put_again(site, 11, 20, 1);
+    put_again(site, 12, 20, 1);
+    uint64_t *all = batch_all(&site->core, 10, &n);
+    assert_int_equal(n, 4);
+    assert_int_equal(all[3], 20);
+    free(all);
+}
+
+static void of_very_many_that_follow_the_first_are_followed(void **state)
+{
+    struct site *site = *state;
+    RmJob job = RM_JOB__INIT;
+    RmBatch *rec;
+    size_t n;
+    put_again(site, 10, 11, 3000);
+    uint64_t *all = batch_all(&site->core, 10, &n);
+    assert_int_equal(n, 1000);
+    free(all);
+    job.id = 5;
+    job.batch = 10;
+    batch_tries_again(&site->core, &job, 5001, 5000);
+    assert_int_equal(record_batch_get(site->core.store, 10, site->core.arena, &rec), 0);
+    assert_int_equal(rec->n_again, 3000);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_batch_that_follows_two_others_is_there_once),
+        TEST(of_very_many_that_follow_the_first_are_followed),
         TEST(a_batch_is_held_until_its_last_job_has_ended),
         TEST(afterwards_the_store_says_the_same),
         TEST(whoever_waits_for_its_jobs_keeps_it),

@@ -216,10 +216,80 @@ static void a_batch_that_somebody_waits_for_is_kept_whole(void **state)
     assert_true(has_batch(core, 2));
     assert_int_equal(guest_find(core, "a")->rec->last_job, 20);
     batch_unwatch(core, batch_find(core, 2));
+    core->now += MINUTE;
+    batch_tick(core);
     forget(core);
     jobs_are(core, 30, 30);
     assert_false(has_batch(core, 2));
     assert_true(has_batch(core, 3));
+    core_free(core);
+}
+
+/* A client that follows a batch and does not read yet. */
+static void follow(struct core *core, uint64_t batch)
+{
+    RmMessage message = RM_MESSAGE__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    RmFollow ask = RM_FOLLOW__INIT;
+    RmSelect what = RM_SELECT__INIT;
+    struct net_peer peer = {.role = ROLE_VIEWER, .user = "alice"};
+    struct rm_err err = {""};
+    what.batch = batch;
+    ask.what = &what;
+    request.ask_case = RM_REQUEST__ASK_FOLLOW;
+    request.follow = &ask;
+    message.body_case = RM_MESSAGE__BODY_REQUEST;
+    message.request = &request;
+    core_begin(core, core->now, core->wall);
+    core_input(core, &peer, NULL, &message);
+    assert_int_equal(core_commit(core, &err), 0);
+}
+
+/* Between two questions of who waits nobody is there; what is waited for is both batches. */
+static void a_batch_that_somebody_waits_for_is_kept_between_two_questions(void **state)
+{
+    struct core *core = core_with_history(*state);
+    RmJob job = RM_JOB__INIT;
+    conf = (struct conf_broker){.keep_jobs = 1};
+    job.id = 11;
+    job.batch = 2;
+    batch_tries_again(core, &job, 21, 3);
+    follow(core, 2);
+    forget(core);
+    jobs_are(core, 11, 30);
+    batch_tick(core); /* it does not come again */
+    forget(core);
+    jobs_are(core, 30, 30);
+    core_free(core);
+}
+
+/* What a job tries again is part of the same wait. */
+static void a_batch_is_kept_while_another_one_tries_its_jobs_again(void **state)
+{
+    struct core *core = core_with_history(*state);
+    RmJob job = RM_JOB__INIT;
+    conf = (struct conf_broker){.keep_jobs = 1};
+    job.id = 11;
+    job.batch = 2;
+    batch_tries_again(core, &job, 21, 3);
+    batch_watch(batch_restore(core, 3));
+    forget(core);
+    jobs_are(core, 11, 30);
+    batch_unwatch(core, batch_find(core, 3));
+    core_free(core);
+}
+
+static void after_a_start_nothing_is_forgotten_until_who_waits_can_be_back(void **state)
+{
+    conf = (struct conf_broker){.keep_jobs = 1, .session_timeout = 10 * USEC_PER_SEC};
+    struct core *core = core_with_history(*state);
+    struct rm_err err = {""};
+    core_begin(core, core->now + 10 * USEC_PER_SEC - 1, core->wall);
+    core_tick(core);
+    assert_int_equal(core_commit(core, &err), 0);
+    jobs_are(core, 11, 30);
+    forget(core);
+    jobs_are(core, 30, 30);
     core_free(core);
 }
 
@@ -292,7 +362,7 @@ static void much_goes_in_steps(void **state)
         put_ended(scratch->store, id, 1, "a");
     assert_int_equal(store_commit(scratch->store, &err), 0);
     assert_int_equal(core_new(&conf, scratch->store, 1, 1, TODAY * DAY, &core, &err), 0);
-    core_begin(core, 2, TODAY * DAY);
+    core_begin(core, retention_deadline(core), TODAY * DAY);
     retention_tick(core);
     assert_int_equal(core_commit(core, &err), 0);
     assert_int_equal(store_count(core->store, STORE_RESULT), MANY - RETENTION_STEP);
@@ -369,6 +439,14 @@ int main(void)
                                         scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(a_batch_whose_evacuation_goes_on_is_kept_whole,
                                         scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_batch_that_somebody_waits_for_is_kept_between_two_questions, scratch_setup,
+            scratch_teardown),
+        cmocka_unit_test_setup_teardown(a_batch_is_kept_while_another_one_tries_its_jobs_again,
+                                        scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            after_a_start_nothing_is_forgotten_until_who_waits_can_be_back, scratch_setup,
+            scratch_teardown),
         cmocka_unit_test_setup_teardown(what_is_damaged_is_passed_over, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(what_is_too_much_goes_from_a_small_store_that_is_full,
