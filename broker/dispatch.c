@@ -9,6 +9,7 @@
 #include "broker/query.h"
 #include "broker/reconcile.h"
 #include "broker/request.h"
+#include "broker/restore.h"
 #include "broker/submit.h"
 #include "broker/subscribe.h"
 #include "broker/tables/requests.h"
@@ -58,6 +59,7 @@ static const struct handler {
     {RM_REQUEST__ASK_NODES, ROLE_VIEWER, false, site_nodes},
     {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, true, submit_guests},
     {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, true, evacuation_request},
+    {RM_REQUEST__ASK_RESTORE, ROLE_OPERATOR, true, restore_request},
     {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, false, job_control_cancel},
     {RM_REQUEST__ASK_PAUSE, ROLE_OPERATOR, false, job_control_pause},
     {RM_REQUEST__ASK_RESUME, ROLE_OPERATOR, false, job_control_resume},
@@ -109,7 +111,8 @@ static bool is_repeated(struct core *core, struct request *request)
 static bool only_looks(const RmRequest *message)
 {
     return (message->ask_case == RM_REQUEST__ASK_SUBMIT && message->submit->dry_run) ||
-           (message->ask_case == RM_REQUEST__ASK_EVACUATE && message->evacuate->plan_only);
+           (message->ask_case == RM_REQUEST__ASK_EVACUATE && message->evacuate->plan_only) ||
+           (message->ask_case == RM_REQUEST__ASK_RESTORE && message->restore->plan_only);
 }
 
 /* What does not make the store grow may use what new jobs leave to those that run, but not all. */

@@ -166,11 +166,30 @@ static void empty_host(struct core *core, struct request *request, struct submis
 
 /* ---- where they go */
 
+static int by_address(const void *a, const void *b)
+{
+    const struct guest *x = *(struct guest *const *)a, *y = *(struct guest *const *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The guests of all asks, in the arena, sorted. */
+static struct guest **asked_guests(struct core *core, const struct submission *sub)
+{
+    struct guest **guests = core_alloc(core, (sub->n_asks + 1) * sizeof(*guests));
+
+    for (size_t i = 0; i < sub->n_asks; i++)
+        guests[i] = sub->asks[i].guest;
+    qsort(guests, sub->n_asks, sizeof(*guests), by_address);
+    return guests;
+}
+
 /* Guests of hosts that stay, each of which may make room. */
 static void add_others(struct core *core, const struct request *request, struct submission *sub,
                        uint64_t since)
 {
-    size_t n = sub->n_asks;
+    size_t n = sub->n_asks, n_asked = n;
+    struct guest **asked = asked_guests(core, sub);
     char why[600];
 
     for (struct host *host = core->hosts; host; host = host->hh.next)
@@ -183,19 +202,19 @@ static void add_others(struct core *core, const struct request *request, struct 
             continue;
         DL_FOREACH2 (host->instances, s, h_next)
             if (!noderange_has(&request->exclude, s->guest->rec->name) &&
+                !bsearch(&s->guest, asked, n_asked, sizeof(*asked), by_address) &&
                 !tried(core, s->guest, host, since) &&
                 submission_may_make_room(core, sub, s->guest, host, &sub->asks[sub->n_asks]))
                 sub->n_asks++;
     }
 }
 
-/* Chooses places, and who makes room. */
-static void find_places(struct core *core, const struct request *request, struct submission *sub,
-                        uint64_t since)
+void evacuation_find_places(struct core *core, const struct request *request,
+                            struct submission *sub, uint64_t since)
 {
     size_t leave = sub->n_asks, n_room = 0;
 
-    if (place_joint(core, sub->asks, sub->n_asks, NULL) == 0 || sub->asked->no_room)
+    if (place_joint(core, sub->asks, sub->n_asks, NULL) == 0 || sub->no_room)
         return;
     add_others(core, request, sub, since);
     if (sub->n_asks > leave)
@@ -246,6 +265,7 @@ static bool begin(struct core *core, struct request *request, struct submission 
         .look_only = evacuate->plan_only,
         .evacuation = true,
         .asked = evacuate,
+        .no_room = evacuate->no_room,
     };
     *hosts = (struct hosts){0};
     if (!request_exclude(core, request) ||
@@ -376,7 +396,7 @@ void evacuation_request(struct core *core, struct request *request)
     if (begun && !request->held) {
         for (size_t i = 0; i < sub.n_never; i++)
             empty_host(core, request, &sub, sub.never[i], 0);
-        find_places(core, request, &sub, 0);
+        evacuation_find_places(core, request, &sub, 0);
         if (sub.look_only)
             submission_carry_out(core, request, &sub);
         else if (is_refused(core, request, &sub))
@@ -497,7 +517,7 @@ static void look_again(struct core *core, struct host *host)
         empty_host(core, &request, &sub, host, emptying->batches[0]);
         if (emptying->rounds >= ROUNDS_MAX)
             sub.look_only = true; /* somebody brings guests as fast as they leave */
-        find_places(core, &request, &sub, emptying->batches[0]);
+        evacuation_find_places(core, &request, &sub, emptying->batches[0]);
         if (sub.look_only || submission_has_room(core, &request, &sub))
             submission_carry_out(core, &request, &sub);
         else

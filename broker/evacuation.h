@@ -7,9 +7,13 @@
 #ifndef BROKER_EVACUATION_H
 #define BROKER_EVACUATION_H
 
-#include "broker/request.h"
+#include "broker/submit.h"
 
 void evacuation_request(struct core *core, struct request *request);
+/* Chooses places for all asks of a submission, and who makes room for them: those are put first. since: who was
+ * tried in vain by a job above this number makes none; 0: whoever can may. */
+void evacuation_find_places(struct core *core, const struct request *request,
+                            struct submission *sub, uint64_t since);
 void evacuation_tick(struct core *core);
 usec_t evacuation_deadline(const struct core *core);
 /* Does somebody's wait for this batch go on although its jobs have ended? */

@@ -142,6 +142,28 @@ void guest_drop(struct guest *guest, const struct job *job)
         guest->job = NULL;
 }
 
+void guest_goes_away(struct guest *guest, const char *from, const char *to)
+{
+    RmGuest *rec = guest->rec;
+
+    if (*rec->home == '\0' ||
+        strcmp(rec->put, from) != 0) /* or somebody has given it another one */
+        text_set(&rec->home, from);
+    text_set(&rec->put, to);
+}
+
+static void come_home(RmGuest *rec)
+{
+    text_set(&rec->home, "");
+    text_set(&rec->put, "");
+}
+
+void guest_is_home(struct core *core, struct guest *guest)
+{
+    come_home(guest->rec);
+    write_record(core, guest);
+}
+
 void guest_job_ended(struct core *core, struct guest *guest, uint64_t id, const char *host,
                      bool moved, const char *locked)
 {
@@ -158,6 +180,8 @@ void guest_job_ended(struct core *core, struct guest *guest, uint64_t id, const 
     if (host) {
         text_set(&rec->host, host);
         rec->seen_at = core->wall;
+        if (strcmp(rec->home, host) == 0)
+            come_home(rec);
     }
     write_record(core, guest);
 }
@@ -303,7 +327,8 @@ bool guest_is_idle(const struct guest *guest)
     const RmGuest *rec = guest->rec;
 
     return !guest->instances && !guest->job && !guest->promised_to && guest->tidy.id == 0 &&
-           rec->last_job == 0 && rec->active_job == 0 && !rec->locked && rec->n_marks == 0;
+           rec->last_job == 0 && rec->active_job == 0 && !rec->locked && rec->n_marks == 0 &&
+           *rec->home == '\0';
 }
 
 void guest_forget(struct core *core, struct guest *guest)
@@ -342,6 +367,10 @@ void guest_merge(struct core *core, struct guest *guest, struct guest *into)
     if (from->locked) {
         to->locked = true;
         text_set(&to->lock_text, from->lock_text);
+    }
+    if (*from->home != '\0') {
+        text_set(&to->home, from->home);
+        text_set(&to->put, from->put);
     }
     text_set(&to->domain, from->domain);
     text_set(&to->host, from->host);

@@ -61,6 +61,11 @@ void guest_job_begins(struct core *core, struct guest *guest, uint64_t id);
 void guest_promise(struct guest *guest, struct host *host);
 /* The job is not its job any more. Memory only. */
 void guest_drop(struct guest *guest, const struct job *job);
+/* An evacuation has taken it away from `from`, its home unless it was away already. Written by
+ * guest_job_ended(). */
+void guest_goes_away(struct guest *guest, const char *from, const char *to);
+/* It is not away any more. */
+void guest_is_home(struct core *core, struct guest *guest);
 /* id: the job that has ended. host: where the guest is now, NULL: as the record says. moved: that job
  * brought it there. locked: why nobody may move it, or NULL. */
 void guest_job_ended(struct core *core, struct guest *guest, uint64_t id, const char *host,

@@ -146,6 +146,14 @@ void host_set_cluster(struct host *host, const char *cluster)
     host->dirty = true;
 }
 
+RmHostState host_suppose(struct host *host, RmHostState state)
+{
+    RmHostState is = host->rec->state;
+
+    host->rec->state = state;
+    return is;
+}
+
 void host_set_state(struct core *core, struct host *host, RmHostState state, const char *who,
                     const char *why)
 {

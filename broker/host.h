@@ -99,6 +99,8 @@ usec_t host_seen_at(const struct host *host); /* wall time; 0: never */
 /* What it gives to guests. */
 void host_set_figures(struct host *host, uint64_t memory, uint32_t vcpus);
 void host_set_cluster(struct host *host, const char *cluster);
+/* As if it were open or closed, for a question: returns what it is. */
+RmHostState host_suppose(struct host *host, RmHostState state);
 /* Opens or closes it, with its line in the history. why: may be empty. */
 void host_set_state(struct core *core, struct host *host, RmHostState state, const char *who,
                     const char *why);

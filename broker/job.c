@@ -560,6 +560,8 @@ void job_finish(struct core *core, struct job *job, RmEventKind event, const cha
     bool moved = place && place != job->source;
     if (moved)
         instance_moved(guest, job->source, place, job->live.guest_paused);
+    if (moved && job->ask->evacuation)
+        guest_goes_away(guest, job->source->rec->name, place->rec->name);
     guest_job_ended(core, guest, job->id, place ? place->rec->name : NULL, moved,
                     end->locked ? end->text : NULL);
     append(core, job, CHANGE_JOB_ENDED);

@@ -19,6 +19,7 @@ struct submission {
     struct host **never; /* being emptied */
     size_t n_never;
     bool evacuation;
+    bool no_room;            /* nobody else is moved to make room */
     const RmEvacuate *asked; /* of an evacuation that gets an account; NULL: of none */
     uint64_t again_of;       /* the job that is tried again; 0: none */
     bool waits;             /* there is a batch even without jobs: somebody waits for its account */

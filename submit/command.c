@@ -45,6 +45,12 @@ static const struct command commands[] = {
      "Close hypervisors, move all their guests elsewhere and wait", 1, 1, OF_MOVE | OPTIONS_PLAN,
      .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = job_evacuate,
      .more = "The destinations of all guests are chosen together.\n\n" MOVE_MORE},
+    {"restore", "HOSTS [KEY=VALUE...]",
+     "Open hypervisors, bring back the guests that were evacuated from them and wait", 1, 1,
+     OF_MOVE | OPTIONS_PLAN | OPTIONS_HOME, .has_nodes = true, .takes = OPERANDS_OF_EVACUATION,
+     .run = job_restore,
+     .more = "Guests that somebody has moved since stay where they are, unless --all is given.\n\n"
+             MOVE_MORE},
     {"watch", "[NUMBER...]", "Follow jobs or batches; without a number, all unfinished jobs",
      0, COMMAND_ANY, OF_WAIT, .run = job_watch},
     {"wait", "NUMBER...", "Wait for jobs or batches and print how each job ended",

@@ -293,6 +293,7 @@ static const struct column guest_columns[] = {
     {"VCPUS", "vcpus", GUEST(vcpus), SHOW_COUNT},
     {"JOB", "job", GUEST(active_job), SHOW_ANY},
     {NULL, "last_job", GUEST(last_job), SHOW_ANY},
+    {NULL, "home", GUEST(home)},
     {NULL, "seen_at", GUEST(seen_at), SHOW_TIME},
     {NULL, "kind", PUT(put_guest_kind)},
     {NULL, "uuid", GUEST(uuid)},

@@ -141,6 +141,18 @@ static int print_plan(const struct args *args, const RmReply *reply)
     return homeless > 0 ? EXIT_SOME_FAILED : code;
 }
 
+/* Prints the plan that was asked for, or waits for the jobs. */
+static int plan_or_go_on(struct client *client, const struct args *args, const RmReply *reply,
+                         int code, const char *nobody)
+{
+    if (code == EXIT_OK && reply->n_outcomes == 0 && args->plan)
+        out_note("%s %s", nobody, args->operands[0]);
+    if (!args->plan)
+        return go_on(client, args, reply, code);
+    int plan = code == EXIT_OK || reply->n_outcomes > 0 ? print_plan(args, reply) : code;
+    return code == EXIT_OK ? plan : code;
+}
+
 int job_evacuate(struct client *client, const struct args *args)
 {
     RmRelocation relocation;
@@ -156,14 +168,29 @@ int job_evacuate(struct client *client, const struct args *args)
     RmRequest request = client_request(RM_REQUEST__ASK_EVACUATE, &evacuate);
     RmReply *reply;
     int code = client_question(client, &request, 0, NULL, &reply);
-    if (!reply)
-        return code;
-    if (code == EXIT_OK && reply->n_outcomes == 0 && args->plan)
-        out_note("no guest runs on %s", args->operands[0]);
-    if (!args->plan)
-        return go_on(client, args, reply, code);
-    int plan = code == EXIT_OK || reply->n_outcomes > 0 ? print_plan(args, reply) : code;
-    return code == EXIT_OK ? plan : code;
+    return reply ? plan_or_go_on(client, args, reply, code, "no guest runs on") : code;
+}
+
+int job_restore(struct client *client, const struct args *args)
+{
+    if (*args->to != '\0') {
+        out_error("restore: --to has no meaning, guests come home; see rmigrate submit");
+        return EXIT_USAGE;
+    }
+    RmRelocation relocation;
+    RmOptions options = options_of(args, &relocation);
+    RmRestore restore = RM_RESTORE__INIT;
+    restore.hosts = args->operands[0];
+    restore.options = &options;
+    restore.priority = args->priority;
+    restore.reason = (char *)args->reason;
+    restore.plan_only = args->plan;
+    restore.no_room = args->no_room;
+    restore.all = args->all;
+    RmRequest request = client_request(RM_REQUEST__ASK_RESTORE, &restore);
+    RmReply *reply;
+    int code = client_question(client, &request, 0, NULL, &reply);
+    return reply ? plan_or_go_on(client, args, reply, code, "no guest is away from") : code;
 }
 
 /* ---- watch and wait */

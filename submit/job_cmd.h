@@ -8,6 +8,7 @@
 /* Each returns the exit code. */
 int job_submit(struct client *client, const struct args *args);
 int job_evacuate(struct client *client, const struct args *args);
+int job_restore(struct client *client, const struct args *args);
 int job_watch(struct client *client, const struct args *args);  /* watch and wait */
 int job_change(struct client *client, const struct args *args); /* cancel, retry, pause, resume */
 int job_release(struct client *client, const struct args *args);

@@ -106,6 +106,7 @@ static const struct option_row rows[] = {
     {"host", 0, "HOSTS", "Everything that moves guests away from these hosts, also jobs to come", 1,
      OPTIONS_HOLD, IS_TEXT, AT(host)},
     {"site", 0, NULL, "Everything, also jobs to come", 1, OPTIONS_HOLD, IS_FLAG, AT(site)},
+    {"all", 0, NULL, "Also guests that somebody has moved since", 1, OPTIONS_HOME, IS_FLAG, AT(all)},
     {"all", 0, NULL, "All unfinished jobs", 1, OPTIONS_SELECT, IS_FLAG, AT(all)},
 
     {"batch", 0, "NUMBER", "Only jobs of this batch, finished ones included", 1, OPTIONS_JOBS,

@@ -35,6 +35,7 @@ enum option_set {
     OPTIONS_DELETE = 1 << 18,
     OPTIONS_KEYGEN = 1 << 19,
     OPTIONS_HOST = 1 << 20, /* jobs away from a host */
+    OPTIONS_HOME = 1 << 22, /* of guests that come home */
     OPTIONS_HOLD = 1 << 21, /* the same and the site, also for jobs to come */
 };
 

@@ -53,6 +53,8 @@ static const struct bound {
     {&rm_evacuate__descriptor, "hosts", BOUND_RANGE, false},
     {&rm_evacuate__descriptor, "to", BOUND_RANGE, false},
     {&rm_evacuate__descriptor, "reason", BOUND_REASON, false},
+    {&rm_restore__descriptor, "hosts", BOUND_RANGE, false},
+    {&rm_restore__descriptor, "reason", BOUND_REASON, false},
     {&rm_select__descriptor, "jobs", BOUND_JOBS, false},
     {&rm_select__descriptor, "guests", BOUND_RANGE, false},
     {&rm_select__descriptor, "host", BOUND_NAME, false},

@@ -17,7 +17,7 @@ setup() { load common; }
 
 # All commands; under valgrind, which is slow, where one is as good as the other, these alone.
 FEW=${RMIGRATE_WRAP:+submit show keygen}
-COMMANDS="submit evacuate watch wait jobs show history queue hosts guests workers events cancel retry pause resume release
+COMMANDS="submit evacuate restore watch wait jobs show history queue hosts guests workers events cancel retry pause resume release
     open close reconcile nodels nodech gettab chtab tabdump tabrestore tabedit ping keygen version"
 
 # ---- help and version
@@ -55,6 +55,7 @@ COMMANDS="submit evacuate watch wait jobs show history queue hosts guests worker
         auto-converge fence=MODE unsafe cancel-on-interrupt json"
     options submit $move dry-run
     options evacuate $move plan noheadings
+    options restore $move plan noheadings all no-room
     options wait cancel-on-interrupt json
     options watch cancel-on-interrupt json
     options jobs batch=NUMBER state=STATE host=HOST finished limit=N json noheadings

@@ -104,6 +104,8 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     json 'map(select(.host)) | length > 0 and all(.guest == null)' -s
     json 'map(select(.guest)) | map(.guest) | sort == ["p1", "p2"]' -s
     valid evacuate evacuate hyp03 --detach
+    valid 'restore --plan' restore hyp03 --plan
+    valid restore restore hyp03
     valid close close hyp01 --reason 'a disk'
     json '.results[0] | .host == "hyp01" and .guest == null and .result == "closed"'
     valid hosts hosts

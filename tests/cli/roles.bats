@@ -63,6 +63,7 @@ fake_as() { # WHO WHAT...
     is 'kvm2: can move from hyp01 to hyp02'
     as 0 watcher evacuate hyp02 --plan
     matches 'kvm1 +hyp02 +hyp01'
+    as 0 watcher restore hyp02 --plan
     runs_on kvm2 hyp01
     ok hosts hyp02 --json
     json '.hosts[0].state == "open"'
@@ -74,6 +75,7 @@ fake_as() { # WHO WHAT...
     ok events --json
     json '.events | map(select(.event == "denied" and .by == "watcher")) | last | .text == "denied: rmigrate submit kvm2 hyp02"'
     denied watcher viewer operator evacuate hyp01
+    denied watcher viewer operator restore hyp01
     denied watcher viewer operator cancel --all
     denied watcher viewer operator modify --all max_total=5
     denied watcher viewer operator kvm2 action=CANCEL
