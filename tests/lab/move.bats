@@ -129,6 +129,15 @@ X
     [ "$(rmigrate hosts hyp01 --json | grep -c '"closed"')" = 1 ]
     run -1 rmigrate e1 hyp01
     [[ $output == *"hyp01 is closed"* ]]
+    # The way home. Somebody has started a guest there meanwhile, and with it there is no room for all.
+    "$LAB" guest stranger hyp01 mem=850 fill=4
+    until_true 20 rmigrate guests stranger
+    run -1 rmigrate restore hyp01 --no-room
+    run -0 rmigrate restore hyp01
+    for i in 1 2 3 4 5 6 7 8; do runs_only_on "e$i" hyp01; done
+    [ "$(where stranger)" != "hyp01 running" ]
+    "$LAB" check stranger
+    [ "$(rmigrate hosts hyp01 --json | grep -c '"open"')" = 1 ]
 }
 begin_evacuation() {
     { r=0; rmigrate evacuate hyp01 >"$BATS_TEST_TMPDIR/evacuation" 2>&1 || r=$?
