@@ -36,17 +36,18 @@ void account_refused(struct account *account, const RmOutcome *outcome)
     leave(account, outcome->name, outcome->text);
 }
 
+static void host_text(char to[static ACCOUNT_TEXT_MAX], const char *host, const char *text)
+{
+    snprintf(to, ACCOUNT_TEXT_MAX, "%s %s", host, text);
+    text_clean(text_one_line(to));
+}
+
 void account_host(struct account *account, const RmOutcome *outcome)
 {
-    char *to = outcome->ok                            ? account->one
-               : account->unempty < ACCOUNT_NAMED_MAX ? account->hosts[account->unempty]
-                                                      : NULL;
-    if (to && outcome->ok)
-        snprintf(to, ACCOUNT_TEXT_MAX, "%s is empty", outcome->name);
-    else if (to)
-        snprintf(to, ACCOUNT_TEXT_MAX, "%s %s", outcome->name, outcome->text);
-    if (to)
-        text_clean(text_one_line(to));
+    if (outcome->ok)
+        host_text(account->one, outcome->name, "is empty");
+    else if (account->unempty < ACCOUNT_NAMED_MAX)
+        host_text(account->hosts[account->unempty], outcome->name, outcome->text);
     account->emptied += outcome->ok ? 1 : 0;
     account->unempty += outcome->ok ? 0 : 1;
 }
