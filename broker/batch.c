@@ -152,17 +152,23 @@ void batch_account(struct core *core, uint64_t id, const struct host *host, bool
                    &(struct journal_line){.kind = CHANGE_HOST_EMPTIED, .batch = id, .host = host});
 }
 
-/* Jobs that have ended have a result, and those alone. */
-static void count_results(struct core *core, const RmBatch *rec, uint64_t *counts)
+/* Jobs that have ended have a result, and those alone; of those that are forgotten there is nothing. */
+static void count_one(struct core *core, uint64_t id, uint64_t *counts)
 {
     RmResult *result;
+    RmJob *job;
 
+    if (record_result_get(core->store, id, core->arena, &result) == 0)
+        counts[result->state] += job_is_final(result->state) && result->again == 0;
+    else if (record_job_get(core->store, id, core->arena, &job) == -ENOENT)
+        counts[RM_STATE__NO_STATE]++;
+}
+
+static void count_results(struct core *core, const RmBatch *rec, uint64_t *counts)
+{
     for (size_t i = 0; i < rec->n_jobs; i++)
         for (uint64_t j = 0; j < rec->jobs[i]->count; j++)
-            if (record_result_get(core->store, rec->jobs[i]->first + j, core->arena, &result) ==
-                    0 &&
-                job_is_final(result->state) && result->again == 0)
-                counts[result->state]++;
+            count_one(core, rec->jobs[i]->first + j, counts);
 }
 
 struct batch *batch_restore(struct core *core, uint64_t id)

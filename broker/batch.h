@@ -14,7 +14,7 @@ enum { BATCH_IDLE_SECONDS = 60 };
 /* Written by batch.c only. */
 struct batch {
     uint64_t id;
-    uint64_t counts[STATE_COUNT]; /* its jobs by state, all of them */
+    uint64_t counts[STATE_COUNT]; /* its jobs by state, all of them; NO_STATE: forgotten */
     uint64_t live;                /* its live jobs that are in memory */
     unsigned n_subscribers;
     RmHostList **lists; /* as in its record; owned */
@@ -70,7 +70,8 @@ void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64
 /* The batch and those that try its jobs again, and theirs, each once. Owned by the caller. */
 uint64_t *batch_all(struct core *core, uint64_t id, size_t *ret_n);
 
-/* Its jobs by state, but for those that are tried again, from memory or from the store. -ENOENT: there is no such batch. */
+/* Its jobs by state (NO_STATE: forgotten), but for those that are tried again, from memory or from the store.
+ * -ENOENT: there is no such batch. */
 int batch_count(struct core *core, uint64_t id, uint64_t counts[static STATE_COUNT]);
 
 #endif

@@ -135,7 +135,7 @@ static void push_live(struct core *core, const struct subscriber *f, uint64_t fr
     }
 }
 
-/* How many of the selected jobs are in which state. */
+/* How many of the selected jobs are in which state; NO_STATE: forgotten, or never there. */
 static void count(struct core *core, const struct subscriber *f, uint64_t *counts)
 {
     for (size_t i = 0; i < f->n_batches; i++) {
@@ -170,7 +170,7 @@ static void push_tallies(struct core *core, const struct subscriber *f, RmReply 
     uint64_t counts[STATE_COUNT] = {0};
 
     count(core, f, counts);
-    for (size_t i = 1; i < STATE_COUNT; i++) {
+    for (size_t i = 0; i < STATE_COUNT; i++) {
         RmTally *tally;
         if (counts[i] == 0 || !(tally = arena_alloc(core->arena, sizeof(*tally))))
             continue;

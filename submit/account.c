@@ -66,6 +66,8 @@ static void put(FILE *file, const struct account *a)
     fprintf(file, "%" PRIu64 " moved", a->moved);
     if (a->left > 0)
         fprintf(file, ", %" PRIu64 " left", a->left);
+    if (a->forgotten > 0)
+        fprintf(file, ", %" PRIu64 " forgotten (keep, keep_jobs)", a->forgotten);
     if (a->left > 0 && a->unempty == 0) {
         fputs(", because: ", file);
         put_list(file, a->guests, a->left);
@@ -94,14 +96,15 @@ void account_print(const struct account *account, const struct args *args)
     if (args->json) {
         struct json json = {.file = stdout};
         json_open(&json, NULL, '{');
-        json_bool(&json, "ok", account->left == 0 && account->unempty == 0);
+        json_bool(&json, "ok",
+                  account->left == 0 && account->unempty == 0 && account->forgotten == 0);
         json_text(&json, "result", text);
         if (account->batch != 0)
             json_number(&json, "batch", account->batch);
         else
             json_text(&json, "batch", NULL);
         json_number(&json, "moved", account->moved);
-        json_number(&json, "left", account->left);
+        json_number(&json, "left", account->left + account->forgotten);
         json_close(&json, '}');
         fputc('\n', stdout);
     } else if (account->batch != 0) {

@@ -21,11 +21,12 @@ enum {
 
 /* Zeros at first. */
 struct account {
-    uint64_t batch;   /* 0: none, or several */
-    uint64_t moved;   /* guests that were not at their destination already */
-    uint64_t left;    /* that were not moved */
-    uint64_t emptied; /* hosts */
-    uint64_t unempty; /* hosts that guests are left on, or nobody knows it */
+    uint64_t batch;     /* 0: none, or several */
+    uint64_t moved;     /* guests that were not at their destination already */
+    uint64_t left;      /* that were not moved */
+    uint64_t forgotten; /* jobs of which the broker does not know any more how they ended */
+    uint64_t emptied;   /* hosts */
+    uint64_t unempty;   /* hosts that guests are left on, or nobody knows it */
     char guests[ACCOUNT_NAMED_MAX][ACCOUNT_TEXT_MAX]; /* of left, the first ones */
     char hosts[ACCOUNT_NAMED_MAX][ACCOUNT_TEXT_MAX];  /* of unempty */
     char one[ACCOUNT_TEXT_MAX];                       /* the last of emptied */

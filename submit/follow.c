@@ -68,6 +68,7 @@ struct follow {
     bool told_stuck; /* that nothing moves until somebody resumes it */
     bool cancelling; /* after Ctrl-C with --cancel-on-interrupt */
     bool some_failed;
+    uint64_t n_lost;   /* jobs that the broker does not know any more */
     size_t n_accounts; /* that are printed */
     struct account account;
 };
@@ -285,7 +286,7 @@ static void count(struct follow *f, const RmReply *reply)
     memset(f->counts, 0, sizeof(f->counts));
     for (size_t i = 0; i < reply->n_tallies; i++) {
         int state = (int)reply->tallies[i]->state;
-        if (state > 0 && state < PROGRESS_STATES)
+        if (state >= 0 && state < PROGRESS_STATES)
             f->counts[state] += reply->tallies[i]->count;
     }
     if (!f->what->all)
@@ -302,6 +303,15 @@ static bool is_over(const struct follow *f)
         if (f->counts[state] > 0 && !job_is_final((RmState)state))
             return false;
     return true;
+}
+
+/* One that the broker knew, and does not know any more: nothing will be heard of it. */
+static void lose(struct follow *f, struct followed *job)
+{
+    f->n_lost++;
+    progress_clear(f->progress);
+    out_failure(job->view->job->guest, "how its job ended is forgotten (keep, keep_jobs)");
+    forget(f, job);
 }
 
 /* Jobs that an answer with everything does not name, or whose end was not reported though all are
@@ -329,12 +339,11 @@ static int ask_for_missed(struct follow *f, struct arena *arena, bool over)
     if (r < 0)
         return r;
     r = take_jobs(f, arena, reply);
-    /* Of one that the broker does not know nothing will be heard. */
     for (size_t i = 0; r == 0 && i < n; i++) {
         struct followed *job;
         HASH_FIND(hh, f->jobs, &ids[i], sizeof(ids[i]), job);
         if (job && !job->printed && (over || job->round != f->round))
-            forget(f, job);
+            lose(f, job);
     }
     return r < 0 ? r : 1;
 }
@@ -448,6 +457,12 @@ static uint64_t batch_of(const struct follow *f)
     return f->batch ? f->batch : f->jobs->view->job->batch;
 }
 
+static uint64_t n_forgotten(const struct follow *f)
+{
+    uint64_t n = f->what->batch ? f->counts[RM_STATE__NO_STATE] : 0;
+    return n > f->n_lost ? n : f->n_lost;
+}
+
 static void sum_up(struct follow *f)
 {
     for (size_t i = 0; f->asked && i < f->asked->n_outcomes; i++) {
@@ -456,6 +471,7 @@ static void sum_up(struct follow *f)
             account_refused(&f->account, o);
     }
     f->account.batch = batch_of(f);
+    f->account.forgotten = n_forgotten(f);
     if (f->args->json || !f->progress)
         account_print(&f->account, f->args);
 }
@@ -497,7 +513,9 @@ static int exit_code(struct follow *f, int r, const struct rm_err *err)
         out_error("%s", err->text);
     if (signal && (r == -EINTR || f->cancelling))
         return client_code(f->client, -EINTR);
-    return r < 0 ? client_code(f->client, r) : f->some_failed ? EXIT_SOME_FAILED : EXIT_OK;
+    return r < 0                              ? client_code(f->client, r)
+           : f->some_failed || n_forgotten(f) ? EXIT_SOME_FAILED
+                                              : EXIT_OK;
 }
 
 int follow_jobs(struct client *client, const struct args *args, const RmSelect *what,

@@ -203,6 +203,23 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     "$BIN/rmigrate-store" -s "$SITE/store" check
 }
 
+@test "of a batch that is half forgotten nobody is told that all is well" {
+    site
+    plan kvm1 'fail 0 fatal 1 no'
+    local batch
+    batch=$(detach 'kvm[1-3]' hyp02)
+    ends 1 wait "$batch"
+    account_is "batch $batch: 2 moved, 1 left, because: kvm1 (no)"
+    broker_down
+    sed -i 's/^broker: {/&\n    keep_jobs = 2;/' "$RMIGRATE_CONF"
+    broker_up
+    until_true 10 told ".jobs | length == 2" jobs -a
+    ends 1 wait "$batch"
+    account_is "batch $batch: 2 moved, 1 forgotten (keep, keep_jobs)"
+    ends 1 wait "$batch" --json
+    json '.[-1] | (.ok | not) and .moved == 2 and .left == 1' -s
+}
+
 @test "whoever reads the store and sleeps meanwhile does not make it grow" {
     site
     local i
