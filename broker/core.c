@@ -321,6 +321,7 @@ int core_begin_anew(struct core **core, uint64_t epoch, struct rm_err *err)
     const struct conf_broker *conf = old->conf;
     struct store *store = old->store;
     struct asked *asked = core_take_asked(old), *one, *next;
+    const struct retention retention = old->retention;
     usec_t now = old->now, wall = old->wall;
 
     core_free(old);
@@ -331,8 +332,10 @@ int core_begin_anew(struct core **core, uint64_t epoch, struct rm_err *err)
                           "the store %s is full, and what runs cannot be written: raise store_size "
                           "and start the broker again",
                           store_path(store));
-    if (r >= 0)
+    if (r >= 0) {
+        retention_go_on(*core, &retention);
         core_begin(*core, now, wall);
+    }
     DL_FOREACH_SAFE (asked, one, next) {
         RmReply reply = RM_REPLY__INIT;
         reply.code = RM_CODE__CODE_TRY_AGAIN;

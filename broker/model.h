@@ -160,6 +160,9 @@ struct retention {
     usec_t next_at;                /* when something is forgotten, or looked for */
     uint64_t next_job, next_batch; /* where that goes on */
     uint64_t n_kept;               /* jobs before next_job that are still needed */
+    usec_t began_at; /* the clock as it was then is believed in, and what has passed since */
+    usec_t began_wall;
+    usec_t by_age_at; /* before that nothing is old */
 };
 
 /* Written by core.c only. */

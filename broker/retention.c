@@ -11,10 +11,12 @@
 #include <errno.h>
 
 enum {
-    LOOK_MOST = 1024,    /* records that one turn looks at of each kind */
-    NEXT_STEP_MSEC = 20, /* while there is more to forget */
-    NEXT_LOOK_SEC = 60,  /* when there is not */
-    FORGET_PAGES = 8,    /* of the store, free for each job of a turn: to delete is to write */
+    LOOK_MOST = 1024,       /* records that one turn looks at of each kind */
+    NEXT_STEP_MSEC = 20,    /* while there is more to forget */
+    NEXT_LOOK_SEC = 60,     /* when there is not */
+    CLOCK_JUMP_SEC = 60,    /* a clock that differs more from the time that has passed was set */
+    CLOCK_TRUST_SEC = 3600, /* it stands so long, or for keep, before anything is old by it */
+    FORGET_PAGES = 8,       /* of the store, free for each job of a turn: to delete is to write */
 };
 
 /* One turn's look at one kind of records. */
@@ -200,6 +202,38 @@ static bool forget_events(struct core *core, const struct pass *pass)
     return r == (int)pass->step;
 }
 
+/* ---- the clock */
+
+static void believe(struct core *core)
+{
+    core->retention.began_at = core->now;
+    core->retention.began_wall = core->wall;
+}
+
+/* A clock that is years ahead, as after a start without a battery, must not take the history with it: when
+ * it is set right again, nothing was old by it. */
+static void distrust(struct core *core)
+{
+    const usec_t trust = (usec_t)CLOCK_TRUST_SEC * USEC_PER_SEC;
+
+    core->retention.by_age_at = core->now + (core->conf->keep < trust ? core->conf->keep : trust);
+    believe(core);
+}
+
+/* What ended before that is old; 0: nothing is. */
+static usec_t old_before(struct core *core)
+{
+    const struct retention *r = &core->retention;
+    const usec_t jump = (usec_t)CLOCK_JUMP_SEC * USEC_PER_SEC;
+    usec_t keep = core->conf->keep, expected = r->began_wall + (core->now - r->began_at);
+
+    if (core->wall > expected + jump)
+        distrust(core);
+    else if (core->wall + jump < expected)
+        believe(core);
+    return keep > 0 && core->now >= r->by_age_at && core->wall > keep ? core->wall - keep : 0;
+}
+
 /* ---- turns */
 
 /* A job's records, its guest's and the lists of what is free are on pages that are written anew. What that
@@ -217,6 +251,14 @@ static unsigned step_of(struct core *core)
 void retention_begin(struct core *core)
 {
     core->retention.next_at = core->now + core->conf->session_timeout;
+    distrust(core);
+}
+
+void retention_go_on(struct core *core, const struct retention *before)
+{
+    core->retention.began_at = before->began_at;
+    core->retention.began_wall = before->began_wall;
+    core->retention.by_age_at = before->by_age_at;
 }
 
 void retention_tick(struct core *core)
@@ -231,7 +273,7 @@ void retention_tick(struct core *core)
         struct pass *pass = must(calloc(1, sizeof(*pass)));
         pass->step = step;
         uint64_t n = store_count(core->store, STORE_RESULT) - core->retention.n_kept;
-        pass->before = conf->keep > 0 && core->wall > conf->keep ? core->wall - conf->keep : 0;
+        pass->before = old_before(core);
         pass->over = conf->keep_jobs > 0 && n > conf->keep_jobs ? n - conf->keep_jobs : 0;
         more = forget_jobs(core, pass);
         more = forget_batches(core, pass) || more;

@@ -160,6 +160,12 @@ static void events_are(struct core *core, uint64_t newest, uint64_t n)
     assert_int_equal(seen[1], n);
 }
 
+static void pass_time(struct core *core, usec_t span)
+{
+    core->now += span;
+    core->wall += span;
+}
+
 /* ---- tests */
 
 static void without_settings_all_is_kept(void **state)
@@ -176,7 +182,8 @@ static void without_settings_all_is_kept(void **state)
 static void what_is_older_than_keep_goes_with_events_and_batches(void **state)
 {
     struct core *core = core_with_history(*state);
-    conf = (struct conf_broker){.keep = 75 * DAY};
+    conf = (struct conf_broker){.keep = 75 * DAY + 60 * MINUTE};
+    pass_time(core, 60 * MINUTE);
     forget(core);
     jobs_are(core, 25, 30);
     events_are(core, 30, 6);
@@ -185,11 +192,32 @@ static void what_is_older_than_keep_goes_with_events_and_batches(void **state)
     assert_true(has_batch(core, 3));
     assert_int_equal(guest_find(core, "a")->rec->last_job, 0);
     assert_int_equal(guest_find(core, "b")->rec->last_job, 30);
-    core->wall += 10 * DAY;
+    pass_time(core, 10 * DAY);
     forget(core);
     jobs_are(core, 31, 30);
     assert_false(has_batch(core, 3));
     events_are(core, 30, 1); /* it tells the next number */
+    core_free(core);
+}
+
+/* As after a start without a battery, until the clock is set right; or it was wrong before. */
+static void a_clock_that_is_ahead_for_a_while_takes_nothing_with_it(void **state)
+{
+    conf = (struct conf_broker){.keep = 95 * DAY};
+    struct core *core = core_with_history(*state);
+    core->wall += 1000 * DAY;
+    forget(core);
+    jobs_are(core, 11, 30);
+    core->wall -= 1000 * DAY;
+    pass_time(core, 60 * MINUTE);
+    forget(core);
+    jobs_are(core, 11, 30);
+    core->wall += 1000 * DAY;
+    forget(core);
+    jobs_are(core, 11, 30);
+    pass_time(core, 60 * MINUTE); /* it stays there */
+    forget(core);
+    jobs_are(core, 31, 30);
     core_free(core);
 }
 
@@ -330,7 +358,8 @@ static void damage(struct core *core, enum store_table table, uint64_t id)
 static void what_is_damaged_is_passed_over(void **state)
 {
     struct core *core = core_with_history(*state);
-    conf = (struct conf_broker){.keep = 75 * DAY};
+    conf = (struct conf_broker){.keep = 75 * DAY + 60 * MINUTE};
+    pass_time(core, 60 * MINUTE);
     damage(core, STORE_RESULT, 11);
     damage(core, STORE_JOB, 12);
     damage(core, STORE_RESULT, 15);
@@ -429,6 +458,8 @@ static void a_turn_forgets_no_more_than_there_is_room_to_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_clock_that_is_ahead_for_a_while_takes_nothing_with_it,
+                                        scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(without_settings_all_is_kept, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(what_is_older_than_keep_goes_with_events_and_batches,
