@@ -187,8 +187,10 @@ struct batch *batch_restore(struct core *core, uint64_t id)
 
 static void leave_idle(struct core *core, struct batch *batch)
 {
-    if (batch->is_idle)
-        DL_DELETE2(core->idle_batches.first, batch, i_prev, i_next);
+    if (!batch->is_idle)
+        return;
+    DL_DELETE2(core->idle_batches.first, batch, i_prev, i_next);
+    core->idle_batches.n--;
     batch->is_idle = false;
 }
 
@@ -223,6 +225,7 @@ static void may_be_idle(struct core *core, struct batch *batch)
     batch->is_idle = true;
     batch->idle_since = core->now;
     DL_APPEND2(core->idle_batches.first, batch, i_prev, i_next);
+    core->idle_batches.n++;
 }
 
 void batch_tick(struct core *core)
@@ -230,7 +233,8 @@ void batch_tick(struct core *core)
     const usec_t kept = (usec_t)BATCH_IDLE_SECONDS * USEC_PER_SEC;
     struct batch *batch;
 
-    while ((batch = core->idle_batches.first) && batch->idle_since + kept <= core->now) {
+    while ((batch = core->idle_batches.first) &&
+           (batch->idle_since + kept <= core->now || core->idle_batches.n > BATCH_IDLE_MAX)) {
         leave_idle(core, batch);
         if (!is_busy(batch))
             batch_free(core, batch);

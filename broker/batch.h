@@ -9,7 +9,10 @@
 #include "broker/hash.h"
 #include "broker/model.h"
 
-enum { BATCH_IDLE_SECONDS = 60 };
+enum {
+    BATCH_IDLE_SECONDS = 60,
+    BATCH_IDLE_MAX = 4096, /* more are not held for so long: anybody may ask for any batch */
+};
 
 /* Written by batch.c only. */
 struct batch {

@@ -153,6 +153,7 @@ struct schedule {
 /* Written by batch.c only. */
 struct idle_batches {
     struct batch *first; /* DL, the longest idle first */
+    size_t n;
 };
 
 /* Written by retention.c only. */

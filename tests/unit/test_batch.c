@@ -198,6 +198,24 @@ static void a_batch_that_never_was_is_said_to_be_none(void **state)
     assert_null(batch_restore(&site->core, ID));
 }
 
+/* Whoever may look may ask for every batch there ever was. */
+static void of_very_many_idle_ones_the_newest_are_held(void **state)
+{
+    struct site *site = *state;
+    RmBatch rec = RM_BATCH__INIT;
+    for (uint64_t id = 1; id <= BATCH_IDLE_MAX + 10; id++) {
+        rec.id = id;
+        assert_int_equal(record_batch_put(site->core.store, &rec), 0);
+        struct batch *batch = batch_restore(&site->core, id);
+        batch_watch(batch);
+        batch_unwatch(&site->core, batch);
+    }
+    batch_tick(&site->core);
+    assert_int_equal(HASH_COUNT(site->core.batches), BATCH_IDLE_MAX);
+    assert_null(batch_find(&site->core, 10));
+    assert_non_null(batch_find(&site->core, 11));
+}
+
 static void put_again(struct site *site, uint64_t id, uint64_t first, size_t n)
 {
     static uint64_t again[3000];
@@ -247,6 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_batch_that_follows_two_others_is_there_once),
+        TEST(of_very_many_idle_ones_the_newest_are_held),
         TEST(of_very_many_that_follow_the_first_are_followed),
         TEST(a_batch_is_held_until_its_last_job_has_ended),
         TEST(afterwards_the_store_says_the_same),
