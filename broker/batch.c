@@ -135,7 +135,7 @@ struct batch_hosts batch_hosts_of(struct core *core, const RmJob *ask)
 
 /* ---- its life */
 
-void batch_account(struct core *core, uint64_t id, const struct host *host, bool ok,
+void batch_account(struct core *core, uint64_t id, const struct host *host, bool ok, uint64_t left,
                    const char *text)
 {
     RmOutcome outcome = RM_OUTCOME__INIT;
@@ -145,6 +145,7 @@ void batch_account(struct core *core, uint64_t id, const struct host *host, bool
         return;
     outcome.name = host->rec->name;
     outcome.ok = ok;
+    outcome.left = left;
     outcome.text = (char *)text;
     rec->account = (RmOutcome **)list_with(core, (void **)rec->account, rec->n_account++, &outcome);
     core_check_write(core, record_batch_put(core->store, rec), "batch");

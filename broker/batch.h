@@ -47,8 +47,9 @@ struct batch_hosts {
 struct batch_hosts batch_hosts_of(struct core *core, const RmJob *ask);
 /* The same of a job in memory; batch as job->batch. */
 struct batch_hosts batch_hosts(const struct batch *batch, const RmJob *ask);
-/* An evacuation of that host is over: what is to be said of it to those who wait for the batch. */
-void batch_account(struct core *core, uint64_t id, const struct host *host, bool ok,
+/* An evacuation of that host is over: what is to be said of it to those who wait for the batch. left: guests on it,
+ * as far as that is known. */
+void batch_account(struct core *core, uint64_t id, const struct host *host, bool ok, uint64_t left,
                    const char *text);
 /* For a live job of it, at start: with what the store has of its other jobs. NULL: the store has no
  * such batch. */

@@ -9,9 +9,11 @@
 #include "broker/platforms.h"
 #include "broker/submit.h"
 #include "broker/tidy.h"
+#include "conf/text.h"
 #include "store/record.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum {
     ROUNDS_MAX = 20,        /* how often guests that were found later are moved on */
@@ -21,7 +23,7 @@ enum {
     WAIT_SECONDS = 60,      /* for guests in shutdown, and for those that are shown twice */
     LEFT_MAX = 10,          /* guests that an account names */
     LEFT_TEXT_MAX = 200,    /* bytes of why one of them is left */
-    ACCOUNT_MAX = 1900,     /* bytes of an account */
+    LEFT_ALL_MAX = 1700,    /* bytes of all that an account says of them */
 };
 
 /* Why a host is closed of which nobody said it. */
@@ -370,17 +372,28 @@ static void close_host(struct core *core, const struct request *request, struct 
                        *reason != '\0' ? reason : why);
 }
 
+static const char *nobody_sees(struct core *core, const struct host *host, uint64_t moved)
+{
+    return core_printf(core, "may not be empty: %llu moved, but what is left nobody can see: %s",
+                       (unsigned long long)moved,
+                       host_link_is_up(&host->link) ? "its worker does not answer in time"
+                                                    : host_link_trouble(&host->link));
+}
+
 static void carry_out(struct core *core, struct request *request, struct submission *sub)
 {
     for (size_t i = 0; i < sub->n_never; i++) {
         close_host(core, request, sub->never[i], request->message->evacuate->reason);
         turn_away(core, request, sub->never[i]);
-        sub->waits = sub->waits || host_link_is_up(&sub->never[i]->link);
     }
+    sub->waits = true;
     submission_carry_out(core, request, sub);
     for (size_t i = 0; i < sub->n_never && request->reply->batch != 0; i++)
         if (host_link_is_up(&sub->never[i]->link))
             host_begin_emptying(sub->never[i], request->reply->batch);
+        else
+            batch_account(core, request->reply->batch, sub->never[i], false, 0,
+                          nobody_sees(core, sub->never[i], 0));
     note_room(sub);
 }
 
@@ -409,12 +422,13 @@ void evacuation_request(struct core *core, struct request *request)
 
 /* ---- its end */
 
-static void end(struct core *core, struct host *host, bool ok, const char *text)
+/* left: as in batch_account(). */
+static void end(struct core *core, struct host *host, bool ok, uint64_t left, const char *text)
 {
     const RmEmptying *emptying = host->rec->emptying;
 
     for (size_t i = 0; i < emptying->n_batches; i++)
-        batch_account(core, emptying->batches[i], host, ok, text);
+        batch_account(core, emptying->batches[i], host, ok, left, text);
     core_event(core, RM_EVENT_KIND__HOST_CHANGED, "broker", host->rec->name, NULL, "%s", text);
     core_note(core, ok ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "host=%s: %s", host->rec->name, text);
     bool ours =
@@ -445,41 +459,43 @@ static const char *room_text(struct core *core, const RmEmptying *emptying)
 }
 
 /* What is left and why, from the reply of the last round; a name each time, one line. */
-static const char *left_text(struct core *core, const RmReply *reply, size_t *ret_n)
+static const char *left_text(struct core *core, const RmReply *reply, uint64_t *ret_n)
 {
     const char *text = "";
-    size_t n = 0;
+    uint64_t n = 0, named = 0;
 
     for (size_t i = 0; i < reply->n_outcomes; i++) {
         const RmOutcome *o = reply->outcomes[i];
+        char why[LEFT_TEXT_MAX + 1];
         if (o->ok)
             continue;
-        if (n++ >= LEFT_MAX)
+        n++;
+        if (named < n - 1 || named == LEFT_MAX)
+            continue; /* one before it had no room */
+        text_one_line(text_format(why, sizeof(why), "%s", o->text));
+        const char *longer =
+            core_printf(core, "%s%s%s (%s)", text, named > 0 ? "; " : "", o->name, why);
+        if (named > 0 && strlen(longer) > LEFT_ALL_MAX)
             continue;
-        char *one =
-            core_printf(core, "%s%s (%.*s)", n > 1 ? "; " : "", o->name, LEFT_TEXT_MAX, o->text);
-        for (char *at = one; *at != '\0'; at++)
-            *at = *at == '\n' ? ' ' : *at;
-        text = core_printf(core, "%s%s", text, one);
+        text = longer;
+        named++;
     }
     *ret_n = n;
-    return n > LEFT_MAX ? core_printf(core, "%s; and %zu more", text, n - LEFT_MAX) : text;
+    return n > named ? core_printf(core, "%s; and %llu more", text, (unsigned long long)(n - named))
+                     : text;
 }
 
 static void account(struct core *core, struct host *host, const RmReply *reply)
 {
-    size_t n;
+    uint64_t n;
     const char *left = left_text(core, reply, &n);
     const char *room = room_text(core, host->rec->emptying);
-    uint64_t moved = n_moved(host);
-    char text[ACCOUNT_MAX];
+    unsigned long long moved = n_moved(host);
 
-    if (n == 0)
-        snprintf(text, sizeof(text), "is empty: %llu moved%s", (unsigned long long)moved, room);
-    else
-        snprintf(text, sizeof(text), "is not empty: %llu moved%s, %zu left, because: %s",
-                 (unsigned long long)moved, room, n, left);
-    end(core, host, n == 0, text);
+    end(core, host, n == 0, n,
+        n == 0 ? core_printf(core, "is empty: %llu moved%s", moved, room)
+               : core_printf(core, "is not empty: %llu moved%s, %llu left, because: %s", moved,
+                             room, (unsigned long long)n, left));
 }
 
 /* Nothing else is left to do than to wait for those. */
@@ -505,7 +521,7 @@ static void look_again(struct core *core, struct host *host)
     RmBatch *batch;
 
     if (record_batch_get(core->store, last, core->arena, &batch) < 0 || !batch->evacuation) {
-        end(core, host, false, "cannot be emptied further: what was asked cannot be read");
+        end(core, host, false, 0, "cannot be emptied further: what was asked cannot be read");
         return;
     }
     snprintf(peer.user, sizeof(peer.user), "%s", batch->submitter);
@@ -571,7 +587,7 @@ static void tick(struct core *core, struct host *host)
     struct host_emptying *emptying = &host->emptying;
 
     if (host->rec->state != RM_HOST_STATE__HOST_CLOSED) {
-        end(core, host, false,
+        end(core, host, false, 0,
             core_printf(core, "was opened by %s while it was being emptied: %llu moved",
                         host->rec->changed_by, (unsigned long long)n_moved(host)));
     } else if (is_busy(host)) {
@@ -581,11 +597,7 @@ static void tick(struct core *core, struct host *host)
         look_again(core, host);
     } else if (emptying->look != 0 &&
                core->now >= emptying->look + (usec_t)LOOK_MOST_SECONDS * USEC_PER_SEC) {
-        end(core, host, false,
-            core_printf(core, "may not be empty: %llu moved, but what is left nobody can see: %s",
-                        (unsigned long long)n_moved(host),
-                        host_link_is_up(&host->link) ? "its worker does not answer in time"
-                                                     : host_link_trouble(&host->link)));
+        end(core, host, false, 0, nobody_sees(core, host, n_moved(host)));
     } else if (core->now >= emptying->ask_at) {
         if (host_link_is_up(&host->link))
             ask_to_look(core, host);

@@ -108,6 +108,15 @@ char *text_vformat(char *buffer, size_t size, const char *format, va_list list)
     return buffer;
 }
 
+char *text_format(char *buffer, size_t size, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    text_vformat(buffer, size, format, list);
+    va_end(list);
+    return buffer;
+}
+
 /* The number of a character of that many bytes. */
 static wchar_t decode(const char *text, size_t length)
 {

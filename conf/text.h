@@ -37,10 +37,12 @@ int text_number(const char **text, uint64_t *ret_number);
  * inside become blanks. The text is returned. */
 char *text_one_line(char *text);
 
-/* vsnprintf() for people: a text that does not fit is cut at a whole character and ends with "...",
+/* vsnprintf() and snprintf() for people: a text that does not fit is cut at a whole character and ends with "...",
  * a format that fails gives the empty text. size is at least 4. The buffer is returned. */
 char *text_vformat(char *buffer, size_t size, const char *format, va_list list)
     __attribute__((format(printf, 3, 0)));
+char *text_format(char *buffer, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Bytes of the character that the text begins with, 0 at the end, and the columns that it takes on
  * a terminal of the locale: -1 when it cannot be shown there, which is then one byte. */

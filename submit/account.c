@@ -15,8 +15,8 @@ enum { WHY_MAX = 200 }; /* bytes of why one guest is left, as in the account of 
 static void leave(struct account *account, const char *name, const char *why)
 {
     if (account->left < ACCOUNT_NAMED_MAX) {
-        char *to = account->guests[account->left];
-        snprintf(to, ACCOUNT_TEXT_MAX, "%s (%.*s)", name, WHY_MAX, why);
+        char *to = account->guests[account->left], cut[WHY_MAX + 1];
+        snprintf(to, ACCOUNT_TEXT_MAX, "%s (%s)", name, text_format(cut, sizeof(cut), "%s", why));
         text_clean(text_one_line(to));
     }
     account->left++;
@@ -33,12 +33,15 @@ void account_job(struct account *account, const RmJobView *view, const char *tex
 
 void account_refused(struct account *account, const RmOutcome *outcome)
 {
-    leave(account, outcome->name, outcome->text);
+    if (outcome->host[0])
+        account_host(account, outcome);
+    else
+        leave(account, outcome->name, outcome->text);
 }
 
 static void host_text(char to[static ACCOUNT_TEXT_MAX], const char *host, const char *text)
 {
-    snprintf(to, ACCOUNT_TEXT_MAX, "%s %s", host, text);
+    text_format(to, ACCOUNT_TEXT_MAX, "%s %s", host, text);
     text_clean(text_one_line(to));
 }
 
@@ -50,6 +53,18 @@ void account_host(struct account *account, const RmOutcome *outcome)
         host_text(account->hosts[account->unempty], outcome->name, outcome->text);
     account->emptied += outcome->ok ? 1 : 0;
     account->unempty += outcome->ok ? 0 : 1;
+    account->there += outcome->left;
+}
+
+bool account_is_good(const struct account *account)
+{
+    return account->left == 0 && account->unempty == 0 && account->forgotten == 0;
+}
+
+/* A guest that stays on a host may have had a job, or a refusal, or none of them. */
+static uint64_t left_of(const struct account *account)
+{
+    return account->left > account->there ? account->left : account->there;
 }
 
 /* The first of them, behind one another. */
@@ -64,8 +79,9 @@ static void put_list(FILE *file, const char (*texts)[ACCOUNT_TEXT_MAX], uint64_t
 static void put(FILE *file, const struct account *a)
 {
     fprintf(file, "%" PRIu64 " moved", a->moved);
-    if (a->left > 0)
-        fprintf(file, ", %" PRIu64 " left", a->left);
+    if (left_of(a) > 0) /* who did not move from an empty host has ended, or went another way */
+        fprintf(file, ", %" PRIu64 " %s", left_of(a),
+                a->emptied > 0 && a->unempty == 0 ? "not moved" : "left");
     if (a->forgotten > 0)
         fprintf(file, ", %" PRIu64 " forgotten (keep, keep_jobs)", a->forgotten);
     if (a->left > 0 && a->unempty == 0) {
@@ -96,15 +112,14 @@ void account_print(const struct account *account, const struct args *args)
     if (args->json) {
         struct json json = {.file = stdout};
         json_open(&json, NULL, '{');
-        json_bool(&json, "ok",
-                  account->left == 0 && account->unempty == 0 && account->forgotten == 0);
+        json_bool(&json, "ok", account_is_good(account));
         json_text(&json, "result", text);
         if (account->batch != 0)
             json_number(&json, "batch", account->batch);
         else
-            json_text(&json, "batch", NULL);
+            json_text(&json, "batch", ""); /* null */
         json_number(&json, "moved", account->moved);
-        json_number(&json, "left", account->left + account->forgotten);
+        json_number(&json, "left", left_of(account) + account->forgotten);
         json_close(&json, '}');
         fputc('\n', stdout);
     } else if (account->batch != 0) {

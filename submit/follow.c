@@ -64,10 +64,9 @@ struct follow {
     uint64_t counts[PROGRESS_STATES];
     struct progress *progress; /* NULL: not drawn */
     usec_t began_at;
-    bool away;       /* the broker does not answer, and this was printed */
-    bool told_stuck; /* that nothing moves until somebody resumes it */
-    bool cancelling; /* after Ctrl-C with --cancel-on-interrupt */
-    bool some_failed;
+    bool away;         /* the broker does not answer, and this was printed */
+    bool told_stuck;   /* that nothing moves until somebody resumes it */
+    bool cancelling;   /* after Ctrl-C with --cancel-on-interrupt */
     uint64_t n_lost;   /* jobs that the broker does not know any more */
     size_t n_accounts; /* that are printed */
     struct account account;
@@ -147,8 +146,6 @@ static void print_result(struct follow *f, struct arena *arena, const RmJobView 
     if (!text)
         text = job_state_name(view->state);
     account_job(&f->account, view, text);
-    if (!good)
-        f->some_failed = true;
     if (f->args->json) {
         struct json json = {.file = stdout};
         json_open(&json, NULL, '{');
@@ -207,7 +204,6 @@ static void print_accounts(struct follow *f, const RmReply *reply)
         RmOutcome *o = reply->outcomes[f->n_accounts];
         o->host = o->name;
         progress_clear(f->progress);
-        f->some_failed = f->some_failed || !o->ok;
         account_host(&f->account, o);
         if (f->args->json)
             listing_line(outcome_columns, o);
@@ -439,13 +435,24 @@ static bool cancel_all(struct follow *f)
 
 /* ---- the last line */
 
-/* A guest that was refused at first is one of those that came later, where a host is emptied. */
-static bool has_job(const struct follow *f, const char *guest)
+/* Who was refused at first may be one of those that came later, where a host is emptied. */
+static bool is_told(const struct follow *f, const RmOutcome *refused)
 {
-    for (const struct followed *job = f->jobs; job && f->n_accounts > 0; job = job->hh.next)
-        if (strcmp(job->view->job->guest, guest) == 0)
+    if (f->n_accounts == 0 || refused->host[0])
+        return f->n_accounts > 0;
+    for (const struct followed *job = f->jobs; job; job = job->hh.next)
+        if (strcmp(job->view->job->guest, refused->name) == 0)
             return true;
     return false;
+}
+
+static void add_refused(struct follow *f)
+{
+    for (size_t i = 0; f->asked && i < f->asked->n_outcomes; i++) {
+        const RmOutcome *o = f->asked->outcomes[i];
+        if (!o->ok && !is_told(f, o))
+            account_refused(&f->account, o);
+    }
 }
 
 /* The batch of all jobs; 0: there are several. */
@@ -465,13 +472,7 @@ static uint64_t n_forgotten(const struct follow *f)
 
 static void sum_up(struct follow *f)
 {
-    for (size_t i = 0; f->asked && i < f->asked->n_outcomes; i++) {
-        const RmOutcome *o = f->asked->outcomes[i];
-        if (!o->ok && !has_job(f, o->name))
-            account_refused(&f->account, o);
-    }
     f->account.batch = batch_of(f);
-    f->account.forgotten = n_forgotten(f);
     if (f->args->json || !f->progress)
         account_print(&f->account, f->args);
 }
@@ -513,9 +514,9 @@ static int exit_code(struct follow *f, int r, const struct rm_err *err)
         out_error("%s", err->text);
     if (signal && (r == -EINTR || f->cancelling))
         return client_code(f->client, -EINTR);
-    return r < 0                              ? client_code(f->client, r)
-           : f->some_failed || n_forgotten(f) ? EXIT_SOME_FAILED
-                                              : EXIT_OK;
+    return r < 0                          ? client_code(f->client, r)
+           : account_is_good(&f->account) ? EXIT_OK
+                                          : EXIT_SOME_FAILED;
 }
 
 int follow_jobs(struct client *client, const struct args *args, const RmSelect *what,
@@ -536,6 +537,8 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
         progress_end(f.progress, &sum);
     else
         progress_clear(f.progress);
+    add_refused(&f);
+    f.account.forgotten = n_forgotten(&f);
     int code = exit_code(&f, r, &err);
     if (r >= 0 && (f.jobs || f.batch))
         sum_up(&f);
@@ -545,4 +548,14 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
     }
     progress_free(f.progress);
     return code;
+}
+
+void follow_nothing(const struct args *args, const RmReply *asked)
+{
+    struct follow f = {.args = args, .asked = asked};
+    struct progress *progress = args->json ? NULL : progress_new();
+    add_refused(&f);
+    if (!progress)
+        account_print(&f.account, args);
+    progress_free(progress);
 }

@@ -10,8 +10,12 @@
 #include "submit/client.h"
 
 /* what: borrowed. batch: for messages; 0 when there is none, or several. asked: the answer that made the
- * jobs, whose refusals belong to the account; NULL: none. Returns EXIT_OK when every job ended well. */
+ * jobs, whose refusals belong to the account; NULL: none. Returns EXIT_OK when the account is good: every job ended
+ * well, every host is empty, and who was refused at first was moved later. */
 int follow_jobs(struct client *client, const struct args *args, const RmSelect *what,
                 uint64_t batch, const RmReply *asked);
+
+/* The account of an answer that made no job. */
+void follow_nothing(const struct args *args, const RmReply *asked);
 
 #endif

@@ -66,10 +66,14 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
     int refused = print_refused(args, reply);
     code = code == EXIT_OK ? refused : code;
     fflush(stdout); /* before anything is drawn */
-    if (reply->batch == 0)
-        return code;
     if (args->detach) {
-        print_batch(args, reply);
+        if (reply->batch != 0)
+            print_batch(args, reply);
+        return code;
+    }
+    if (reply->batch == 0) {
+        if (out_is_sound())
+            follow_nothing(args, reply);
         return code;
     }
     if (args->verbose)
@@ -84,7 +88,8 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
             what.jobs[what.n_jobs++] = reply->outcomes[i]->job;
     int followed = follow_jobs(client, args, &what, reply->batch, reply);
     free(what.jobs);
-    return followed == EXIT_OK ? code : followed;
+    /* it counts those who were refused */
+    return followed == EXIT_OK && refused == EXIT_OK ? code : followed;
 }
 
 int job_submit(struct client *client, const struct args *args)
@@ -199,7 +204,8 @@ int job_restore(struct client *client, const struct args *args)
 struct numbers {
     uint64_t *jobs; /* owned */
     size_t n, room;
-    uint64_t batch; /* the one batch, when nothing else was given */
+    uint64_t *batches; /* owned */
+    size_t n_batches, batches_room;
 };
 
 static int add_job(struct numbers *numbers, uint64_t id)
@@ -227,6 +233,7 @@ static int is_job(struct client *client, uint64_t id, bool *ret_yes)
     return r < 0 ? client_code(client, r) : EXIT_OK;
 }
 
+/* A number that is none is told before anything is waited for. */
 static int add_batch(struct client *client, struct numbers *numbers, uint64_t batch)
 {
     RmSelect what = RM_SELECT__INIT;
@@ -235,13 +242,19 @@ static int add_batch(struct client *client, struct numbers *numbers, uint64_t ba
     list.what = &what;
     list.finished = true;
     struct job_pages pages = {0};
-    int code = job_pages_ask(client, &list, 0, client_arena(client), &pages);
-    for (size_t i = 0; code == EXIT_OK && i < pages.n; i++)
-        code = add_job(numbers, pages.jobs[i]->job->id);
-    return code;
+    int code = job_pages_ask(client, &list, 1, client_arena(client), &pages);
+    if (code != EXIT_OK)
+        return code;
+    for (size_t i = 0; i < numbers->n_batches; i++)
+        if (numbers->batches[i] == batch)
+            return EXIT_OK;
+    uint64_t *added = ARRAY_ADD(numbers->batches, numbers->n_batches, numbers->batches_room);
+    if (!added)
+        return out_no_memory();
+    *added = batch;
+    return EXIT_OK;
 }
 
-/* A job may have been named by its own number and by its batch's. */
 static void drop_doubles(struct numbers *numbers)
 {
     size_t n = 0;
@@ -266,26 +279,38 @@ static int resolve(struct client *client, const struct args *args, struct number
         if (code != EXIT_OK)
             return code;
         code = job ? add_job(numbers, id) : add_batch(client, numbers, id);
-        if (!job && args->n_operands == 1)
-            numbers->batch = id;
     }
     if (numbers->n > 0)
         drop_doubles(numbers);
     return code;
 }
 
+/* The jobs, or what is not finished, or one batch: each has an account of its own. */
+static int follow(struct client *client, const struct args *args, const struct numbers *jobs,
+                  uint64_t batch)
+{
+    RmSelect what = RM_SELECT__INIT;
+    what.batch = batch;
+    what.all = args->n_operands == 0;
+    what.jobs = jobs ? jobs->jobs : NULL;
+    what.n_jobs = jobs ? jobs->n : 0;
+    return follow_jobs(client, args, &what, batch, NULL);
+}
+
+/* Batches come one after the other: only who follows one as such hears what is left on the hosts of
+ * an evacuation, and of jobs that are tried again. */
 int job_watch(struct client *client, const struct args *args)
 {
     struct numbers numbers = {0};
     int code = resolve(client, args, &numbers);
-    if (code == EXIT_OK) {
-        RmSelect what = RM_SELECT__INIT;
-        what.batch = numbers.batch;
-        what.all = args->n_operands == 0;
-        what.jobs = numbers.jobs;
-        what.n_jobs = numbers.batch ? 0 : numbers.n;
-        code = follow_jobs(client, args, &what, numbers.batch, NULL);
+    bool usable = code == EXIT_OK;
+    if (usable && (numbers.n > 0 || numbers.n_batches == 0))
+        code = follow(client, args, &numbers, 0);
+    for (size_t i = 0; usable && i < numbers.n_batches && code <= EXIT_SOME_FAILED; i++) {
+        int one = follow(client, args, NULL, numbers.batches[i]);
+        code = one == EXIT_OK ? code : one;
     }
+    free(numbers.batches);
     free(numbers.jobs);
     return code;
 }

@@ -23,6 +23,12 @@ setup_file() {
 teardown_file() { load common; site_down; }
 setup() { load common; }
 
+# Prints the number of the batch.
+detach_evacuate() { # CODE HOSTS
+    ends "$1" evacuate "$2" --detach --json
+    jq 'select(.batch) | .batch' <<<"$output"
+}
+
 only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1" >/dev/null; }
 
 @test "a domain whose name no node can have counts, is listed, and stays with the remedy that works" {
@@ -128,7 +134,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     batch=$(ask jobs -a --json | jq '.jobs | map(select(.guest == "y1"))[0].batch')
     ends 1 wait "$batch"
     err_has "y1: Error: $left"
-    [[ $account == "rmigrate: batch $batch: 0 moved, 1 left; y1 $left"* ]] || wrong account "1 left"
+    [[ $account == "rmigrate: batch $batch: 0 moved, 2 left; y1 $left"* ]] || wrong account "2 left"
     rm "$WORLD/y1/y 2"
     until_true 5 told '.hosts[0].guests == 1' hosts y1
     ok evacuate y1
@@ -192,6 +198,110 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     has "q1: migrated to room"
     has "q2: migrated to room"
     has "full: is empty: 2 moved"
+}
+
+@test "several batches that are waited for: of each it is said what is left" {
+    only_open room
+    guest v1 w1
+    guest v2 x1
+    guest 'v 3' x1
+    until_true 5 guest_is_seen v2
+    local first second
+    first=$(detach_evacuate 0 w1)
+    second=$(detach_evacuate 1 x1)
+    ends 1 wait "$first" "$second"
+    lines_are 'v1: migrated to room' 'w1: is empty: 1 moved' 'v2: migrated to room'
+    err_has "rmigrate: batch $first: 1 moved; w1 is empty"
+    err_has 'x1: Error: is not empty: 1 moved, 1 left, because: %v 3 ('
+    [[ $account == "rmigrate: batch $second: 1 moved, 1 left; x1 is not empty: "* ]] || wrong account "batch $second"
+    ends 1 wait "$second" --json
+    jq -se 'last | (.ok | not) and .moved == 1 and .left == 1' <<<"$output" >/dev/null || wrong JSON '1 left'
+    ends 1 wait "$first" 999999
+    is ''
+    err_is 'Error: no such batch: 999999'
+    rm "$WORLD/x1/v 3"
+}
+
+@test "a hypervisor that does not answer is in the account, whoever waits for it" {
+    only_open room
+    guest u1 w1
+    until_true 5 guest_is_seen u1
+    down x1
+    until_true 5 host_is_away x1
+    local batch why='may not be empty: 0 moved, but what is left nobody can see: Failed to connect socket: Connection refused'
+    batch=$(detach_evacuate 1 w1,x1)
+    ends 1 wait "$batch"
+    lines_are 'u1: migrated to room' 'w1: is empty: 1 moved'
+    err_is "x1: Error: $why"
+    account_is "batch $batch: 1 moved; w1 is empty; x1 $why"
+    ends 1 evacuate x1
+    err_has 'x1: Error: Cannot communicate via libvirt to x1: '
+    [[ $account == "rmigrate: batch "*": 0 moved; x1 $why" ]] || wrong account "x1 $why"
+    up x1
+    until_true 5 host_is_seen x1
+}
+
+@test "a guest that is refused at first and moved later is no failure" {
+    only_open room
+    guest block room running 40000
+    guest wide w1 running 40000
+    guest t1 w1
+    until_true 5 guest_is_seen t1
+    until_true 5 guest_is_seen block
+    plan t1 'ok 1500'
+    begin later evacuate w1
+    until_true 5 told '.jobs | any(.guest == "t1" and .phase == "copying")' jobs
+    rm "$WORLD/room/block"
+    until_true 5 told '.guests | all(.guest != "block")' guests
+    comes_to 0
+    err_has 'wide: Error: Unable to identify a suitable target host for guest wide: '
+    has 'w1: is empty: 2 moved'
+    [[ $account == *': 2 moved; w1 is empty' ]] || wrong account '2 moved'
+    rm "$WORLD/room/"*
+}
+
+@test "a job that failed, of a guest that has ended meanwhile: the host is empty, and nothing is left there" {
+    only_open room
+    guest s1 w1
+    guest s2 w1
+    until_true 5 guest_is_seen s2
+    plan s1 'fail 0 fatal 9 no'
+    plan s2 'ok 1500'
+    begin ended evacuate w1
+    until_true 5 told '.jobs | any(.guest == "s2" and .phase == "copying")' jobs
+    guest s1 w1 shutoff
+    comes_to 1
+    [[ $account == *': 1 moved, 1 not moved, because: s1 (no); w1 is empty' ]] || wrong account '1 not moved'
+    rm "$WORLD/w1/s1"
+}
+
+@test "the account of many: a long reason is cut at a whole character, and all are counted" {
+    only_open room
+    local long i
+    long=$(printf 'ü%.0s' {1..150})
+    for i in {10..21}; do
+        guest "much-$i" w1
+        plan "much-$i" "fail 0 fatal 9 x$long"
+    done
+    until_true 5 guest_is_seen much-21
+    ends 1 evacuate w1 --json
+    jq -se 'last | (.result | endswith("ü...); and 4 more")) and .left == 12' <<<"$output" >/dev/null || wrong JSON 'and 4 more'
+    has_not '?'
+    rm "$WORLD/w1/"*
+}
+
+@test "nothing became a job: the last line says so as well" {
+    guest r1 w1
+    until_true 5 guest_is_seen r1
+    ask close room >/dev/null
+    ends 1 evacuate w1
+    account_is '0 moved, 1 left; w1 is not closed, and nothing is moved: no guest has anywhere to go'
+    ends 1 r1
+    [[ $account == "rmigrate: 0 moved, 1 left, because: r1 (Unable to identify a suitable target host for guest r1: "* ]] || wrong account "r1"
+    ends 1 r1 --json
+    jq -se 'last | (.ok | not) and .batch == null and .moved == 0 and .left == 1' <<<"$output" >/dev/null || wrong JSON '1 left'
+    ask open room >/dev/null
+    rm "$WORLD/w1/r1"
 }
 
 # ---- what hosts and reconcile say

@@ -426,6 +426,10 @@ kvm25: Error: ask hyp02"
     lines_are "kvm44: migrated to hyp02" "kvm45: migrated to hyp02"
     ok wait $((batch + 2)) --json
     json 'length == 2 and (.[0] | .guest == "kvm45" and .state == "done")' -s
+    local other
+    other=$(detach kvm44 hyp01)
+    ok wait $((batch + 1)) $((other + 1)) --json
+    json 'last | .ok and .batch == null and .moved == 2 and .left == 0' -s
 }
 
 @test "wait says when one failed, and when there is no such job" {

@@ -115,29 +115,17 @@ static void one_line_has_no_control_characters_and_no_end(void **state)
     }
 }
 
-static char *format(char *buffer, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static char *format(char *buffer, size_t size, const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    char *text = text_vformat(buffer, size, format, list);
-    va_end(list);
-    return text;
-}
-
 static void a_text_that_does_not_fit_is_cut_at_a_whole_character(void **state)
 {
     (void)state;
     char text[10];
-    assert_ptr_equal(format(text, sizeof(text), "%s", "123456789"), text);
+    assert_ptr_equal(text_format(text, sizeof(text), "%s", "123456789"), text);
     assert_string_equal(text, "123456789");
-    assert_string_equal(format(text, sizeof(text), "%s", "1234567890"), "123456...");
+    assert_string_equal(text_format(text, sizeof(text), "%s", "1234567890"), "123456...");
     assert_string_equal(
-        format(text, sizeof(text), "%d%s", 1, "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"),
+        text_format(text, sizeof(text), "%d%s", 1, "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"),
         "1\xe2\x82\xac...");
-    assert_string_equal(format(text, 4, "%s", "\xe2\x82\xac\xe2\x82\xac"), "...");
+    assert_string_equal(text_format(text, 4, "%s", "\xe2\x82\xac\xe2\x82\xac"), "...");
 }
 
 static void columns_are_those_of_a_terminal(void **state)
