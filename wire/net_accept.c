@@ -1,6 +1,6 @@
 /* net_accept.c - which connections are let in, before libzmq sees them
  *
- * libzmq 4.3.4 takes EMFILE from accept4() on a local socket for a mistake of its own, and ends the
+ * libzmq 4.3.4 takes EMFILE and ENOMEM from accept4() on a local socket for mistakes of its own, and ends the
  * program: anybody who may connect could do that. And it lets in whoever comes, so that one user who
  * holds all connections open keeps everybody else out. So accept4() of this program is the one below,
  * also for libzmq. The numbers of files are given from below, so a high one says that few are left.
@@ -144,15 +144,28 @@ static void give_back(int fd)
 
 /* ---- instead of the system's */
 
+/* libzmq ends the program at an error that it does not know; these are mistakes of the program. Whatever else is
+ * said, no memory (ENOMEM of a control group) or a network that is down, concerns one connection. */
+static bool is_mistake(int error)
+{
+    return error == EBADF || error == EFAULT || error == EINVAL || error == ENOTSOCK;
+}
+
+static bool is_for_later(int error)
+{
+    return error == EAGAIN || error == EINTR;
+}
+
 int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags)
 {
     int accepted = (int)syscall(SYS_accept4, fd, address, length, flags);
+    bool is_full = accepted < 0 && (errno == EMFILE || errno == ENFILE);
 
-    if (accepted < 0 && errno != EMFILE)
+    if (accepted < 0 && (is_mistake(errno) || is_for_later(errno)))
         return -1;
     struct owner_key key = accepted < 0 ? (struct owner_key){0} : key_of(accepted);
     pthread_mutex_lock(&lock);
-    if (accepted < 0)
+    if (is_full)
         crowd.refused++;
     bool is_in = accepted >= 0 && take(accepted, &key);
     pthread_mutex_unlock(&lock);

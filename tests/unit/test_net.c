@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,9 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -1390,6 +1394,40 @@ static int tcp_connect(const struct world *w)
     return fd;
 }
 
+/* From now on accept4() of this process has no memory. */
+static int accept_without_memory(void)
+{
+    struct sock_filter rows[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_accept4, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof(rows) / sizeof(rows[0]), .filter = rows};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+               ? -1
+               : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+/* Of an error that it does not know libzmq says that it is a mistake, and ends the program. */
+static void accept_that_finds_no_memory_is_a_connection_that_was_given_up(void **state)
+{
+    int status;
+    (void)state;
+    assert_int_equal(accept4(-1, NULL, NULL, 0), -1);
+    assert_int_equal(errno, EBADF);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (accept_without_memory() < 0)
+            _exit(77);
+        _exit(accept4(-1, NULL, NULL, 0) == -1 && errno == ECONNABORTED ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (status == 77 << 8)
+        skip(); /* no filters here */
+    assert_int_equal(status, 0);
+}
+
 static void one_address_has_a_share_of_the_connections(void **state)
 {
     enum { SHARE = FEW_CONNECTIONS * NET_SHARE_PERCENT / 100 };
@@ -1607,6 +1645,7 @@ int main(void)
         TEST(a_peer_that_sends_more_than_may_wait_is_disconnected),
         TEST(a_peer_that_announces_too_large_a_frame_is_cut_off),
         TEST(a_broker_may_open_as_many_files_as_the_system_lets_it),
+        TEST(accept_that_finds_no_memory_is_a_connection_that_was_given_up),
         TEST(one_address_has_a_share_of_the_connections),
         TEST(one_local_user_has_a_share_and_root_is_let_in),
         TEST(net_wait_tells_which_descriptor_is_readable),
