@@ -40,7 +40,7 @@ static const char *const passed_over[] = {
     "REFUSED_MAX",
     "LEFT_MAX",
     "LEFT_TEXT_MAX",
-    "ACCOUNT_MAX",
+    "LEFT_ALL_MAX",
     "EXCERPT_MAX",
     "ATTR_FROM_MAX",
     /* how long one thing may be that is part of what has a bound; longer ones are none */
