@@ -101,6 +101,12 @@ static char **names_to_move(struct core *core, struct request *request, struct h
         else if (guest_is_active(s->state))
             request_outcome(core, request, name, false,
                             "stays on %s: it is excluded (exclude_nodes)", host->rec->name);
+        else if (s->state == RM_GUEST_STATE__GUEST_CRASHED)
+            request_outcome(
+                core, request, name, false,
+                "has crashed on %s, where its memory is kept for whoever looks into it: virsh "
+                "destroy ends it",
+                host->rec->name);
         else if (s->state == RM_GUEST_STATE__GUEST_SHUTOFF)
             off++;
     }

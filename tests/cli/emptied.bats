@@ -361,6 +361,22 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     site_down
 }
 
+@test "a guest that has crashed, and is kept, is left" {
+    mkdir -p "$WORLD/f1"
+    worker_up f1 f1
+    guest broken f1 crashed
+    until_true 10 guest_is broken crashed
+    only_open room
+    ask open f1 >/dev/null
+    ends 1 evacuate f1
+    err_has "broken: Error: has crashed on f1"
+    err_has "f1: Error: is not empty: 0 moved, 1 left, because: broken (has crashed on f1"
+    rm "$WORLD/f1/broken"
+    until_true 10 told '.guests | all(.guest != "broken")' guests
+    ok evacuate f1
+    end_it f1
+}
+
 @test "a guest in shutdown has its own word, is not moved, and its end is waited for" {
     SITE_AT=$BATS_TEST_TMPDIR/ending RETRY='50 ms' site_new ''
     mkdir -p "$WORLD"/{e1,e2}
