@@ -163,7 +163,7 @@ int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict lengt
 
     if (accepted < 0 && (is_mistake(errno) || is_for_later(errno)))
         return -1;
-    struct owner_key key = accepted < 0 ? (struct owner_key){0} : key_of(accepted);
+    struct owner_key key = key_of(accepted); /* of none: nobody's */
     pthread_mutex_lock(&lock);
     if (is_full)
         crowd.refused++;
