@@ -86,6 +86,14 @@ static struct figures left_for(const struct core *core, const struct guest *gues
     return capacity_left(&host->load, &all, own ? &job->promised : NULL, when);
 }
 
+/* Somebody has brought it there by hand while its job waited: it needs no more room than it has. */
+static bool is_there(const struct guest *guest, const struct host *host)
+{
+    const struct instance *s = guest->instances;
+
+    return s && !s->g_next && s->host == host && guest_is_active(s->state);
+}
+
 static bool fits(const struct core *core, const struct guest *guest, const struct figures *more,
                  const struct host *host, enum capacity_when when, char *why, size_t size)
 {
@@ -93,6 +101,8 @@ static bool fits(const struct core *core, const struct guest *guest, const struc
     char has[UNIT_TEXT_MAX], wants[UNIT_TEXT_MAX], kept[UNIT_TEXT_MAX];
     uint64_t reserve = place_reserve(core, host);
 
+    if (is_there(guest, host))
+        needs = (struct figures){0};
     needs.memory += more->memory;
     needs.vcpus += more->vcpus;
     if (left.memory < needs.memory)
@@ -125,6 +135,8 @@ static uint64_t share_left(const struct core *core, const struct guest *guest,
     struct figures left = left_for(core, guest, host, CAPACITY_LATER);
     struct figures all = place_figures(core, host), needs = guest_figures(guest);
 
+    if (is_there(guest, host))
+        needs = (struct figures){0};
     /* What cannot be measured is spread by number. */
     if (all.memory == 0 || all.vcpus == 0) {
         unsigned n = capacity_guests(&host->load);

@@ -76,6 +76,7 @@ static void ask(struct client *client, RmRequest *request)
     for (size_t i = 0; i < sizeof(token); i++)
         token[i] = (uint8_t)world_random(world, 256);
     client->hold = request->ask_case == RM_REQUEST__ASK_SUBMIT ? request->submit->wait_for : 0;
+    client->only_looks = request->ask_case == RM_REQUEST__ASK_SUBMIT && request->submit->dry_run;
     client->answered = false;
     client->doubts = client->has_ideas && world_chance(world, 150);
     pack_request(client, request, token);
@@ -321,7 +322,8 @@ static void on_changed(struct client *client, const RmReply *reply)
     /* Else nothing was, and the same request, asked again, may be carried out. */
     bool is_done = reply->code != RM_CODE__CODE_TRY_AGAIN;
 
-    if (client->answered && (!is_done || client->answer_batch != reply->batch))
+    if (client->answered &&
+        ((!is_done && !client->only_looks) || client->answer_batch != reply->batch))
         world_fail(client->world,
                    "%s asked twice with one token and got batch %" PRIu64 " and batch %" PRIu64,
                    client->link.peer.user, client->answer_batch, reply->batch);

@@ -718,6 +718,24 @@ static void guests_come_without_end(struct world *world)
     finish(world);
 }
 
+/* ---- somebody brings a guest by hand to where its job waits for room: it needs none, for it is there */
+
+static void guest_comes_by_hand_before_its_job_begins(struct world *world)
+{
+    struct sim *sim = world->sim;
+
+    begin(world);
+    sim->guests[3].memory = sim->hosts[1].memory / 5 * 3; /* vm4: once, but not twice */
+    client_submit(operator_of(world), "vm1", "hyp3", /* follow = */ false);
+    wait_for_answer(world); /* the one slot of hyp1 */
+    client_submit(operator_of(world), "vm4", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    expect(world, sim_move_by_hand(sim, 3, 1), "somebody moves vm4 to hyp2");
+    wait_for_end(world);
+    expect(world, sim_place(sim, 3) == 1, "vm4 is where it was brought");
+    finish(world);
+}
+
 #define SCENARIO(f, ...)                                                                           \
     {                                                                                              \
 #f, f,                                                                                     \
@@ -750,5 +768,6 @@ const struct scenario scenarios[] = {
     SCENARIO(guest_in_shutdown_is_waited_for, .guests = 3),
     SCENARIO(guest_that_stays_in_shutdown_is_left, .guests = 3),
     SCENARIO(guests_come_without_end, .guests = 40),
+    SCENARIO(guest_comes_by_hand_before_its_job_begins, .guests = 4),
     {0},
 };

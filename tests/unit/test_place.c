@@ -2,6 +2,7 @@
  *
  * Everything is in memory: there is no store, and nothing asks for one. */
 #include "broker/host.h"
+#include "broker/instance.h"
 #include "broker/joint.h"
 #include "broker/model.h"
 #include "broker/session.h"
@@ -191,6 +192,26 @@ static void what_is_promised_stands_in_the_way_of_others_but_not_of_what_begins_
     assert_int_equal(place_free_memory(&site->core, host), 7 * GIB);
 }
 
+/* Its job waits for room there, and somebody has brought it by hand. */
+static void a_guest_that_is_there_needs_no_more_room(void **state)
+{
+    struct site *site = *state;
+    struct host *host = add_host(site, "hyp1", 8 * GIB, 16),
+                *other = add_host(site, "hyp2", GIB, 16);
+    struct guest *guest = add_guest(site, "vm1", 5 * GIB, 1);
+    struct instance_look look = {
+        .uuid = "", .state = RM_GUEST_STATE__GUEST_RUNNING, .has = {.memory = 5 * GIB, .vcpus = 1}};
+    char why[600];
+    instance_add(host, guest, &look);
+    assert_int_equal(place_free_memory(&site->core, host), 3 * GIB);
+    assert_true(place_fits(&site->core, guest, host, CAPACITY_NOW, why, sizeof(why)));
+    struct place_ask ask = {.guest = guest, .source = other};
+    assert_ptr_equal(place_choose(&site->core, &ask), host);
+    assert_false(place_fits(&site->core, add_guest(site, "vm2", 5 * GIB, 1), host, CAPACITY_NOW,
+                            why, sizeof(why)));
+    instance_drop_all(host);
+}
+
 static void a_reserve_is_kept_free_the_hosts_own_or_that_of_all(void **state)
 {
     struct site *site = *state;
@@ -342,6 +363,7 @@ int main(void)
         TEST(memory_is_a_hard_limit),
         TEST(vcpus_are_given_out_as_often_as_the_settings_say),
         TEST(what_is_promised_stands_in_the_way_of_others_but_not_of_what_begins_now),
+        TEST(a_guest_that_is_there_needs_no_more_room),
         TEST(a_reserve_is_kept_free_the_hosts_own_or_that_of_all),
         TEST(several_are_placed_together_so_that_none_counts_on_what_another_gets),
         TEST(they_are_packed_tightly_where_that_places_more),
