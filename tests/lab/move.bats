@@ -9,7 +9,7 @@ teardown() { sweep; }
 @test "a guest is moved: it runs there alone, defined, its memory whole, and everything is remembered" {
     "$LAB" guest m1 hyp01 mem=64 fill=24 ws=4 rate=1024
     until_true 20 rmigrate guests m1
-    run -0 rmigrate m1 hyp02
+    run -0 --separate-stderr rmigrate m1 hyp02
     [ "$output" = "m1: migrated to hyp02" ]
     runs_only_on m1 hyp02
     run -0 rmigrate tabdump vm
@@ -40,11 +40,11 @@ teardown() { sweep; }
 @test "moving it again says that it is there, also when the vm table was wrong, which is mended" {
     "$LAB" guest m2 hyp02 mem=32
     until_true 20 rmigrate guests m2
-    run -0 rmigrate m2 hyp02
+    run -0 --separate-stderr rmigrate m2 hyp02
     [ "$output" = "m2: Guest is already on host hyp02" ]
     printf '#node,host\n"m2","hyp03"\n' >"$SITE/vm.csv"
     run -0 rmigrate tabrestore "$SITE/vm.csv"
-    run -0 rmigrate m2 hyp02
+    run -0 --separate-stderr rmigrate m2 hyp02
     [ "$output" = "m2: Guest is already on host hyp02" ]
     run -0 rmigrate tabdump vm
     [[ $output == *'"m2",,"hyp02",'* ]]

@@ -8,10 +8,10 @@ setup() { load common; }
 @test "a guest is moved live, runs there alone, and has noticed nothing" {
     "$LAB" guest q1 hyp01 mem=32 fill=8
     until_true 20 rmigrate guests q1
-    run -0 rmigrate q1 hyp02
+    run -0 --separate-stderr rmigrate q1 hyp02
     [ "$output" = "q1: migrated to hyp02" ]
     runs_only_on q1 hyp02
-    run -0 rmigrate q1 hyp02
+    run -0 --separate-stderr rmigrate q1 hyp02
     [ "$output" = "q1: Guest is already on host hyp02" ]
 }
 
