@@ -72,7 +72,8 @@ static int go_on(struct client *client, const struct args *args, const RmReply *
         return code;
     }
     if (reply->batch == 0) {
-        if (out_is_sound())
+        if (out_is_sound() &&
+            (code == EXIT_OK || reply->n_outcomes > 0)) /* else one error says it all */
             follow_nothing(args, reply);
         return code;
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # poweroff.bats - an administrator trusts the exit code: rmigrate evacuate HOST && poweroff
+# bats file_tags=slow
 #
 # A row for each way in which guests may be left on a hypervisor. Whether the power may go is never asked of rmigrate: the
 # hypervisor's directory says what runs there at that moment.
