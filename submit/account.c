@@ -109,6 +109,7 @@ void account_print(const struct account *account, const struct args *args)
         free(text);
         return;
     }
+    fflush(stdout); /* it is the last line, also where both go to one file */
     if (args->json) {
         struct json json = {.file = stdout};
         json_open(&json, NULL, '{');
