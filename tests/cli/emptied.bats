@@ -201,13 +201,13 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
 }
 
 @test "the account is the last line, also where both outputs go to one file" {
-    guest o1 w1
-    until_true 5 guest_is_seen o1
+    guest both1 w1
+    until_true 5 guest_is_seen both1
     only_open room
     ask open w1 >/dev/null
     "$BIN/rmigrate" evacuate w1 >"$BATS_TEST_TMPDIR/both" 2>&1
     [ "$(sed -n '$s/: .*//p' "$BATS_TEST_TMPDIR/both")" = rmigrate ] || { cat "$BATS_TEST_TMPDIR/both" >&2; false; }
-    rm "$WORLD"/*/o1
+    rm "$WORLD"/*/both1
 }
 
 @test "several batches that are waited for: of each it is said what is left" {
