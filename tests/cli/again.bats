@@ -29,6 +29,7 @@ setup() { load common; }
     runs_on a1-vm a2
 }
 
+# bats test_tags=slow
 @test "the tries again are one batch, and whoever waits for the old one waits for them" {
     local batch
     plan b1-vm 'fail 0 fatal 9 no' 'ok 1500'

@@ -28,6 +28,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
 
 # ---- start and end
 
+# bats test_tags=slow
 @test "SIGTERM and SIGINT end the broker cleanly, and what it knew is there again" {
     site
     ok kvm1 hyp02
@@ -133,6 +134,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     refuses 1 "$SITE/file" "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
 }
 
+# bats test_tags=slow
 @test "a store that was cut off, or is empty, is refused with what to do, and a backup put in its place works" {
     site
     local i
@@ -154,6 +156,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     has node400
 }
 
+# bats test_tags=slow
 @test "what the store has no room for is refused before it is begun, and less of it is carried out" {
     site_new 'limits: { source = 8; destination = 8; };'
     sed -i 's/store_size = "256 MiB"/store_size = "1 MiB"/' "$RMIGRATE_CONF"
@@ -177,6 +180,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     is_alive "$(pid_of broker)"
 }
 
+# bats test_tags=slow
 @test "beyond keep_jobs the oldest jobs are forgotten, with their batches and events, and the newest are there" {
     site
     guest kvm1 hyp01
@@ -203,6 +207,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     "$BIN/rmigrate-store" -s "$SITE/store" check
 }
 
+# bats test_tags=slow
 @test "of a batch that is half forgotten nobody is told that all is well" {
     site
     plan kvm1 'fail 0 fatal 1 no'
@@ -220,6 +225,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     json '.[-1] | (.ok | not) and .moved == 2 and .left == 1' -s
 }
 
+# bats test_tags=slow
 @test "whoever reads the store and sleeps meanwhile does not make it grow" {
     site
     local i
@@ -282,6 +288,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     end_it all KILL # asked to end it would wait for the broker, to tell how the job ended
 }
 
+# bats test_tags=slow
 @test "right after a start of the broker a closed host is closed, and one whose worker is on its way is waited for" {
     site
     worker_up other hyp03
@@ -301,6 +308,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     is "kvm1: migrated to hyp04"
 }
 
+# bats test_tags=slow
 @test "a request right after a start waits for the workers that are on their way, and is answered when they do not come" {
     site
     until_true 5 guest_is_seen kvm1
@@ -389,6 +397,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     is "kvm1: migrated to hyp02"
 }
 
+# bats test_tags=slow
 @test "a job in doubt: it is cancelled as soon as it is known where the guest is, or released by hand" {
     SESSION='1 s' site
     plan kvm1 'hang 0'
@@ -443,6 +452,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
 
 # ---- nonsense
 
+# bats test_tags=slow
 @test "damaged frames do no harm" {
     site
     fake raw '' 00 524d47 524d4702080110 524d4701ffffffffffffffff "$(printf '41%.0s' {1..5000})"
@@ -472,6 +482,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     json '.events | map(select(.event == "denied")) | last | .text == "this broker was built without z/VM (RMIGRATE_ZVM)"'
 }
 
+# bats test_tags=slow
 @test "a worker that makes up guests and hypervisors fills neither memory nor store" {
     site_new
     broker_up
@@ -487,6 +498,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     err_has "Error: reason: more than 4096 bytes"
 }
 
+# bats test_tags=slow
 @test "a peer that asks for much and never reads costs the broker little, and others are served" {
     site
     local i
@@ -523,6 +535,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     broker_down # cleanly
 }
 
+# bats test_tags=slow
 @test "one address that holds all connections open keeps nobody else out" {
     site_new '' 'timeout = "60 s";'
     sed -i 's|listen = \[ \(.*\) \]|listen = [ \1, "tcp://127.0.0.1:*" ]|' "$RMIGRATE_CONF"
@@ -574,6 +587,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     err_has "is locked"
 }
 
+# bats test_tags=slow
 @test "however many guests wait for one hypervisor, one for another starts, and each says why it waits" {
     local i
     site_new 'limits: { source = 8; destination = 1; };'
@@ -592,6 +606,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     end_it all KILL # g1 is never there
 }
 
+# bats test_tags=slow
 @test "a job whose destination is closed, or gone, for too long fails; one that may choose goes elsewhere" {
     local i
     site_new 'limits: { source = 8; destination = 1; }; unreachable = "1 s";'
@@ -628,6 +643,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     end_it all KILL # kvm1 is never there
 }
 
+# bats test_tags=slow
 @test "guests of a hypervisor that does not answer are marked as old, with since when" {
     SITE_AT=$BATS_TEST_TMPDIR/old SESSION='1 s' site_new ''
     mkdir -p "$WORLD"/{old1,old2}

@@ -341,6 +341,7 @@ you are $(id -un), admin"
     json ".user == \"$(id -un)\" and .role == \"admin\" and (.broker | length > 0) and .started_at > 0 and (.endpoint | startswith(\"ipc://\"))"
 }
 
+# bats test_tags=slow
 @test "a move, followed, shown, and all that can be listed" {
     ok kvm1 hyp02
     is "kvm1: migrated to hyp02"

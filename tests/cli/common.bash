@@ -80,7 +80,7 @@ until_true() { # SECONDS COMMAND...
     shift
     until "$@"; do
         [ $SECONDS -lt $end ] || { echo "not within the time: $*" >&2; return 1; }
-        sleep 0.02
+        sleep 0.05
     done
 }
 
@@ -190,6 +190,18 @@ site_down() {
 
 # The same for a site that a single test made for itself.
 own_site_down() { [[ $SITE != "$BATS_TEST_TMPDIR"/* ]] || site_down; }
+
+# All guests are gone, and the broker starts anew: it does not wait for what could still be said of its last jobs.
+site_emptied() { # HOST...
+    local host
+    broker_down
+    for host; do rm -f "$WORLD/$host"/*; done
+    rm -f "$WORLD"/plan/*
+    broker_up
+    for host; do until_true 10 host_is_seen "$host"; done
+    ask open "$(IFS=,; echo "$*")" >/dev/null
+    until_true 10 told '.guests | length == 0' guests
+}
 
 # ---- hypervisors and guests
 

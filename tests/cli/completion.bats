@@ -48,6 +48,7 @@ offers() { # WORD... = WANTED...
     offers kvm1 --detach --un = --unsafe
 }
 
+# bats test_tags=slow
 @test "guests, hosts, jobs" {
     offers kvm1 h = hyp01 hyp02
     offers submit kvm1,k = kvm1,kvm1 kvm1,kvm2
@@ -67,6 +68,7 @@ offers() { # WORD... = WANTED...
     offers cancel '' =
 }
 
+# bats test_tags=slow
 @test "operands of z/VM, also where readline divides them" {
     offers submit kvm1 m = max_quiesce= max_total=
     offers submit kvm1 hyp02 '' = action= destination= force= immediate= max_quiesce= max_total=
@@ -85,6 +87,7 @@ offers() { # WORD... = WANTED...
     offers modify max_total=N = max_total=NOLIMIT
 }
 
+# bats test_tags=slow
 @test "tables, columns, words, files" {
     offers tabdump v = vm
     offers tabedit node = nodegroup nodehm nodelist

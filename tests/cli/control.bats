@@ -94,6 +94,7 @@ setup() { load common; }
     json '[.events[] | .text // ""] | any(. == "to be cancelled: first") and any(. == "to be cancelled: second")'
 }
 
+# bats test_tags=slow
 @test "show says with what a job runs, how long all tries took, and nothing expected as if it were measured" {
     local job
     plan k5 'fail 200 retry 38 the wire broke' 'hang 0'

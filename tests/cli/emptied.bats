@@ -82,6 +82,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
 
 # ---- the end of an evacuation
 
+# bats test_tags=slow
 @test "evacuate again while it runs waits for the same jobs, and says the same" {
     guest w1 w1
     guest w2 w1
@@ -100,6 +101,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     has "w2: migrated to room"
 }
 
+# bats test_tags=slow
 @test "a guest that comes after the plan is taken along, whoever brings it" {
     guest x1 x1
     until_true 5 guest_is_seen x1
@@ -117,6 +119,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     has "is empty: 2 moved"
 }
 
+# bats test_tags=slow
 @test "what is left is said with why: on the terminal, in JSON, in the history, by wait" {
     guest y1 y1
     guest 'y 2' y1
@@ -183,6 +186,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     has_not emptying
 }
 
+# bats test_tags=slow
 @test "an evacuation outlives the broker" {
     rm -f "$WORLD/full/"*
     guest q1 full
@@ -232,6 +236,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     rm "$WORLD/x1/v 3"
 }
 
+# bats test_tags=slow
 @test "a hypervisor that does not answer is in the account, whoever waits for it" {
     only_open room
     guest u1 w1
@@ -251,6 +256,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     until_true 5 host_is_seen x1
 }
 
+# bats test_tags=slow
 @test "a guest that is refused at first and moved later is no failure" {
     only_open room
     guest block room running 40000
@@ -270,6 +276,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     rm "$WORLD/room/"*
 }
 
+# bats test_tags=slow
 @test "a job that failed, of a guest that has ended meanwhile: the host is empty, and nothing is left there" {
     only_open room
     guest s1 w1
@@ -316,6 +323,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
 
 # ---- what hosts and reconcile say
 
+# bats test_tags=slow
 @test "hosts: emptying is said of a host that is being emptied, and of no other" {
     rm -f "$WORLD/full/"*
     guest p1 full
@@ -371,6 +379,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     site_down
 }
 
+# bats test_tags=slow
 @test "a guest that has crashed, and is kept, is left" {
     mkdir -p "$WORLD/f1"
     worker_up f1 f1
@@ -387,6 +396,7 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     end_it f1
 }
 
+# bats test_tags=slow
 @test "a guest in shutdown has its own word, is not moved, and its end is waited for" {
     SITE_AT=$BATS_TEST_TMPDIR/ending RETRY='50 ms' site_new ''
     mkdir -p "$WORLD"/{e1,e2}

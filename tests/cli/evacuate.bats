@@ -127,6 +127,7 @@ host_is() { told ".hosts[0].state == \"$2\"" hosts "$1"; }
     has "d4-vm: migrated to spare1"
 }
 
+# bats test_tags=slow
 @test "a guest that comes to a host that is being emptied is waited for, and moved on" {
     only_open e1,f1,spare1
     plan f1-vm 'ok 1500'

@@ -29,6 +29,7 @@ as() {
 is_held() { told '.held and .state == "queued"' show "$1"; }
 me() { id -un; }
 
+# bats test_tags=slow
 @test "a site that is paused holds what is there and what comes, over a restart of the broker, and says why" {
     local job batch
     ok pause --site --reason 'a new switch'
@@ -147,6 +148,7 @@ me() { id -un; }
     ok wait "$job"
 }
 
+# bats test_tags=slow
 @test "held jobs are not given up while their hypervisor is away" {
     local job
     ok pause --site
@@ -187,6 +189,7 @@ me() { id -un; }
     quiet
 }
 
+# bats test_tags=slow
 @test "what holds say as JSON" {
     ok pause --site --json
     "$TREE/tests/cli/schema" pause <<<"$output"

@@ -31,6 +31,7 @@ valid() { # DEFINITION ARGUMENT...
 # And it is not only an empty list.
 filled() { json '[.[] | arrays] | add | length > 0'; }
 
+# bats test_tags=slow
 @test "moves and their jobs: one job is the same in every answer" {
     local batch keys
     ok chtab node=hyp02 nodelist.groups=all # a name that is a node's, so that the noderange has it
@@ -53,6 +54,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     json '.results | map(select(.host == "hyp02"))[0] | .guest == null'
 }
 
+# bats test_tags=slow
 @test "what runs, what failed" {
     plan k4 'hang 0'
     plan k5 'refuse 0 fatal 55 cannot be moved'
@@ -80,6 +82,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     valid wait wait "$(jq .results[0].job <<<"$output")"
 }
 
+# bats test_tags=slow
 @test "a job that may go to many hosts names them where it is alone" {
     local batch many=hyp[10-29] # more than VIEW_TO_MAX of submit/job_view.h
     mkdir "$WORLD"/hyp{10..29}
@@ -97,6 +100,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     end_it many
 }
 
+# bats test_tags=slow
 @test "hypervisors: a host is never called a guest" {
     valid 'evacuate --plan' evacuate hyp03 --plan
     filled
@@ -124,6 +128,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     json '.events | all(has("by"))'
 }
 
+# bats test_tags=slow
 @test "a guest that is locked, and its release" {
     plan k6 'vanish 0'
     ends 1 k6 hyp02
@@ -146,6 +151,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     valid ping ping
 }
 
+# bats test_tags=slow
 @test "every command that prints JSON has a definition, and is tried here" {
     local command n=0
     while read -r command; do

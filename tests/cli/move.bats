@@ -228,6 +228,7 @@ kvm25: Error: ask hyp02"
     quiet
 }
 
+# bats test_tags=slow
 @test "a guest that is nowhere afterwards is locked until it is released" {
     plan kvm34 'vanish 5 ambiguous 38 the wire broke'
     ends 1 kvm34 hyp02
@@ -445,6 +446,7 @@ kvm25: Error: ask hyp02"
     err_is "Error: 'abc' is not the number of a job or a batch"
 }
 
+# bats test_tags=slow
 @test "watch without a number follows all that is unfinished" {
     plan kvm48 'ok 2000'
     detach kvm48 hyp02 >/dev/null

@@ -42,6 +42,7 @@ all_of() { # FIELD: every guest is in this column of the output once
     ask open hyp02 >/dev/null
 }
 
+# bats test_tags=slow
 @test "a batch: its jobs, what becomes of them, and how they ended" {
     local batch
     batch=$(detach "guest[0001-$GUESTS]" hyp02,hyp03)

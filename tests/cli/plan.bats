@@ -13,13 +13,12 @@ setup() { load common; }
 
 # a1 has a big guest; b1 and c1 have room for it only together: 14 GiB and 12 GiB are free.
 fill() {
-    rm -f "$WORLD"/{a1,b1,c1}/* "$WORLD"/plan/*
+    site_emptied a1 b1 c1
     guest big a1 running 20480
     guest light a1 running 1024
     guest b-large b1 running 12288
     guest b-small b1 running 6144
     guest c-only c1 running 20480
-    ask open a1,b1,c1 >/dev/null
     local one
     for one in big:a1 light:a1 b-large:b1 b-small:b1 c-only:c1; do
         until_true 10 guest_is_on "${one%:*}" "${one#*:}"
@@ -38,6 +37,7 @@ fill() {
     is ""
 }
 
+# bats test_tags=slow
 @test "--no-room: guests of other hosts stay where they are" {
     fill
     ends 1 evacuate a1 --plan --no-room
@@ -59,6 +59,7 @@ began_after() { # LATER EARLIER
 }
 big_waits() { told '.jobs | any(.guest == "big" and .why == "waits for room on b1, which b-small leaves")' jobs; }
 
+# bats test_tags=slow
 @test "the guest goes when its room is free, not before; the account tells of both" {
     fill
     plan b-small 'ok 1500'
@@ -80,6 +81,7 @@ big_waits() { told '.jobs | any(.guest == "big" and .why == "waits for room on b
     began_after big b-small
 }
 
+# bats test_tags=slow
 @test "the order outlives the broker" {
     fill
     plan b-small 'ok 3000'
@@ -93,6 +95,7 @@ big_waits() { told '.jobs | any(.guest == "big" and .why == "waits for room on b
     began_after big b-small
 }
 
+# bats test_tags=slow
 @test "whoever was to make room stays: there is no room, and that is said" {
     fill
     plan b-small 'fail 300 fatal 1 it does not want to'
@@ -105,6 +108,7 @@ big_waits() { told '.jobs | any(.guest == "big" and .why == "waits for room on b
     runs_on big a1
 }
 
+# bats test_tags=slow
 @test "guests that are paused, or have nowhere else to go, do not make room" {
     fill
     ok chtab node=b-small vm.migrationdest=b1

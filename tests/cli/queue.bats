@@ -261,6 +261,7 @@ unblock() { ask cancel "$BLOCK" >/dev/null; }
 
 # ---- looking
 
+# bats test_tags=slow
 @test "jobs: unfinished ones, with -a all, by state, host, batch and guest; table, JSON" {
     block kvm34
     local batch

@@ -3,6 +3,7 @@
 
 setup() { load common; }
 
+# bats test_tags=slow
 @test "README's first site: keys that root makes, a broker that is not root, workers and a client over tcp" {
     local namespaces=(unshare --mount --net --pid --fork --kill-child --mount-proc)
     [ "$(id -u)" = 0 ] || namespaces+=(--map-root-user --map-auto)

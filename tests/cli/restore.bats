@@ -11,9 +11,7 @@ setup_file() {
 teardown_file() { load common; site_down; }
 setup() {
     load common
-    rm -f "$WORLD"/{a1,b1,c1}/* "$WORLD"/plan/*
-    ask open a1,b1,c1 >/dev/null
-    until_true 10 told '.guests | length == 0' guests
+    site_emptied a1 b1 c1
 }
 
 # Guests of 4 GiB.
@@ -26,6 +24,7 @@ start() { # HOST GUEST...
 host_is_closed() { told '.hosts[0].state == "closed"' hosts "$1"; }
 home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
 
+# bats test_tags=slow
 @test "what was evacuated comes home, and nothing else" {
     start a1 one1 one2 one3
     start b1 stays1
@@ -49,6 +48,7 @@ home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
     is "a1: is already open, and no guest is away from it"
 }
 
+# bats test_tags=slow
 @test "a guest that a job, or somebody, has moved since stays and is named; --all brings it" {
     start a1 two1 two2 two3
     ok evacuate a1 --to b1
@@ -65,6 +65,7 @@ home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
     runs_on two2 a1
 }
 
+# bats test_tags=slow
 @test "who was evacuated twice comes home to where he was first" {
     start a1 three1
     ok evacuate a1 --to b1
@@ -76,6 +77,7 @@ home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
     runs_on three1 a1
 }
 
+# bats test_tags=slow
 @test "a stranger leaves when his room is needed, and only then" {
     start a1 four1 four2 four3 four4
     start b1 stranger1 stranger2
@@ -103,6 +105,7 @@ home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
     runs_on fat2 a1
 }
 
+# bats test_tags=slow
 @test "the way home is known after a restart of the broker; who is gone is not waited for" {
     start a1 six1 six2
     ok evacuate a1 --to b1
@@ -118,6 +121,7 @@ home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
     is "a1: is already open, and no guest is away from it"
 }
 
+# bats test_tags=slow
 @test "a hypervisor that is being emptied, or that nobody reaches, is not opened" {
     start a1 seven1
     plan seven1 'hang 0'

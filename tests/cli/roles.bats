@@ -94,6 +94,7 @@ fake_as() { # WHO WHAT...
     told '.hosts[0].state == "open"' hosts hyp01
 }
 
+# bats test_tags=slow
 @test "an operator may move guests and open hosts, and stands in the history" {
     as 0 mover kvm2 hyp02 --reason disk
     is "kvm2: migrated to hyp02"
@@ -287,6 +288,7 @@ fake_as() { # WHO WHAT...
     site_down
 }
 
+# bats test_tags=slow
 @test "what is refused is recorded a bounded number of times, in bounded size" {
     local i long
     long=$(printf '%04000d' 7)

@@ -19,6 +19,7 @@ setup_file() {
 teardown_file() { load common; site_down; }
 setup() { load common; }
 
+# bats test_tags=slow
 @test "a guest without a place waits for room that others do not come to, and those that failed go last" {
     ask close b1 >/dev/null
     plan r1 'fail 900 retry 9 one' 'fail 0 retry 9 two' 'fail 0 retry 9 three'
@@ -34,6 +35,7 @@ setup() { load common; }
     ok open a1
 }
 
+# bats test_tags=slow
 @test "a guest for which no room becomes free is left, and a refusal speaks of every host" {
     ask open b1,small,full >/dev/null
     ask close a1 >/dev/null

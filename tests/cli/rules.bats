@@ -14,8 +14,7 @@ setup() { load common; }
 # The guests are where these lines say, GUEST:HOST[:MIB], and have these words.
 fill() {
     local place words name host mib n=0
-    rm -f "$WORLD"/{a1,b1,c1}/* "$WORLD"/plan/*
-    ask open a1,b1,c1 >/dev/null
+    site_emptied a1 b1 c1
     while read -r place words; do
         IFS=: read -r name host mib <<<"$place"
         guest "$name" "$host" running "${mib:-1024}"
@@ -26,6 +25,7 @@ fill() {
     until_true 10 told ".guests | map(select(.state == \"running\")) | length == $n" guests
 }
 
+# bats test_tags=slow
 @test "separate: they go to different hosts; a third one has none, and every reason is told" {
     fill <<'END'
 x1:a1 separate:web
@@ -45,6 +45,7 @@ END
     runs_on x3 a1
 }
 
+# bats test_tags=slow
 @test "separate: who is there, or on his way there, counts; one that is named is refused" {
     fill <<'END'
 x1:a1 separate:web
@@ -68,6 +69,7 @@ END
     err_has 'x1: Error: separate:web is broken: it is on c1 with x2'
 }
 
+# bats test_tags=slow
 @test "separate: one of its rule makes way, and is waited for" {
     fill <<'END'
 big:a1:20480 separate:web
@@ -84,6 +86,7 @@ END
     runs_on big b1
 }
 
+# bats test_tags=slow
 @test "together: as a whole or not at all" {
     fill <<'END'
 x1:a1:12288 together:db
@@ -104,6 +107,7 @@ END
     runs_on big b1
 }
 
+# bats test_tags=slow
 @test "avoid and prefer; words that mean nothing, and rules that contradict each other, are named" {
     fill <<'END'
 x1:a1 avoid:b1; prefer:b1
@@ -141,6 +145,7 @@ END
     [ "$(where x1)" != "$(where x2)" ]
 }
 
+# bats test_tags=slow
 @test "a named bundle goes to a named host; a member of it is on its way: the other one follows" {
     fill <<'END'
 x1:a1 together:db
@@ -157,6 +162,7 @@ END
     comes_to 0
 }
 
+# bats test_tags=slow
 @test "a bundle waits as a whole for room that is promised to others, and goes as a whole" {
     fill <<'END'
 x1:a1:12288 together:db
@@ -174,6 +180,7 @@ END
     runs_on x2 b1
 }
 
+# bats test_tags=slow
 @test "rules come through groups and patterns" {
     fill <<'END'
 x1:a1
@@ -190,6 +197,7 @@ END
     ask chtab node=pair vm.othersettings=
 }
 
+# bats test_tags=slow
 @test "a rule that comes while a job waits is kept when that begins" {
     fill <<'END'
 x1:a1

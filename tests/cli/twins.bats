@@ -53,6 +53,7 @@ h4" ]
     until_true 5 guest_is_seen web@h2
 }
 
+# bats test_tags=slow
 @test "vm.host says which is meant by the name" {
     ask chtab node=web vm.host=h2
     until_true 8 told '.guests | map([.guest, .host]) == [["web", "h2"], ["web@h1", "h1"]]' guests
@@ -63,6 +64,7 @@ h4" ]
     ask chtab -d node=web vm
 }
 
+# bats test_tags=slow
 @test "an evacuation takes it where the name is free" {
     until_true 5 guest_is_on web@h1 h1
     ask close h4 >/dev/null
@@ -72,6 +74,7 @@ h4" ]
     ask open h1,h4 >/dev/null
 }
 
+# bats test_tags=slow
 @test "when one has gone, the other has the name for itself" {
     rm "$WORLD/h3/web"
     until_true 8 told '.guests | length == 1' guests
@@ -81,6 +84,7 @@ h4" ]
     is 'web: migrated to h3'
 }
 
+# bats test_tags=slow
 @test "one guest twice stays one guest twice" {
     until_true 5 guest_is_on web h3
     cp "$WORLD/h3/web" "$WORLD/h1/.web.new"
@@ -101,10 +105,11 @@ h4" ]
     is 'web: migrated to h2'
 }
 
+# bats test_tags=slow
 @test "another guest that takes the place of one under way is another guest" {
     guest solo h4
     until_true 8 guest_is_seen solo
-    plan solo 'ok 8000'
+    plan solo 'ok 2500'
     ok solo h3 --detach
     until_true 8 told 'any(.jobs[]; .guest == "solo" and .state == "running")' jobs
     twin solo h4 # on the hypervisor that solo is known to be on

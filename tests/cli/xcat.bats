@@ -64,6 +64,7 @@ ranges() { # FILE
     [ $n -gt 0 ] && [ $wrong = 0 ]
 }
 
+# bats test_tags=slow
 @test "every line of noderange.tsv" {
     fresh
     ranges "$TREE/tests/site/noderange.tsv"
@@ -194,6 +195,7 @@ END
 
 # ---- patterns
 
+# bats test_tags=slow
 @test "every line of pattern.tsv" {
     local node value want wrong=0 n=0
     fresh

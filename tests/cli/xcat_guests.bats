@@ -64,6 +64,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     has_not dom1
 }
 
+# bats test_tags=slow
 @test "an evacuation takes them under their nodes' names" {
     tables "${DOMAINS[@]}"
     guest dom9 hyp03
@@ -75,6 +76,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     ask dom9 hyp03 && rm -f "$WORLD/hyp03/dom9"
 }
 
+# bats test_tags=slow
 @test "the tables change, and the guests are called otherwise, with their history" {
     tables "${DOMAINS[@]}"
     ok kvm4 hyp02
@@ -105,6 +107,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     ok chtab -d node=kvm4 vm
 }
 
+# bats test_tags=slow
 @test "a domain that has a node's name, whose guest is another one, is no node's" {
     tables nodelist '#node' 'web1' 'web2' -- vm '#node,othersettings' 'web1,domain:web2'
     calls_it web1
@@ -146,6 +149,7 @@ DOMAINS=(nodelist '#node,groups' 'kvm1,vms' 'kvm2,vms' 'kvm3,vms' 'kvm4,vms' 'kv
     tables vm '#node'
 }
 
+# bats test_tags=slow
 @test "a lock goes with the guest, whatever it is called" {
     tables "${DOMAINS[@]}"
     calls_it kvm6
@@ -215,6 +219,7 @@ HOSTS=(nodelist '#node,groups' 'web4,w' 'web5,w' 'web6,w' -- vm '#node,host' 'w,
     tables vm '#node'
 }
 
+# bats test_tags=slow
 @test "an evacuation keeps to vm.migrationdest" {
     tables nodelist '#node,groups' 'web8,far' -- vm '#node,migrationdest' 'far,"hyp[02-03],-hyp02"'
     ok web8 hyp02
@@ -245,6 +250,7 @@ as() { # CODE WHO ARGUMENT...
     RMIGRATE_CONF=$SITE/$who.conf ends "$code" "$@"
 }
 
+# bats test_tags=slow
 @test "roles: a viewer reads the tables but for passwords, an administrator changes them" {
     tables nodelist '#node,groups' 'a1,g' -- vm '#node,vidpassword' 'a1,geheim'
     local who command

@@ -311,6 +311,7 @@ nothing_left() { ! compgen -G "$TMPDIR/rmigrate-tabedit.*" >/dev/null; }
     nothing_left
 }
 
+# bats test_tags=slow
 @test "tabedit: nothing changed, no such table, an editor that fails" {
     fresh
     editor 'touch "$1"'

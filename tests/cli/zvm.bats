@@ -13,6 +13,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
 
 # ---- moves
 
+# bats test_tags=slow
 @test "the man page's example: a destination alone moves the guest, and the tables follow" {
     zvm_site
     ok ihost123 destination=pokdev62
@@ -33,6 +34,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     sim_moved LNX123 2 2 0
 }
 
+# bats test_tags=slow
 @test "a positional target, options, and the destination in any case" {
     zvm_site
     ok gpok1 pokdev62 --reason upgrade
@@ -52,6 +54,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     json '.history[0] | .reason == "upgrade" and .state == "done"'
 }
 
+# bats test_tags=slow
 @test "every operand is sent as it is typed, and only those that are given" {
     zvm_site
     ok gpok3 max_quiesce=0020 Force=architecture,Domain ACTION=move immediate=yes MAX_TOTAL=nolimit destination=pokdev62
@@ -67,6 +70,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
         "POKDEV61 LNX2 destination=POKDEV62 action=MOVE force=STORAGE DOMAIN ARCHITECTURE immediate=NO"
 }
 
+# bats test_tags=slow
 @test "values that are wrong never reach the broker" {
     zvm_site
     local wrong
@@ -81,6 +85,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     is ''
 }
 
+# bats test_tags=slow
 @test "force lifts what stands in the way, and only that" {
     zvm_site
     sim ineligible LNX3 POKDEV62 1996 unless DOMAIN
@@ -99,12 +104,14 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     sim_moved LNX3 1 1 0
 }
 
+# bats test_tags=slow
 @test "-V tells how long it took, and no bytes" {
     zvm_site
     ok -V gpok3 pokdev62
     matches '^gpok3: \[[^]]*\]: Running VMRELOCATE action=MOVE against LNX3... Done \([0-9.]+ m?s\)$'
 }
 
+# bats test_tags=slow
 @test "a noderange is moved: a line for each guest, as finished" {
     zvm_site
     ok 'gpok[1-3],ihost123' destination=pokdev62
@@ -116,6 +123,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     done
 }
 
+# bats test_tags=slow
 @test "without a destination any other member of the cluster will do" {
     zvm_site
     ok gpok1
@@ -125,6 +133,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
 
 # ---- TEST, and dry runs
 
+# bats test_tags=slow
 @test "action=TEST: allowed, and refused with z/VM's numbers; nothing moves" {
     zvm_site
     sim ineligible LNX2 POKDEV62 1940 1996 1996 1981
@@ -147,6 +156,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     is ''
 }
 
+# bats test_tags=slow
 @test "--dry-run on guests of both kinds: each is asked of its own hypervisor" {
     zvm_site
     mkdir -p "$WORLD"/{hyp01,hyp02}
@@ -170,6 +180,7 @@ is_good_to_xcat() { [[ ! $output =~ [Ff][Aa][Ii][Ll][Ee][Dd]|[Ee][Rr][Rr][Oo][Rr
     is ''
 }
 
+# bats test_tags=slow
 @test "a noderange of guests of both kinds is moved, KVM ignores what is not for it" {
     zvm_site
     mkdir -p "$WORLD"/{hyp01,hyp02}
@@ -207,6 +218,7 @@ test_was_asked() { [ "$(sim requests | grep -c action=TEST)" -ge "$1" ]; }
 
 # ---- refused before anything is sent
 
+# bats test_tags=slow
 @test "a destination of another kind, of another cluster, or unknown" {
     zvm_site
     mkdir -p "$WORLD"/hyp01
@@ -224,6 +236,7 @@ test_was_asked() { [ "$(sim requests | grep -c action=TEST)" -ge "$1" ]; }
     relocations_are
 }
 
+# bats test_tags=slow
 @test "a member of another SSI cluster" {
     zvm_site
     launch sim2 "$BIN/smapisim" --member POKDEV63=127.0.0.1:0 --user "RMIG:$ZVM_PASSWORD" --ssi SSI2 --guest LNX9@POKDEV63 \
@@ -241,6 +254,7 @@ test_was_asked() { [ "$(sim requests | grep -c action=TEST)" -ge "$1" ]; }
     [ -z "$("$BIN/smapisim" ctl "$SITE/sim2.ctl" violations)" ]
 }
 
+# bats test_tags=slow
 @test "rules hold guests on z/VM too, a member's name in any case" {
     zvm_site
     ok chtab node=gpok1 vm.othersettings='separate:web'
@@ -255,6 +269,7 @@ test_was_asked() { [ "$(sim requests | grep -c action=TEST)" -ge "$1" ]; }
     sim_on LNX2 POKDEV62
 }
 
+# bats test_tags=slow
 @test "a member without zvm.hcp is no destination for a guest whose row needs one" {
     zvm_site
     ask chtab node=pokdev62 zvm.hcp=
@@ -301,6 +316,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     err_has "action=CANCEL needs no destination, 'pokdev62' is ignored"
 }
 
+# bats test_tags=slow
 @test "rmigrate cancel stops a move" {
     zvm_site
     local job
@@ -315,6 +331,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     relocations_are "POKDEV61 LNX3 destination=POKDEV62 action=MOVE" "POKDEV61 LNX3 action=CANCEL"
 }
 
+# bats test_tags=slow
 @test "action=CANCEL stops a move that somebody else began, and says when there is none" {
     zvm_site
     sim duration 60 LNX3
@@ -331,6 +348,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     relocations_are "POKDEV61 LNX3 action=CANCEL"
 }
 
+# bats test_tags=slow
 @test "Ctrl-C with --cancel-on-interrupt" {
     zvm_site
     sim duration 60 LNX3
@@ -342,6 +360,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     sim_on LNX3 POKDEV61
 }
 
+# bats test_tags=slow
 @test "max_total is exceeded: the guest stays, and the job says so" {
     zvm_site
     sim duration 30 LNX3
@@ -401,6 +420,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     until_true 10 state_is "$job" done
 }
 
+# bats test_tags=slow
 @test "a guest that moves is not moved a second time" {
     zvm_site
     local job
@@ -416,6 +436,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
 
 # ---- evacuation, and a table that is wrong
 
+# bats test_tags=slow
 @test "--plan, and a member that is emptied to where it may" {
     zvm_site
     ok evacuate pokdev61 --plan
@@ -473,6 +494,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     relocations_are
 }
 
+# bats test_tags=slow
 @test "one that is moved by somebody else while its job waits" {
     zvm_site
     sim duration 1 LNX3
@@ -511,6 +533,7 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
 
 # ---- looking
 
+# bats test_tags=slow
 @test "show, jobs and guests tell what a guest is on z/VM" {
     zvm_site
     local job

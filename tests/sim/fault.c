@@ -232,9 +232,6 @@ static void aggravate(struct world *world)
     case BREAK_ANEW:
         luck->store_full = 10;
         break;
-    case BREAK_REQUEST:
-        luck->store_full = 0; /* it is rare, and some seeds are known to show it */
-        break;
     case BREAK_CALM:
         luck->agent_crash = luck->agent_hang = 10;
         luck->busy_percent = 60;

@@ -559,6 +559,39 @@ static void question_lost_with_the_worker(struct world *world)
     finish(world);
 }
 
+/* ---- the daemon of hyp2 stands still just when that copy is to be removed, and does so long after it has
+ * woken: until then the guest does not go there, and nobody destroys it */
+
+static void daemon_sleeps_on_a_removal(void *ctx, struct sim *sim, unsigned host)
+{
+    (void)ctx;
+    sim->on_repair = NULL;
+    sim_hang_daemon(sim, host, 20 * USEC_PER_SEC);
+}
+
+static void removal_waits_in_a_daemon_that_sleeps(struct world *world)
+{
+    struct sim_late *late = &world->sim->guests[0].late[1];
+    usec_t until;
+
+    leave_copy(world);
+    go_on(world, 20);
+    expect(world, world->sim->guests[0].copies[1].active, "a copy is left on hyp2");
+    world->sim->on_repair = daemon_sleeps_on_a_removal;
+    world->sim->hosts[1].cut_until = world_now(world);
+    until = world_now(world) + PATIENCE;
+    while (late->at == 0 && world_now(world) < until && world_step(world))
+        ;
+    expect(world, late->at != 0, "the request to remove it waits");
+    late->at = world->sim->hosts[1].hung_until + 20 * USEC_PER_SEC;
+    world_run(world, world->sim->hosts[1].hung_until + USEC_PER_SEC);
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ true);
+    wait_for_answer(world);
+    expect(world, late->at == 0, "the request is over");
+    expect_end(world, RM_STATE__DONE, 1, 1);
+    finish(world);
+}
+
 /* ---- the guest is busy (a dump, a snapshot) when it is to be migrated: the request waits in its daemon, and
  * outlives the worker that sent it. Nobody says that the guest stays before that request is over */
 
@@ -761,6 +794,7 @@ const struct scenario scenarios[] = {
     SCENARIO(session_of_an_older_broker, .guests = 3),
     SCENARIO(copy_left_is_not_a_place, .guests = 3),
     SCENARIO(question_lost_with_the_worker, .guests = 3),
+    SCENARIO(removal_waits_in_a_daemon_that_sleeps, .guests = 3),
     SCENARIO(request_outlives_its_worker, .guests = 3),
     SCENARIO(request_waits_in_a_daemon_that_sleeps, .guests = 3),
     SCENARIO(cancel_waits_for_a_daemon_that_sleeps, .guests = 3),
