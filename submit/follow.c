@@ -33,6 +33,10 @@
 #define HOLD_DRAWING (USEC_PER_SEC / 2)
 #define HOLD_SILENT  (2 * USEC_PER_SEC)
 
+/* Without a terminal it is said what keeps all jobs when none has run for so long: longer than two
+ * tries are apart (retry_wait), or a broker that has started waits for its workers. */
+#define STILL_FOR (10 * USEC_PER_SEC)
+
 /* Between two questions, so that a thousand changes a second do not become a thousand questions. */
 #define PAUSE (100 * USEC_PER_MSEC)
 
@@ -65,7 +69,8 @@ struct follow {
     struct progress *progress; /* NULL: not drawn */
     usec_t began_at;
     bool away;         /* the broker does not answer, and this was printed */
-    bool told_stuck;   /* that nothing moves until somebody resumes it */
+    usec_t still_since; /* no job runs, by this clock; 0: one does */
+    bool told_still;    /* that none runs, and why */
     bool cancelling;   /* after Ctrl-C with --cancel-on-interrupt */
     uint64_t n_lost;   /* jobs that the broker does not know any more */
     size_t n_accounts; /* that are printed */
@@ -214,24 +219,39 @@ static void print_accounts(struct follow *f, const RmReply *reply)
     }
 }
 
-/* Without a terminal nobody sees why jobs wait: it is said once, where a person alone can end that. */
-static void say_stuck(struct follow *f)
+/* Without a terminal nobody sees why jobs wait: it is said once each time that all of them do, at once
+ * where a person alone can end that. */
+static void say_still(struct follow *f)
 {
     const struct followed *first = NULL;
-    size_t n = 0;
+    usec_t now = env_now(env_system());
+    size_t n = 0, n_paused = 0;
     for (const struct followed *job = f->jobs; job; job = job->hh.next) {
         if (!job->view || job_is_final(job->view->state))
             continue;
-        if (!job->view->paused && !job->view->held)
+        if (job_is_active(job->view->state) && job->view->state != RM_STATE__DOUBT) {
+            f->still_since = 0;
+            f->told_still = false;
             return;
-        first = first ? first : job;
+        }
+        first = first && first->view->text[0] ? first : job;
+        n_paused += job->view->paused || job->view->held;
         n++;
     }
-    if (f->progress || f->told_stuck || n == 0)
+    f->still_since = f->still_since == 0 ? now : f->still_since;
+    if (f->progress || f->told_still || n == 0)
         return;
-    f->told_stuck = true;
-    out_note("waiting for %zu paused job%s, until somebody resumes %s: %s: %s", n,
-             n == 1 ? "" : "s", n == 1 ? "it" : "them", first->view->job->guest, first->view->text);
+    bool paused = n_paused == n;
+    if (!paused && now < f->still_since + STILL_FOR)
+        return;
+    f->told_still = true;
+    if (paused)
+        out_note("waiting for %zu paused job%s, until somebody resumes %s: %s: %s", n,
+                 n == 1 ? "" : "s", n == 1 ? "it" : "them", first->view->job->guest,
+                 first->view->text);
+    else
+        out_note("waiting for %zu job%s, none of which runs: %s: %s", n, n == 1 ? "" : "s",
+                 first->view->job->guest, first->view->text);
 }
 
 /* ---- drawing */
@@ -387,7 +407,7 @@ static int turn(struct follow *f, struct arena *arena, struct rm_err *err)
         return r;
     count(f, reply);
     print_accounts(f, reply);
-    say_stuck(f);
+    say_still(f);
     return over;
 }
 

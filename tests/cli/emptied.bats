@@ -416,3 +416,19 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     told '.jobs | length == 0' jobs -a
     site_down
 }
+
+# bats test_tags=slow
+@test "a worker that died just before is named to whoever waits without a terminal" {
+    only_open room
+    ask open w1 >/dev/null
+    guest dead1 w1
+    until_true 5 guest_is_seen dead1
+    end_it all KILL
+    begin dead evacuate w1
+    until_true 20 grep -q '^rmigrate: waiting for 1 job, none of which runs: dead1: .*w1.* has .*worker' "$OUT.err"
+    launch all "$BIN/fakeworker" -c "$SITE/all.conf"
+    until_true 60 nothing_live # a request of the one that died may still wait in its daemon for 30 s
+    comes_to 0
+    has 'w1: is empty: 1 moved'
+    [ "$(grep -c 'waiting for' "$OUT.err")" = 1 ]
+}
