@@ -37,6 +37,7 @@ static const char help[] =
     "are full\n"
     "      --check            the first, small; fails unless each job was done exactly once\n"
     "how:\n"
+    "      --kill SECONDS     with nothing or --check: SIGKILL so often until all is submitted\n"
     "  -j, --jobs N           20000\n"
     "  -c, --clients N        8\n"
     "  -w, --window N         submits of a client that are not answered yet (16)\n"
@@ -58,7 +59,7 @@ static struct {
     uint64_t jobs;
     enum { LOAD, QUEUED_UP, CONNECT, MANY_HOSTS } what;
     bool check, tcp, look, keep;
-    double seconds, most;
+    double seconds, most, kill;
     char *wrap[WRAP_MAX];
     size_t n_wrap;
     char *broker;
@@ -144,8 +145,13 @@ static void write_conf(const char *listen)
             "    store_size = \"8 GiB\";\n"
             "    limits: { source = 0; destination = 0; cluster = 0; };\n"
             "    heartbeat = \"%s\"; session_timeout = \"%s\";\n};\n",
-            listen, bench.dir, bench.what == CONNECT ? "5 s" : "2 s",
-            bench.what == CONNECT ? "60 s" : "30 s");
+            listen, bench.dir,
+            bench.what == CONNECT ? "5 s"
+            : bench.kill > 0      ? "500 ms"
+                                  : "2 s",
+            bench.what == CONNECT ? "60 s"
+            : bench.kill > 0      ? "5 s"
+                                  : "30 s");
     fclose(file);
 }
 
@@ -229,6 +235,24 @@ static bool all_is_submitted(void)
     return site_counts()->submitted >= wanted;
 }
 
+/* The broker is killed again and again until all is submitted, and then left alone: jobs of which nobody knows are
+ * looked into in peace. */
+static void run_killing(void)
+{
+    unsigned kills = 0;
+
+    while (!site_run(all_is_submitted, bench.kill)) {
+        process_end(broker, SIGKILL);
+        start_broker();
+        kills++;
+        if (kills * bench.kill > bench.most)
+            fail("not all jobs were submitted in time");
+    }
+    process_end(broker, SIGKILL);
+    start_broker();
+    show("kills", kills + 1, "");
+}
+
 static void run_until(bool (*until)(void), const char *what)
 {
     usec_t end = env_now(site_env()) + (usec_t)(bench.most * (double)USEC_PER_SEC);
@@ -275,6 +299,8 @@ static void load(void)
     for (unsigned i = 0; i < SITE_LOOKS && bench.look; i++)
         site_look(&looks[i], LOOK_MSEC / 1000.0);
     site_submit(bench.jobs);
+    if (bench.kill > 0)
+        run_killing();
     run_until(all_is_done, "not all jobs were done in time");
     double took = since(began_at);
     after = process_usage(broker);
@@ -371,16 +397,44 @@ static void evacuate(void)
     show_series("ping while they wait", &looks[0].replies);
 }
 
+/* How many jobs the broker knows of, and how many of them are done. */
+static uint64_t count_jobs(uint64_t *ret_done)
+{
+    RmListJobs list = RM_LIST_JOBS__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    uint64_t n = 0, done = 0;
+
+    request.ask_case = RM_REQUEST__ASK_LIST_JOBS;
+    request.list_jobs = &list;
+    list.finished = true;
+    do {
+        const RmReply *reply = site_ask(&request, bench.most);
+        if (!reply)
+            fail("jobs was not answered");
+        n += reply->n_jobs;
+        for (size_t i = 0; i < reply->n_jobs; i++)
+            done += reply->jobs[i]->state == RM_STATE__DONE;
+        list.before = reply->next;
+    } while (list.before != 0);
+    *ret_done = done;
+    return n;
+}
+
 static void judge(void)
 {
     const struct site_counts *counts = site_counts();
 
-    printf("%" PRIu64 " jobs submitted, %" PRIu64 " assigned, %" PRIu64 " done, %" PRIu64
+    printf("%" PRIu64 " jobs submitted, %" PRIu64 " moved, %" PRIu64 " done, %" PRIu64
            " more than once\n",
-           counts->submitted, counts->assigned, counts->done, counts->again);
-    if (counts->submitted != wanted || counts->assigned != wanted || counts->done != wanted ||
+           counts->submitted, counts->moved, counts->done, counts->again);
+    if (counts->submitted != wanted || counts->moved != wanted || counts->done != wanted ||
         counts->again != 0)
         fail("that is not each job exactly once");
+    uint64_t done, jobs = count_jobs(&done);
+    if (jobs != wanted || done != wanted)
+        fail("the broker has other jobs than the books");
+    if (!site_is_true(bench.most))
+        fail("the broker says of a guest that it is elsewhere than the books say");
 }
 
 /* ---- */
@@ -395,7 +449,8 @@ enum {
     LOOK,
     UNDER,
     SECONDS,
-    KEEP
+    KEEP,
+    KILL
 };
 
 static const struct option options[] = {
@@ -417,6 +472,7 @@ static const struct option options[] = {
     {"under", 1, NULL, UNDER},
     {"seconds", 1, NULL, SECONDS},
     {"keep", 1, NULL, KEEP},
+    {"kill", 1, NULL, KILL},
     {"help", 0, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -494,6 +550,10 @@ static void read_option(int option)
     case KEEP:
         bench.keep = true;
         snprintf(bench.dir, sizeof(bench.dir), "%s", optarg);
+        break;
+    case KILL:
+        bench.kill = number(optarg);
+        bench.site.dies = true;
         break;
     case 'h':
         fputs(help, stdout);

@@ -37,6 +37,9 @@ struct guest {
     unsigned host; /* where it runs */
     uint32_t attempt;
     enum guest_state state;
+    unsigned by;   /* worker that has the task, while REPORTED */
+    bool moved;    /* that job has taken it away */
+    bool settling; /* the task is to find out where it is */
 };
 
 struct group {
@@ -163,11 +166,6 @@ static unsigned host_of(const struct worker *worker, unsigned i)
     return (unsigned)(worker - site.workers) + i * site.options.workers;
 }
 
-static bool serves(const struct worker *worker, unsigned host)
-{
-    return host % site.options.workers == (unsigned)(worker - site.workers);
-}
-
 static RmTask *task_of(size_t at)
 {
     const struct guest *guest = &site.guests[at];
@@ -177,6 +175,7 @@ static RmTask *task_of(size_t at)
     task->attempt = guest->attempt;
     task->turn = guest->turn;
     task->host = host_name(site.groups[at / site.options.list].host);
+    task->settling = guest->settling;
     task->ended = true;
     return task;
 }
@@ -184,7 +183,7 @@ static RmTask *task_of(size_t at)
 static void say_hello(struct worker *worker)
 {
     RmHello hello = RM_HELLO__INIT;
-    size_t list = site.options.list;
+    unsigned self = (unsigned)(worker - site.workers);
 
     hello.instance = worker->instance;
     hello.version = (char *)"bench";
@@ -198,8 +197,8 @@ static void say_hello(struct worker *worker)
         hyp->slots = site.options.slots;
         ARENA_PUSH(site.arena, hello.n_hosts, hello.hosts, hyp);
     }
-    for (size_t i = 0; i < site.n_groups * list; i++)
-        if (site.guests[i].state == REPORTED && serves(worker, site.groups[i / list].host))
+    for (size_t i = 0; i < site.n_groups * site.options.list; i++)
+        if (site.guests[i].state == REPORTED && site.guests[i].by == self)
             ARENA_PUSH(site.arena, hello.n_tasks, hello.tasks, task_of(i));
     worker_send(worker, RM_MESSAGE__BODY_HELLO, &hello);
     worker->session = 0;
@@ -277,7 +276,9 @@ static RmReport *report_of(size_t at, RmReportKind kind)
     report->host = host_name(site.groups[at / site.options.list].host);
     if (kind != RM_REPORT_KIND__REPORT_FINISHED)
         return report;
-    report->verdict = RM_VERDICT__VERDICT_DESTINATION;
+    report->verdict = guest->moved ? RM_VERDICT__VERDICT_DESTINATION : RM_VERDICT__VERDICT_SOURCE;
+    if (!guest->moved)
+        report->class_ = RM_CLASS__CLASS_RETRY;
     report->stats = arena_alloc(site.arena, sizeof(*report->stats));
     rm_stats__init(report->stats);
     report->stats->elapsed_for = 1000;
@@ -336,11 +337,17 @@ static void will_report(struct worker *worker, size_t guest)
 
 static void on_welcome(struct worker *worker, const RmWelcome *welcome)
 {
+    unsigned self = (unsigned)(worker - site.workers);
+
     worker->session = welcome->session;
     site.heartbeat_for = welcome->heartbeat_for;
     memset(worker->seen, 0, worker->n_hosts * sizeof(*worker->seen));
     for (unsigned i = 0; i < worker->n_hosts; i++)
         show_host(worker, host_of(worker, i));
+    worker->n_reports = 0;
+    for (size_t i = 0; i < site.n_groups * site.options.list && site.options.dies; i++)
+        if (site.guests[i].state == REPORTED && site.guests[i].by == self)
+            will_report(worker, i);
     worker->wants_pull = true;
 }
 
@@ -350,17 +357,30 @@ static void on_assignment(struct worker *worker, const RmAssignment *order)
     struct guest *guest = &site.guests[at];
     unsigned host = (unsigned)strtoul(order->host + 1, NULL, 10);
 
-    worker->seen[host / site.options.workers] = order->number;
     worker->wants_pull = true;
-    site.counts.assigned++;
-    if (guest->job == order->job || guest->state == FREE)
-        site.counts.again++; /* it is reported again under this try and turn */
+    if (order->settle) {
+        site.counts.settled++;
+        if (guest->state == REPORTED && !guest->settling && guest->turn > order->turn)
+            return;
+        guest->moved = guest->moved && guest->job == order->job;
+    } else {
+        worker->seen[host / site.options.workers] = order->number;
+        if (guest->state == FREE ||
+            (guest->job == order->job && (guest->moved || !site.options.dies)))
+            site.counts.again++; /* it is reported again under this try and turn */
+        else
+            site.counts.moved++;
+        guest->moved = true;
+    }
+    guest->settling = order->settle;
+    guest->by = (unsigned)(worker - site.workers);
     guest->job = order->job;
     guest->attempt = order->attempt;
     guest->turn = order->turn;
     guest->state = REPORTED;
     guest->reported_at = 0;
-    guest->host = site.groups[at / site.options.list].to;
+    if (guest->moved)
+        guest->host = site.groups[at / site.options.list].to;
     will_report(worker, at);
 }
 
@@ -390,6 +410,10 @@ static void on_acknowledged(const RmOrder *order)
     if (!guest || guest->state != REPORTED || guest->job != order->job)
         return; /* an answer to a repetition */
     group = &site.groups[at / site.options.list];
+    if (!guest->moved) { /* it has stayed, and is tried again */
+        guest->state = ASKED;
+        return;
+    }
     guest->state = FREE;
     site.counts.done++;
     series_add(&site.counts.whole, site.now - guest->asked_at);
@@ -397,6 +421,44 @@ static void on_acknowledged(const RmOrder *order)
         group->host = group->to;
         client_frees(at / site.options.list);
     }
+}
+
+/* What it has of that job is over, and was over before: nothing here takes time. */
+static void on_stop(struct worker *worker, const RmOrder *order)
+{
+    size_t at = *guest_with(order->job);
+    struct guest *guest = at != UINT32_MAX ? &site.guests[at] : NULL;
+    RmReport off = RM_REPORT__INIT, *list[] = {&off};
+    RmReports reports = RM_REPORTS__INIT;
+
+    if (!site.options.dies)
+        site.counts.again++; /* of none in a good run: nothing here is slow */
+    if (guest && guest->job == order->job && guest->state == REPORTED &&
+        guest->turn <= order->turn && guest->by == (unsigned)(worker - site.workers))
+        guest->state = ASKED;
+    off.job = order->job;
+    off.attempt = order->attempt;
+    off.turn = order->turn;
+    off.kind = RM_REPORT_KIND__REPORT_OFF;
+    reports.session = worker->session;
+    reports.n_reports = 1;
+    reports.reports = list;
+    worker_send(worker, RM_MESSAGE__BODY_REPORTS, &reports);
+}
+
+static void on_go_on(struct worker *worker, const RmOrder *order)
+{
+    size_t at = *guest_with(order->job);
+    struct guest *guest = at != UINT32_MAX ? &site.guests[at] : NULL;
+
+    if (!guest || guest->job != order->job || guest->state != REPORTED ||
+        guest->attempt != order->attempt || guest->by != (unsigned)(worker - site.workers)) {
+        on_stop(worker, order);
+        return;
+    }
+    guest->turn = order->turn;
+    guest->reported_at = 0;
+    will_report(worker, at);
 }
 
 static void on_orders(struct worker *worker, const RmOrders *orders)
@@ -413,7 +475,9 @@ static void on_orders(struct worker *worker, const RmOrders *orders)
         else if (order->kind == RM_ORDER_KIND__ORDER_HELLO && site.now > worker->hello_at + 100000)
             worker->must_greet = true;
         else if (order->kind == RM_ORDER_KIND__ORDER_STOP)
-            site.counts.again++; /* of none in a good run: nothing here is slow */
+            on_stop(worker, order);
+        else if (order->kind == RM_ORDER_KIND__ORDER_GO_ON)
+            on_go_on(worker, order);
     }
 }
 
@@ -497,6 +561,7 @@ static void client_submit(struct client *client, size_t at)
         site.guests[i].state = ASKED;
         site.guests[i].asked_at = site.now;
         site.guests[i].job = 0;
+        site.guests[i].moved = false;
     }
     client->waiting++;
     send_group(client, at);
@@ -686,7 +751,7 @@ static void repeat_reports(void)
             site.now < guest->reported_at + AGAIN_MSEC * USEC_PER_MSEC)
             continue;
         site.counts.repeated++;
-        will_report(&site.workers[site.groups[i / list].host % site.options.workers], i);
+        will_report(&site.workers[guest->by], i);
     }
 }
 
@@ -879,6 +944,32 @@ const RmReply *site_ask(RmRequest *request, double seconds)
     bool answered = site_run(is_answered, seconds);
     asker->request = NULL;
     return answered ? asker->reply : NULL;
+}
+
+bool site_is_true(double seconds)
+{
+    RmListGuests what = RM_LIST_GUESTS__INIT;
+    RmRequest request = RM_REQUEST__INIT;
+    size_t n = 0, all = site.n_groups * site.options.list;
+    char page[128] = "";
+
+    request.ask_case = RM_REQUEST__ASK_GUESTS;
+    request.guests = &what;
+    request.pages = true;
+    do {
+        request.page = page;
+        const RmReply *reply = site_ask(&request, seconds);
+        if (!reply)
+            return false;
+        for (size_t i = 0; i < reply->n_guests; i++, n++) {
+            const RmGuest *guest = reply->guests[i];
+            unsigned host = (unsigned)strtoul(guest->host + 1, NULL, 10);
+            if (host != site.guests[guest_of(guest->name)].host || guest->locked)
+                return false;
+        }
+        snprintf(page, sizeof(page), "%s", reply->page);
+    } while (*page != '\0');
+    return n == all;
 }
 
 double site_first_answer(usec_t started_at, double most)

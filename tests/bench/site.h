@@ -29,14 +29,16 @@ struct site_options {
     unsigned full;   /* hosts behind those, without guests and without room */
     bool
         one_report; /* finished alone, which tells all; otherwise accepted before it, as a real worker */
+    bool dies; /* the broker is killed: that it asks workers to stop or to find out is no fault */
 };
 
 struct site_counts {
     uint64_t submitted; /* jobs that the broker has acknowledged */
-    uint64_t assigned;
-    uint64_t done; /* jobs whose result it has acknowledged */
+    uint64_t moved;     /* guests that a worker has moved, each time */
+    uint64_t done;      /* jobs whose result it has acknowledged */
     uint64_t
         again; /* assignments of jobs that were done, or in a further try: of none in a good run */
+    uint64_t settled;     /* questions where a guest is, after a worker or the broker was away */
     uint64_t repeated;    /* reports that were not acknowledged in time, and were said again */
     unsigned up;          /* workers with a session and a confirmed pull in it */
     struct series submit; /* from the submit to its answer */
@@ -62,6 +64,9 @@ struct site_look {
     struct series replies;
 };
 void site_look(struct site_look *look, double seconds); /* seconds 0: no more */
+
+/* Is every guest where the books say? That is where its newest job has taken it. Asks the broker. */
+bool site_is_true(double seconds);
 
 /* Asks over a connection of its own and waits; the reply is borrowed until the next one. NULL: no answer in time. */
 const RmReply *site_ask(RmRequest *request, double seconds);
