@@ -68,12 +68,12 @@ struct follow {
     uint64_t counts[PROGRESS_STATES];
     struct progress *progress; /* NULL: not drawn */
     usec_t began_at;
-    bool away;         /* the broker does not answer, and this was printed */
+    bool away;          /* the broker does not answer, and this was printed */
     usec_t still_since; /* no job runs, by this clock; 0: one does */
     bool told_still;    /* that none runs, and why */
-    bool cancelling;   /* after Ctrl-C with --cancel-on-interrupt */
-    uint64_t n_lost;   /* jobs that the broker does not know any more */
-    size_t n_accounts; /* that are printed */
+    bool cancelling;    /* after Ctrl-C with --cancel-on-interrupt */
+    uint64_t n_lost;    /* jobs that the broker does not know any more */
+    size_t n_accounts;  /* that are printed */
     struct account account;
 };
 

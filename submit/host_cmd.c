@@ -72,19 +72,27 @@ static void put_state(struct cell *cell, const void *record)
     cell_text(cell, is_closed(record) ? "closed" : "open");
 }
 
-/* Why it is not reached, or why it is closed; and what keeps guests from leaving it. */
+/* text may be NULL, and so is what comes out where there was no memory. */
+static const char *joined(struct cell *cell, const char *text, const char *more)
+{
+    if (!text || !more || !more[0])
+        return more ? text : NULL;
+    return text[0] ? arena_printf(cell_arena(cell), "%s; %s", text, more) : more;
+}
+
+/* Why it is not reached, why it is closed, and what keeps guests from leaving it. */
 static void put_host_why(struct cell *cell, const void *record)
 {
     const RmHostView *view = record;
     const RmHost *host = view->host;
     const char *text = "";
-    if (view->text[0] && (!is_closed(view) || !view->connected || !view->reachable))
+    if (!is_closed(view) || !view->connected || !view->reachable)
         text = view->text;
-    else if (is_closed(view))
-        text = arena_printf(cell_arena(cell), "closed by %s%s%s", host->changed_by,
-                            host->why[0] ? ": " : "", host->why);
-    if (text && view->held[0])
-        text = arena_printf(cell_arena(cell), "%s%s%s", text, text[0] ? "; " : "", view->held);
+    if (is_closed(view))
+        text = joined(cell, text,
+                      arena_printf(cell_arena(cell), "closed by %s%s%s", host->changed_by,
+                                   host->why[0] ? ": " : "", host->why));
+    text = joined(cell, text, view->held);
     cell_text(cell, text ? text : "");
 }
 

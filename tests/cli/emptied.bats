@@ -252,6 +252,8 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
     ends 1 evacuate x1
     err_has 'x1: Error: Cannot communicate via libvirt to x1: '
     [[ $account == "rmigrate: batch "*": 0 moved; x1 $why" ]] || wrong account "x1 $why"
+    ok hosts x1
+    matches 'x1 +unreachable .*: Connection refused; closed by .*: to be evacuated, but its hypervisor does not answer'
     up x1
     until_true 5 host_is_seen x1
 }
