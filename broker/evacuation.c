@@ -426,6 +426,59 @@ void evacuation_request(struct core *core, struct request *request)
     done(&sub, &hosts);
 }
 
+/* ---- what is tried again */
+
+static void waits_too(struct host *host, uint64_t batch)
+{
+    const RmEmptying *emptying = host->rec->emptying;
+
+    for (size_t i = 0; emptying && i < emptying->n_batches; i++)
+        if (emptying->batches[i] == batch)
+            return;
+    if (!emptying || emptying->n_batches < BATCHES_MAX)
+        host_begin_emptying(host, batch);
+}
+
+/* The batch of that job, after those whose jobs it tries again: the first is where what was tried in vain begins. */
+static void all_wait(struct core *core, struct host *host, const RmJob *job)
+{
+    uint64_t batches[BATCHES_MAX - 1];
+    size_t n = 0;
+    RmJob *before;
+
+    batches[n++] = job->batch;
+    while (n < BATCHES_MAX - 1 && job->again_of != 0 &&
+           record_job_get(core->store, job->again_of, core->arena, &before) == 0) {
+        job = before;
+        batches[n++] = job->batch;
+    }
+    while (n > 0)
+        waits_too(host, batches[--n]);
+}
+
+void evacuation_again(struct core *core, const struct request *request, const RmJob *old,
+                      const struct job *job)
+{
+    struct host *host = job->source;
+    RmBatch *before, *batch;
+
+    if (!old->evacuation || host->rec->state != RM_HOST_STATE__HOST_CLOSED ||
+        record_batch_get(core->store, old->batch, core->arena, &before) < 0 ||
+        !before->evacuation ||
+        record_batch_get(core->store, request->reply->batch, core->arena, &batch) < 0)
+        return;
+    for (size_t i = 0; i < batch->n_evacuate; i++)
+        if (strcmp(batch->evacuate[i], host->rec->name) == 0)
+            return; /* with another of its guests */
+    batch->evacuation = before->evacuation;
+    CORE_PUSH(core, batch->n_evacuate, batch->evacuate, host->rec->name);
+    core_check_write(core, record_batch_put(core->store, batch), "batch");
+    if (why_is_ours(host->rec))
+        host_set_state(core, host, RM_HOST_STATE__HOST_CLOSED, request->peer->user, why_begun);
+    all_wait(core, host, old);
+    waits_too(host, batch->id);
+}
+
 /* ---- its end */
 
 /* left: as in batch_account(). */
@@ -633,14 +686,21 @@ usec_t evacuation_deadline(const struct core *core)
     return first;
 }
 
+bool evacuation_is_of(struct core *core, const RmBatch *batch, const char *name)
+{
+    const struct host *host = host_find(core, name);
+    const RmEmptying *emptying = host ? host->rec->emptying : NULL;
+
+    for (size_t k = 0; emptying && k < emptying->n_batches; k++)
+        if (emptying->batches[k] == batch->id)
+            return true;
+    return false;
+}
+
 bool evacuation_is_open(struct core *core, const RmBatch *batch)
 {
-    for (size_t i = 0; i < batch->n_evacuate; i++) {
-        const struct host *host = host_find(core, batch->evacuate[i]);
-        const RmEmptying *emptying = host ? host->rec->emptying : NULL;
-        for (size_t k = 0; emptying && k < emptying->n_batches; k++)
-            if (emptying->batches[k] == batch->id)
-                return true;
-    }
+    for (size_t i = 0; i < batch->n_evacuate; i++)
+        if (evacuation_is_of(core, batch, batch->evacuate[i]))
+            return true;
     return false;
 }

@@ -3,6 +3,7 @@
 
 #include "broker/assignment.h"
 #include "broker/doubt.h"
+#include "broker/evacuation.h"
 #include "broker/hold.h"
 #include "broker/hold_control.h"
 #include "broker/inventory.h"
@@ -276,6 +277,14 @@ void job_control_resume(struct core *core, struct request *request)
 
 /* ---- retry: a waiting job now, an ended one again */
 
+static void try_again(struct core *core, struct request *request, const RmJob *old)
+{
+    submit_again(core, request, old);
+    const struct guest *guest = guest_find(core, old->guest);
+    if (guest && guest->job && guest->job->ask->again_of == old->id)
+        evacuation_again(core, request, old, guest->job);
+}
+
 static void retry_ended(struct core *core, struct request *request, uint64_t id)
 {
     RmResult *result;
@@ -290,7 +299,7 @@ static void retry_ended(struct core *core, struct request *request, uint64_t id)
         job_outcome(core, request, id, false, "job %" PRIu64 " of batch %" PRIu64 " tries again",
                     result->again, result->again_batch);
     else
-        submit_again(core, request, job);
+        try_again(core, request, job);
 }
 
 /* Of a batch only what can be tried again; the others are not mentioned. */

@@ -53,6 +53,7 @@ struct session *session_open(struct core *core, const struct net_peer *peer, con
     session->connected_at = core->now;
     session->heard_at = core->now;
     session->heard = 0;
+    session->gone = session->waits = false;
     return session;
 }
 
@@ -146,6 +147,18 @@ void session_heard(struct core *core, struct session *session)
 {
     session->heard_at = core->now;
     session->heard_wall = core->wall;
+    session->gone = false;
+}
+
+void session_gone(struct session *session)
+{
+    session->gone = true;
+}
+
+bool session_is_rival(const struct core *core, const struct session *session, uint64_t instance)
+{
+    return session && session->instance != instance && !session->gone &&
+           core->now < session_over_at(core, session);
 }
 
 void session_pulled(struct session *session, const RmPull *pull)
@@ -191,6 +204,12 @@ void session_order(struct session *session, RmOrderKind kind, uint64_t job, uint
     order->job = job;
     order->attempt = attempt;
     order->turn = turn;
+}
+
+void session_tell_rival(struct session *session, struct session *other, const char *text)
+{
+    other->waits = true;
+    add_order(session, RM_ORDER_KIND__ORDER_RIVAL)->text = (char *)text;
 }
 
 void session_stop(struct session *session, uint64_t job, uint32_t attempt, uint64_t turn,

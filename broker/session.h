@@ -33,6 +33,8 @@ struct session {
     bool answer;     /* a pull came in this turn: confirm it */
     RmOrder *orders; /* of this turn, not sent yet; owned */
     size_t n_orders, orders_room;
+    bool gone;        /* what was sent to it could not be delivered, and nothing has come since */
+    bool waits;       /* for a host that another session serves */
     bool turns;       /* it keeps to turns (RmHello.turns) */
     unsigned n_hosts; /* whose link is to it */
     struct session_peer key;
@@ -68,6 +70,14 @@ struct session *session_of_peer(struct core *core, const struct net_peer *peer);
 struct session *session_by_id(struct core *core, uint64_t id); /* NULL: it has ended */
 
 void session_heard(struct core *core, struct session *session);
+/* Its connection is no more. */
+void session_gone(struct session *session);
+/* Does another process serve hosts that are linked to this session? NULL as a session, one that is gone, and one that
+ * has been silent for the time-out, serve none. */
+bool session_is_rival(const struct core *core, const struct session *session, uint64_t instance);
+/* `other` wants a host of it, is refused and waits for that: text, of the turn, says so. Where the session is gone that
+ * is found out by this. */
+void session_tell_rival(struct session *session, struct session *other, const char *text);
 void session_pulled(struct session *session, const RmPull *pull);
 /* For how long a worker may act, after its last confirmed Pull. */
 usec_t session_lease(const struct core *core);

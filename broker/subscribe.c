@@ -161,8 +161,9 @@ static void evacuated(struct core *core, const struct subscriber *f, RmReply *re
     if (f->batch == 0 || record_batch_get(core->store, f->batch, core->arena, &batch) < 0)
         return;
     reply->may_grow = evacuation_is_open(core, batch);
-    reply->n_outcomes = batch->n_account;
-    reply->outcomes = batch->account;
+    for (size_t i = 0; i < batch->n_account; i++)
+        if (!evacuation_is_of(core, batch, batch->account[i]->name))
+            CORE_PUSH(core, reply->n_outcomes, reply->outcomes, batch->account[i]);
 }
 
 static void push_tallies(struct core *core, const struct subscriber *f, RmReply *reply)

@@ -153,13 +153,13 @@ static void hello_host(struct core *core, struct session *session, const RmHyp *
     core_changed(core, CHANGE_HOST_SERVED, host);
 }
 
-/* Sessions that serve nothing any more have been replaced. */
+/* Sessions that serve nothing any more have been replaced, but for those that wait for what they were refused. */
 static void drop_idle(struct core *core, const struct session *but)
 {
     struct session *session, *next;
 
     DL_FOREACH_SAFE (core->sessions.first, session, next)
-        if (session != but && session->n_hosts == 0)
+        if (session != but && session->n_hosts == 0 && !session->waits)
             end(core, session, "replaced by a newer session of its hypervisors");
 }
 
@@ -173,6 +173,24 @@ static const char *why_refused(const struct net_peer *peer, char *const *hosts, 
     return text;
 }
 
+/* One hypervisor has one worker: the one that serves it, until that is gone. Both are told. */
+static const char *why_taken(struct core *core, struct session *session, const RmHyp *hyp)
+{
+    struct host *host = host_find(core, hyp->name);
+    struct session *other = host ? host->link.session : NULL;
+
+    if (other == session || !session_is_rival(core, other, session->instance))
+        return NULL;
+    const char *text =
+        core_printf(core, "worker %s of %s, pid %u, is refused: worker %s of %s, pid %u, serves it",
+                    session->peer.user, session->machine, (unsigned)session->pid, other->peer.user,
+                    other->machine, (unsigned)other->pid);
+    host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s", text);
+    core_note(core, LOG_LEVEL_WARN, "host=%s: %s", hyp->name, text);
+    session_tell_rival(other, session, core_printf(core, "host=%s: %s", hyp->name, text));
+    return text;
+}
+
 static void hello_hosts(struct core *core, struct session *session, char *const *hosts,
                         const RmHello *hello, RmWelcome *welcome)
 {
@@ -182,13 +200,17 @@ static void hello_hosts(struct core *core, struct session *session, char *const 
     for (size_t i = 0; i < hello->n_hosts; i++) {
         const RmHyp *hyp = hello->hosts[i];
         const char *why = why_refused(peer, hosts, hyp, text, sizeof(text));
-        if (!why) {
+        const char *taken = why ? NULL : why_taken(core, session, hyp);
+        if (!why && !taken) {
             hello_host(core, session, hyp);
             continue;
         }
-        ARENA_PUSH(core->arena, welcome->n_refused, welcome->refused, hyp->name);
+        CORE_PUSH(core, welcome->n_refused, welcome->refused, hyp->name);
+        CORE_PUSH(core, welcome->n_why, welcome->why, core_strdup(core, why ? why : taken));
         session_refuse(session, hyp->name);
-        core_denied(core, peer->user, conf_name_is_valid(hyp->name) ? hyp->name : NULL, "%s", why);
+        if (why)
+            core_denied(core, peer->user, conf_name_is_valid(hyp->name) ? hyp->name : NULL, "%s",
+                        why);
     }
 }
 
@@ -261,8 +283,9 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
     for (size_t i = 0; i < pull->n_credits; i++) {
         const RmCredit *credit = pull->credits[i];
         struct host *host = host_find(core, credit->host);
-        /* Another worker served it, which is gone: whoever serves it as well takes it back. */
-        orphan = orphan || (host && !host->link.session &&
+        /* Another worker served it, which is gone: whoever serves it as well takes it. */
+        orphan = orphan || (host && host->link.session != session &&
+                            !session_is_rival(core, host->link.session, session->instance) &&
                             may_speak_for(&session->peer, hosts, host->rec->name));
         if (!host || host->link.session != session)
             continue;
@@ -318,8 +341,10 @@ void worker_input(struct core *core, const struct net_peer *peer, char *const *h
 
 void worker_gone(struct core *core, const struct net_peer *peer)
 {
-    const struct session *session = session_of_peer(core, peer);
+    struct session *session = session_of_peer(core, peer);
 
+    if (session)
+        session_gone(session);
     for (struct host *host = core->hosts; host && session; host = host->hh.next)
         if (host->link.session == session)
             host_link_hold(&host->link);

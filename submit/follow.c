@@ -6,6 +6,7 @@
 
 #define HASH_NONFATAL_OOM 1
 
+#include "conf/array.h"
 #include "conf/env.h"
 #include "conf/service.h"
 #include "submit/account.h"
@@ -68,12 +69,13 @@ struct follow {
     uint64_t counts[PROGRESS_STATES];
     struct progress *progress; /* NULL: not drawn */
     usec_t began_at;
-    bool away;          /* the broker does not answer, and this was printed */
-    usec_t still_since; /* no job runs, by this clock; 0: one does */
-    bool told_still;    /* that none runs, and why */
-    bool cancelling;    /* after Ctrl-C with --cancel-on-interrupt */
-    uint64_t n_lost;    /* jobs that the broker does not know any more */
-    size_t n_accounts;  /* that are printed */
+    bool away;            /* the broker does not answer, and this was printed */
+    usec_t still_since;   /* no job runs, by this clock; 0: one does */
+    bool told_still;      /* that none runs, and why */
+    bool cancelling;      /* after Ctrl-C with --cancel-on-interrupt */
+    uint64_t n_lost;      /* jobs that the broker does not know any more */
+    RmOutcome **accounts; /* of hosts of an evacuation, the newest of each host; owned */
+    size_t n_accounts;
     struct account account;
 };
 
@@ -203,13 +205,41 @@ static int take_jobs(struct follow *f, struct arena *arena, const RmReply *reply
 }
 
 /* Of each host of an evacuation that is over: is it empty, or what is left and why? */
+/* False: it is what was said already. */
+static bool keep_account(struct follow *f, const RmOutcome *told)
+{
+    size_t i = 0;
+    while (i < f->n_accounts && strcmp(f->accounts[i]->name, told->name) != 0)
+        i++;
+    if (i == f->n_accounts) {
+        f->accounts = must(reallocarray(f->accounts, i + 1, sizeof(*f->accounts)));
+        f->n_accounts++;
+    } else if (strcmp(f->accounts[i]->text, told->text) == 0) {
+        return false;
+    } else {
+        rm_outcome__free_unpacked(f->accounts[i], NULL);
+    }
+    f->accounts[i] = must(msg_copy(NULL, &told->base));
+    return true;
+}
+
+/* Its guests were tried again, and a newer account tells what is left now. */
+static bool is_overtaken(const RmReply *reply, size_t i)
+{
+    for (size_t k = i + 1; k < reply->n_outcomes; k++)
+        if (strcmp(reply->outcomes[k]->name, reply->outcomes[i]->name) == 0)
+            return true;
+    return false;
+}
+
 static void print_accounts(struct follow *f, const RmReply *reply)
 {
-    for (; f->n_accounts < reply->n_outcomes; f->n_accounts++) {
-        RmOutcome *o = reply->outcomes[f->n_accounts];
+    for (size_t i = 0; i < reply->n_outcomes; i++) {
+        RmOutcome *o = reply->outcomes[i];
+        if (is_overtaken(reply, i) || !keep_account(f, o))
+            continue;
         o->host = o->name;
         progress_clear(f->progress);
-        account_host(&f->account, o);
         if (f->args->json)
             listing_line(outcome_columns, o);
         else if (o->ok)
@@ -557,11 +587,16 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
         progress_end(f.progress, &sum);
     else
         progress_clear(f.progress);
+    for (size_t i = 0; i < f.n_accounts; i++)
+        account_host(&f.account, f.accounts[i]);
     add_refused(&f);
     f.account.forgotten = n_forgotten(&f);
     int code = exit_code(&f, r, &err);
     if (r >= 0 && (f.jobs || f.batch))
         sum_up(&f);
+    for (size_t i = 0; i < f.n_accounts; i++)
+        rm_outcome__free_unpacked(f.accounts[i], NULL);
+    free(f.accounts);
     struct followed *job, *next;
     HASH_ITER (hh, f.jobs, job, next) {
         forget(&f, job);

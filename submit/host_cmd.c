@@ -214,7 +214,7 @@ static void put_hosts_text(struct cell *cell, const void *record)
     const RmWorkerView *view = record;
     const char *hosts = listing_join(cell_arena(cell), view->hosts, view->n_hosts);
     if (view->refused[0])
-        hosts = arena_printf(cell_arena(cell), "%s%srefused, its key may not speak for: %s", hosts,
+        hosts = arena_printf(cell_arena(cell), "%s%srefused (events): %s", hosts,
                              hosts[0] ? "; " : "", view->refused);
     if (hosts && view->held[0])
         hosts = arena_printf(cell_arena(cell), "%s; %s", hosts, view->held);

@@ -40,15 +40,21 @@ struct worker {
     bool leaving;
 };
 
-/* Else a worker that serves nothing looks as if all were well. */
+/* Else a worker that serves nothing looks as if all were well, and so does one of two. */
 static void log_refused(const RmMessage *message)
 {
-    if (message->body_case != RM_MESSAGE__BODY_WELCOME)
-        return;
-    for (size_t i = 0; i < message->welcome->n_refused; i++)
-        log_warn("host=%s: the broker does not let this worker serve it: no row of broker.allow "
-                 "with its key names it, or its kind is not known there",
-                 message->welcome->refused[i]);
+    if (message->body_case == RM_MESSAGE__BODY_WELCOME) {
+        const RmWelcome *welcome = message->welcome;
+        for (size_t i = 0; i < welcome->n_refused; i++)
+            log_warn("host=%s: the broker does not let this worker serve it: %s",
+                     welcome->refused[i],
+                     i < welcome->n_why ? welcome->why[i]
+                                        : "its key may not, or the kind is not known there");
+    } else if (message->body_case == RM_MESSAGE__BODY_ORDERS) {
+        for (size_t i = 0; i < message->orders->n_orders; i++)
+            if (message->orders->orders[i]->kind == RM_ORDER_KIND__ORDER_RIVAL)
+                log_warn("%s", message->orders->orders[i]->text);
+    }
 }
 
 static void on_frames(struct worker *worker, usec_t now)

@@ -25,7 +25,7 @@ setup() { load common; }
     lines_are "a1-vm: is not on a1 any more: nothing to do" \
         "a2-vm: job $((batch + 7)) of batch $((batch + 6)) tries again"
     ok wait $((batch + 6))
-    is "a2-vm: migrated to room"
+    lines_are "a2-vm: migrated to room" "a1: is empty: 1 moved"
     runs_on a1-vm a2
 }
 
@@ -53,4 +53,44 @@ setup() { load common; }
     ok retry $((batch + 6))
     ok wait "$batch"
     lines_are "b1-vm: migrated to room" "b3-vm: migrated to room" "b2-vm: migrated to room"
+}
+
+# bats test_tags=slow
+@test "what is tried again empties the hypervisor: the old batch and the new one, hosts and the exit status tell" {
+    local batch again
+    for i in 1 2 3; do guest "c$i" a2; plan "c$i" 'fail 0 fatal 9 no' 'fail 0 fatal 9 no'; done
+    until_true 5 guest_is_seen c3
+    ok a1-vm room
+    ends 1 evacuate a2 --to room
+    err_has 'a2: Error: is not empty: '
+    batch=$(ask jobs -a --json | jq '.jobs | last.batch')
+    ok hosts a2
+    has 'guests are left from its evacuation'
+    plan c1 'ok 1000'
+    plan c2 'ok 0'
+    ok retry --batch "$batch"
+    again=$(ask jobs --json | jq '.jobs[0].batch')
+    ok hosts a2
+    has 'emptying'
+    ends 1 wait "$batch"
+    has_not 'a2: is empty'
+    err_has 'a2: Error: is not empty: 2 moved, 1 left, because: c3 ('
+    [[ $account == "rmigrate: batch $batch: 2 moved, 1 left; a2 is not empty: 2 moved, 1 left, because: "* ]] || wrong account "1 left"
+    ends 1 wait "$again"
+    err_has 'a2: Error: is not empty: 2 moved, 1 left'
+    ok hosts a2
+    has 'guests are left from its evacuation'
+    plan c3 'fail 0 fatal 9 never' 'ok 0'
+    ok retry --batch "$again"
+    ends 1 wait "$again"
+    err_has 'c3 (never)'
+    ok retry --batch "$(ask jobs -a --json | jq '.jobs | last.batch')"
+    ok wait "$batch"
+    has 'a2: is empty: 1 moved'
+    err_is ''
+    ok wait "$again" --json
+    jq -se 'last | .ok and .left == 0' <<<"$output" >/dev/null || wrong JSON 'nothing is left'
+    ok hosts a2
+    has 'evacuated'
+    has_not 'guests are left'
 }

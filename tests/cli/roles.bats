@@ -225,12 +225,49 @@ fake_as() { # WHO WHAT...
     until_true 5 log_has thief "host=hyp03: the broker does not let this worker serve it"
     log_has broker "host=hyp03: the key 'hyp09' may not speak for this hypervisor"
     ok workers
-    has "hyp09; refused, its key may not speak for: hyp03"
+    has "hyp09; refused (events): hyp03"
     ok workers --json
     json '.workers | map(select(.worker == "hyp09"))[0] | .hosts == ["hyp09"] and .refused == "hyp03"'
     ends 1 hosts hyp03
     err_has "Invalid nodes and/or groups in noderange: hyp03"
     end_it thief
+}
+
+# bats test_tags=slow
+@test "of two workers for one hypervisor the newer is refused, both are told, and it takes over when the older is gone" {
+    export SITE_AT=$BATS_TEST_TMPDIR/two
+    site_new
+    broker_up
+    mkdir -p "$WORLD"/{h1,h2,h3}
+    guest t1 h1
+    guest t2 h2
+    worker_up first h1
+    worker_conf second h1 h2 >"$SITE/second.conf"
+    launch second "$BIN/fakeworker" -c "$SITE/second.conf"
+    until_true 10 host_is_seen h2
+    local who="is refused: worker $(id -un) of $(uname -n), pid $(pid_of first), serves it"
+    until_true 5 log_has second "host=h1: the broker does not let this worker serve it: worker $(id -un) of $(uname -n), pid $(pid_of second), $who"
+    until_true 5 log_has first "host=h1: worker $(id -un) of $(uname -n), pid $(pid_of second), $who"
+    ok events
+    has "$who"
+    ok workers --json
+    json ".workers | map([.pid, .hosts, .refused]) | sort == ([[$(pid_of first), [\"h1\"], null], [$(pid_of second), [\"h2\"], \"h1\"]] | sort)"
+    sleep 2.5 # longer than the time-out of a session: it stays so
+    ok workers --json
+    json ".workers | length == 2 and any(.pid == $(pid_of first) and .hosts == [\"h1\"])"
+    [ "$(grep -c 'does not let' "$SITE/log/second")" = 1 ]
+    end_it first KILL
+    until_true 10 told ".workers[0] | .pid == $(pid_of second) and (.hosts | sort == [\"h1\", \"h2\"]) and .refused == null" workers
+    ok t1 h2
+    worker_conf first h3 h1 >"$SITE/first.conf"
+    launch first "$BIN/fakeworker" -c "$SITE/first.conf"
+    until_true 10 host_is_seen h3
+    until_true 5 log_has first "host=h1: the broker does not let"
+    kill -STOP "$(pid_of second)"
+    until_true 20 told '.workers | length == 1 and (.[0].hosts | sort == ["h1", "h3"])' workers
+    kill -CONT "$(pid_of second)"
+    until_true 10 told '.workers | any(.refused == "h1" and .hosts == ["h2"])' workers
+    site_down
 }
 
 @test "whoever is no worker cannot act as one" {
