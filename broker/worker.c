@@ -179,7 +179,7 @@ static const char *why_taken(struct core *core, struct session *session, const R
     struct host *host = host_find(core, hyp->name);
     struct session *other = host ? host->link.session : NULL;
 
-    if (other == session || !session_is_rival(core, other, session->instance))
+    if (!other || other == session || !session_is_rival(core, other, session->instance))
         return NULL;
     const char *text =
         core_printf(core, "worker %s of %s, pid %u, is refused: worker %s of %s, pid %u, serves it",
