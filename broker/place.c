@@ -473,22 +473,30 @@ bool place_as_before(const struct job *other, const struct job *job)
            needs.vcpus >= less.vcpus && same_choice(other, job);
 }
 
+/* Can it go there some time, without anybody doing something about it? */
+static bool is_way(struct core *core, const struct job *job, const struct host *host, char *why,
+                   size_t size)
+{
+    return host && place_usable(core, host, why, size) &&
+           (is_free(job) || !rules_bar_for_good(core, job->guest, host, why, size));
+}
+
 bool place_has_way(struct core *core, const struct job *job, char *why, size_t size)
 {
     const struct batch_hosts to = wanted_hosts(job);
 
-    if (job->destination && place_usable(core, job->destination, why, size))
+    if (is_way(core, job, job->destination, why, size))
         return true;
     if (takes_any(job->ask)) {
         for (const struct host *host = core->hosts; host; host = host->hh.next)
-            if (host != job->source && place_usable(core, host, why, size))
+            if (host != job->source && is_way(core, job, host, why, size))
                 return true;
         snprintf(why, size, "there is no other open host");
         return false;
     }
     for (size_t i = 0; i < to.n; i++) {
         const struct host *host = host_find(core, to.names[i]);
-        if (host && host != job->source && place_usable(core, host, why, size))
+        if (host != job->source && is_way(core, job, host, why, size))
             return true;
     }
     if (to.n != 1)

@@ -457,33 +457,59 @@ static const struct rule *keeps_apart(struct core *core, const struct rules_of *
     return NULL;
 }
 
+/* By a guest that is there, and with stays_only by one that no job takes away. */
+static bool is_kept_by_one(struct core *core, const struct rules_of *of, const struct guest *guest,
+                           const struct host *host, bool stays_only, char *why, size_t size)
+{
+    const struct rule *rule;
+    const struct instance *one;
+
+    DL_FOREACH2 (host->instances, one, h_next)
+        if ((guest_is_active(one->state) || one->state == RM_GUEST_STATE__GUEST_INCOMING) &&
+            !(stays_only && one->guest->job) && (rule = keeps_apart(core, of, guest, one->guest))) {
+            snprintf(why, size, "%s keeps it from %s, where %s is", rule->text, host->rec->name,
+                     one->guest->rec->name);
+            return true;
+        }
+    return false;
+}
+
+static bool is_avoided(struct core *core, const struct rules_of *of, const struct host *host,
+                       char *why, size_t size)
+{
+    if (!avoids(core, of, host))
+        return false;
+    snprintf(why, size, "avoid:%s keeps it from there", host->rec->name);
+    return true;
+}
+
+bool rules_bar_for_good(struct core *core, const struct guest *guest, const struct host *host,
+                        char *why, size_t size)
+{
+    const struct rules_of *of = rules_of(core, guest);
+
+    return of && (is_kept_by_one(core, of, guest, host, true, why, size) ||
+                  is_avoided(core, of, host, why, size));
+}
+
 bool rules_bar_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
                    size_t size)
 {
     const struct rules_of *of = rules_of(core, guest);
     const struct rule *rule = NULL;
-    const struct instance *one;
     const struct job *job;
 
     if (!of)
         return false;
-    DL_FOREACH2 (host->instances, one, h_next)
-        if ((guest_is_active(one->state) || one->state == RM_GUEST_STATE__GUEST_INCOMING) &&
-            (rule = keeps_apart(core, of, guest, one->guest))) {
-            snprintf(why, size, "%s keeps it from %s, where %s is", rule->text, host->rec->name,
-                     one->guest->rec->name);
-            return true;
-        }
+    if (is_kept_by_one(core, of, guest, host, false, why, size))
+        return true;
     DL_FOREACH2 (host->jobs.coming, job, d_next)
         if (job_is_active(job->live.state) && (rule = keeps_apart(core, of, guest, job->guest))) {
             snprintf(why, size, "%s keeps it from %s, where %s comes", rule->text, host->rec->name,
                      job->guest->rec->name);
             return true;
         }
-    if (!avoids(core, of, host))
-        return false;
-    snprintf(why, size, "avoid:%s keeps it from there", host->rec->name);
-    return true;
+    return is_avoided(core, of, host, why, size);
 }
 
 bool rules_prefer(const struct rules_look *look, const struct host *host)

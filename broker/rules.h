@@ -100,6 +100,9 @@ bool rules_bar(const struct rules_look *look, const struct host *host, char *why
 /* The same for a guest whose way to the host begins now: what is promised does not count. */
 bool rules_bar_now(struct core *core, const struct guest *guest, const struct host *host, char *why,
                    size_t size);
+/* May it not be there until somebody does something: moves or ends a guest that no job takes away, or changes the tables? */
+bool rules_bar_for_good(struct core *core, const struct guest *guest, const struct host *host,
+                        char *why, size_t size);
 /* It prefers that host, or others are there that it belongs together with. */
 bool rules_prefer(const struct rules_look *look, const struct host *host);
 

@@ -476,7 +476,7 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     ok hosts hyp01
     ends 1 hosts odd
     with_zvm && return
-    fake hello hyp01 pokdev61=1
+    fake hello hyp02 pokdev61=1
     is "welcome refused pokdev61"
     ok events --json
     json '.events | map(select(.event == "denied")) | last | .text == "this broker was built without z/VM (RMIGRATE_ZVM)"'

@@ -214,3 +214,26 @@ END
     has_not "migrated to $to"
     runs_on x2 b1
 }
+
+# bats test_tags=slow
+@test "a job that a rule keeps from its only destination, because of a guest that nobody takes away, ends after a while" {
+    export SITE_AT=$BATS_TEST_TMPDIR/vain
+    site_new 'limits: { source = 1; destination = 8; }; unreachable = "2 s";'
+    broker_up
+    mkdir -p "$WORLD"/{a1,b1,c1}
+    guest y1 a1
+    guest y2 a1
+    guest y3 c1
+    worker_up all a1 b1 c1
+    until_true 5 guest_is_seen y3
+    ask chtab node=y1 vm.othersettings=separate:web
+    ask chtab node=y3 vm.othersettings=separate:web
+    plan y2 'ok 12000'
+    ask y2 b1 --detach >/dev/null
+    begin vain y1 b1
+    until_true 5 told '.jobs | any(.guest == "y1" and .state == "queued")' jobs
+    mv "$WORLD/c1/y3" "$WORLD/b1/y3"
+    comes_to 1
+    err_has 'y1: Error: Failed migration of y1 from a1 to b1: Unable to reach b1 to perform operation of y1, destination unusable: separate:web keeps it from b1, where y3 is'
+    site_down
+}
