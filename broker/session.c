@@ -88,12 +88,20 @@ static void send_orders(struct core *core, const struct net_peer *peer, uint64_t
     free(list);
 }
 
+static void forget_orders(struct session *session)
+{
+    for (size_t i = 0; i < session->n_orders; i++)
+        if (session->orders[i].kind == RM_ORDER_KIND__ORDER_RIVAL)
+            free(session->orders[i].text);
+    session->n_orders = 0;
+}
+
 static void send_own(struct core *core, struct session *session)
 {
     if (session->answer || session->n_orders > 0)
         send_orders(core, &session->peer, session->heard, session->orders, session->n_orders);
     session->answer = false;
-    session->n_orders = 0;
+    forget_orders(session);
 }
 
 static void session_free(struct session *session)
@@ -101,6 +109,7 @@ static void session_free(struct session *session)
     text_set(&session->machine, NULL);
     text_set(&session->version, NULL);
     text_set(&session->refused, NULL);
+    forget_orders(session);
     free(session->orders);
     free(session);
 }
@@ -209,7 +218,7 @@ void session_order(struct session *session, RmOrderKind kind, uint64_t job, uint
 void session_tell_rival(struct session *session, struct session *other, const char *text)
 {
     other->waits = true;
-    add_order(session, RM_ORDER_KIND__ORDER_RIVAL)->text = (char *)text;
+    add_order(session, RM_ORDER_KIND__ORDER_RIVAL)->text = must(strdup(text));
 }
 
 void session_stop(struct session *session, uint64_t job, uint32_t attempt, uint64_t turn,

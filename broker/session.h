@@ -75,7 +75,7 @@ void session_gone(struct session *session);
 /* Does another process serve hosts that are linked to this session? NULL as a session, one that is gone, and one that
  * has been silent for the time-out, serve none. */
 bool session_is_rival(const struct core *core, const struct session *session, uint64_t instance);
-/* `other` wants a host of it, is refused and waits for that: text, of the turn, says so. Where the session is gone that
+/* `other` wants a host of it, is refused and waits for that: text says so. Where the session is gone that
  * is found out by this. */
 void session_tell_rival(struct session *session, struct session *other, const char *text);
 void session_pulled(struct session *session, const RmPull *pull);
