@@ -428,15 +428,18 @@ void evacuation_request(struct core *core, struct request *request)
 
 /* ---- what is tried again */
 
-static void waits_too(struct host *host, uint64_t batch)
+/* False: as many wait as there may be. */
+static bool waits_too(struct host *host, uint64_t batch)
 {
     const RmEmptying *emptying = host->rec->emptying;
 
     for (size_t i = 0; emptying && i < emptying->n_batches; i++)
         if (emptying->batches[i] == batch)
-            return;
-    if (!emptying || emptying->n_batches < BATCHES_MAX)
-        host_begin_emptying(host, batch);
+            return true;
+    if (emptying && emptying->n_batches >= BATCHES_MAX)
+        return false;
+    host_begin_emptying(host, batch);
+    return true;
 }
 
 /* The batch of that job, after those whose jobs it tries again: the first is where what was tried in vain begins. */
@@ -456,16 +459,26 @@ static void all_wait(struct core *core, struct host *host, const RmJob *job)
         waits_too(host, batches[--n]);
 }
 
-void evacuation_again(struct core *core, const struct request *request, const RmJob *old,
-                      const struct job *job)
+/* Is it closed still by that evacuation, or by others of us since? Who closed it for another reason does not want it
+ * emptied. */
+static bool is_still_ours(const struct host *host, const RmBatch *before)
 {
-    struct host *host = job->source;
-    RmBatch *before, *batch;
+    const char *why = host->rec->why, *asked = before->evacuation->reason;
+    bool is_of = false;
 
-    if (!old->evacuation || host->rec->state != RM_HOST_STATE__HOST_CLOSED ||
-        record_batch_get(core->store, old->batch, core->arena, &before) < 0 ||
-        !before->evacuation ||
-        record_batch_get(core->store, request->reply->batch, core->arena, &batch) < 0)
+    for (size_t i = 0; i < before->n_evacuate; i++)
+        is_of = is_of || strcmp(before->evacuate[i], host->rec->name) == 0;
+    return is_of && host->rec->state == RM_HOST_STATE__HOST_CLOSED && *why != '\0' &&
+           (why_is_ours(host->rec) || strcmp(why, asked) == 0);
+}
+
+/* The batch of the new job is one of an evacuation of that host as well. */
+static void make_evacuation(struct core *core, struct host *host, uint64_t id,
+                            const RmBatch *before)
+{
+    RmBatch *batch;
+
+    if (record_batch_get(core->store, id, core->arena, &batch) < 0 || !waits_too(host, id))
         return;
     for (size_t i = 0; i < batch->n_evacuate; i++)
         if (strcmp(batch->evacuate[i], host->rec->name) == 0)
@@ -473,10 +486,22 @@ void evacuation_again(struct core *core, const struct request *request, const Rm
     batch->evacuation = before->evacuation;
     CORE_PUSH(core, batch->n_evacuate, batch->evacuate, host->rec->name);
     core_check_write(core, record_batch_put(core->store, batch), "batch");
-    if (why_is_ours(host->rec))
-        host_set_state(core, host, RM_HOST_STATE__HOST_CLOSED, request->peer->user, why_begun);
+}
+
+void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const char *who)
+{
+    struct host *host = host_find(core, old->source);
+    RmBatch *before;
+
+    if (!old->evacuation || !host || !host_link_is_up(&host->link) ||
+        record_batch_get(core->store, old->batch, core->arena, &before) < 0 ||
+        !before->evacuation || !is_still_ours(host, before))
+        return;
+    if (!host->rec->emptying && why_is_ours(host->rec))
+        host_set_state(core, host, RM_HOST_STATE__HOST_CLOSED, who, why_begun);
     all_wait(core, host, old);
-    waits_too(host, batch->id);
+    if (batch != 0)
+        make_evacuation(core, host, batch, before);
 }
 
 /* ---- its end */
@@ -565,12 +590,31 @@ static void wait_for_them(struct core *core, struct host *host)
     host->emptying.ask_at = core->now + (usec_t)LOOK_AGAIN_SECONDS * USEC_PER_SEC;
 }
 
+/* Of the batches that wait: jobs above the first one belong to the evacuation, and the last one gets what is found. */
+static uint64_t first_batch(const RmEmptying *emptying)
+{
+    uint64_t first = emptying->batches[0];
+
+    for (size_t i = 1; i < emptying->n_batches; i++)
+        first = emptying->batches[i] < first ? emptying->batches[i] : first;
+    return first;
+}
+
+static uint64_t last_batch(const RmEmptying *emptying)
+{
+    uint64_t last = emptying->batches[0];
+
+    for (size_t i = 1; i < emptying->n_batches; i++)
+        last = emptying->batches[i] > last ? emptying->batches[i] : last;
+    return last;
+}
+
 /* The hypervisor has been looked at, and no job takes a guest away: those that are there are tried, or
  * left. */
 static void look_again(struct core *core, struct host *host)
 {
     const RmEmptying *emptying = host->rec->emptying;
-    uint64_t last = emptying->batches[emptying->n_batches - 1];
+    uint64_t since = first_batch(emptying), last = last_batch(emptying);
     RmReply reply = RM_REPLY__INIT;
     RmRequest message = RM_REQUEST__INIT;
     struct net_peer peer = {.role = ROLE_OPERATOR};
@@ -589,10 +633,10 @@ static void look_again(struct core *core, struct host *host)
     request_init(core, &request, &peer, 0, &message, &reply);
     if (begin(core, &request, &sub, &hosts)) {
         sub.batch = last;
-        empty_host(core, &request, &sub, host, emptying->batches[0]);
+        empty_host(core, &request, &sub, host, since);
         if (emptying->rounds >= ROUNDS_MAX)
             sub.look_only = true; /* somebody brings guests as fast as they leave */
-        evacuation_find_places(core, &request, &sub, emptying->batches[0]);
+        evacuation_find_places(core, &request, &sub, since);
         if (sub.look_only || submission_has_room(core, &request, &sub))
             submission_carry_out(core, &request, &sub);
         else

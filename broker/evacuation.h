@@ -10,10 +10,10 @@
 #include "broker/submit.h"
 
 void evacuation_request(struct core *core, struct request *request);
-/* A job of an evacuation is tried again by `job`, of the batch that the reply has by now: while its host is still
- * closed that is an evacuation again, whose account the old batch gets as well as the new one. */
-void evacuation_again(struct core *core, const struct request *request, const RmJob *old,
-                      const struct job *job);
+/* Somebody wants a job of an evacuation tried again: while that has its host closed still, it is an evacuation again. Its
+ * account goes to the old batch, to those that this one has tried again, and to `batch`, that of the new job; 0: there
+ * is none, and the host is looked at all the same. */
+void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const char *who);
 /* Chooses places for all asks of a submission, and who makes room for them: those are put first. since: who was
  * tried in vain by a job above this number makes none; 0: whoever can may. */
 void evacuation_find_places(struct core *core, const struct request *request,

@@ -281,8 +281,8 @@ static void try_again(struct core *core, struct request *request, const RmJob *o
 {
     submit_again(core, request, old);
     const struct guest *guest = guest_find(core, old->guest);
-    if (guest && guest->job && guest->job->ask->again_of == old->id)
-        evacuation_again(core, request, old, guest->job);
+    bool is_new = guest && guest->job && guest->job->ask->again_of == old->id;
+    evacuation_again(core, old, is_new ? request->reply->batch : 0, request->peer->user);
 }
 
 static void retry_ended(struct core *core, struct request *request, uint64_t id)

@@ -53,7 +53,7 @@ struct session *session_open(struct core *core, const struct net_peer *peer, con
     session->connected_at = core->now;
     session->heard_at = core->now;
     session->heard = 0;
-    session->gone = session->waits = false;
+    session->gone = session->waits = session->told = false;
     return session;
 }
 
@@ -215,9 +215,15 @@ void session_order(struct session *session, RmOrderKind kind, uint64_t job, uint
     order->turn = turn;
 }
 
+void session_probe(struct session *session, struct session *other)
+{
+    session->answer = true; /* confirms its newest pull once more */
+    other->waits = true;
+}
+
 void session_tell_rival(struct session *session, struct session *other, const char *text)
 {
-    other->waits = true;
+    other->told = true;
     add_order(session, RM_ORDER_KIND__ORDER_RIVAL)->text = must(strdup(text));
 }
 

@@ -35,6 +35,7 @@ struct session {
     size_t n_orders, orders_room;
     bool gone;        /* what was sent to it could not be delivered, and nothing has come since */
     bool waits;       /* for a host that another session serves */
+    bool told;        /* that it waits */
     bool turns;       /* it keeps to turns (RmHello.turns) */
     unsigned n_hosts; /* whose link is to it */
     struct session_peer key;
@@ -75,8 +76,9 @@ void session_gone(struct session *session);
 /* Does another process serve hosts that are linked to this session? NULL as a session, one that is gone, and one that
  * has been silent for the time-out, serve none. */
 bool session_is_rival(const struct core *core, const struct session *session, uint64_t instance);
-/* `other` wants a host of it, is refused and waits for that: text says so. Where the session is gone that
- * is found out by this. */
+/* `other` wants a host of it, and waits until it is gone: something is sent to it, by which that is found out. */
+void session_probe(struct session *session, struct session *other);
+/* It was heard after `other` came: it lives, and is told. text: who wants which host. */
 void session_tell_rival(struct session *session, struct session *other, const char *text);
 void session_pulled(struct session *session, const RmPull *pull);
 /* For how long a worker may act, after its last confirmed Pull. */

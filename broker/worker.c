@@ -173,22 +173,19 @@ static const char *why_refused(const struct net_peer *peer, char *const *hosts, 
     return text;
 }
 
-/* One hypervisor has one worker: the one that serves it, until that is gone. Both are told. */
-static const char *why_taken(struct core *core, struct session *session, const RmHyp *hyp)
+/* One hypervisor has one worker: the one that serves it, until that is gone. */
+static const char *why_taken(struct core *core, struct session *session, const char *name)
 {
-    struct host *host = host_find(core, hyp->name);
+    const struct host *host = host_find(core, name);
     struct session *other = host ? host->link.session : NULL;
 
     if (!other || other == session || !session_is_rival(core, other, session->instance))
         return NULL;
-    const char *text =
-        core_printf(core, "worker %s of %s, pid %u, is refused: worker %s of %s, pid %u, serves it",
-                    session->peer.user, session->machine, (unsigned)session->pid, other->peer.user,
-                    other->machine, (unsigned)other->pid);
-    host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s", text);
-    core_note(core, LOG_LEVEL_WARN, "host=%s: %s", hyp->name, text);
-    session_tell_rival(other, session, core_printf(core, "host=%s: %s", hyp->name, text));
-    return text;
+    session_probe(other, session);
+    return core_printf(core,
+                       "worker %s of %s, pid %u, is refused: worker %s of %s, pid %u, serves it",
+                       session->peer.user, session->machine, (unsigned)session->pid,
+                       other->peer.user, other->machine, (unsigned)other->pid);
 }
 
 static void hello_hosts(struct core *core, struct session *session, char *const *hosts,
@@ -200,7 +197,7 @@ static void hello_hosts(struct core *core, struct session *session, char *const 
     for (size_t i = 0; i < hello->n_hosts; i++) {
         const RmHyp *hyp = hello->hosts[i];
         const char *why = why_refused(peer, hosts, hyp, text, sizeof(text));
-        const char *taken = why ? NULL : why_taken(core, session, hyp);
+        const char *taken = why ? NULL : why_taken(core, session, hyp->name);
         if (!why && !taken) {
             hello_host(core, session, hyp);
             continue;
@@ -272,9 +269,27 @@ static void on_inventory(struct core *core, struct session *session, const RmInv
         inventory_input(core, host, inventory);
 }
 
+/* Said when the other one has been heard since: one that was killed, and started again, is no second worker. */
+static void tell_of_two(struct core *core, struct session *session, struct host *host)
+{
+    struct session *other = host->link.session;
+    const char *name = host->rec->name;
+
+    if (!other || other == session || other->heard_at <= session->connected_at)
+        return;
+    const char *text = why_taken(core, session, name);
+    if (!text)
+        return;
+    host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s", text);
+    core_note(core, LOG_LEVEL_WARN, "host=%s: %s", name, text);
+    session_tell_rival(other, session, core_printf(core, "host=%s: %s", name, text));
+}
+
 static void on_pull(struct core *core, struct session *session, char *const *hosts,
                     const RmPull *pull)
 {
+    bool tells = session->waits && !session->told;
+
     bool orphan = false;
 
     if (pull->session != session->id)
@@ -287,6 +302,8 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
         orphan = orphan || (host && host->link.session != session &&
                             !session_is_rival(core, host->link.session, session->instance) &&
                             may_speak_for(&session->peer, hosts, host->rec->name));
+        if (host && tells)
+            tell_of_two(core, session, host);
         if (!host || host->link.session != session)
             continue;
         if (host_link_credit(&host->link, credit, host->jobs.n_sent))

@@ -5,15 +5,19 @@ setup_file() {
     load common
     RETRY='50 ms' site_new 'limits: { source = 8; destination = 8; };'
     broker_up
-    mkdir -p "$WORLD"/{a1,a2,b1,room}
+    mkdir -p "$WORLD"/{a1,a2,b1,d1,e1,g1,room}
     local i
     for i in 1 2 3; do guest "a$i-vm" a1; done
     for i in 1 2 3; do guest "b$i-vm" b1; done
-    WORKER_SLOTS=8 worker_up all a1 a2 b1 room
+    WORKER_SLOTS=8 worker_up all a1 a2 b1 d1 e1 g1 room
     until_true 5 guest_is_seen b3-vm
 }
 teardown_file() { load common; site_down; }
 setup() { load common; }
+
+failing() { guest "$1" "$2"; until_true 5 guest_is_seen "$1"; plan "$1" 'fail 0 fatal 9 no'; }
+last() { ask jobs -a --json | jq ".jobs | last.$1"; }
+job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last.job"; }
 
 @test "a job of an evacuation is a wish about that host" {
     local i batch
@@ -93,4 +97,82 @@ setup() { load common; }
     ok hosts a2
     has 'evacuated'
     has_not 'guests are left'
+}
+
+# bats test_tags=slow
+@test "retries of two batches that are tried again together: all three get the account" {
+    local one two
+    failing d1-vm d1
+    failing d2-vm d1
+    ends 1 evacuate d1 --to room
+    plan d1-vm 'fail 0 fatal 9 no'
+    plan d2-vm 'fail 0 fatal 9 no'
+    ok retry "$(job_of d1-vm)"
+    one=$(last batch)
+    ends 1 wait "$one"
+    ok retry "$(job_of d2-vm)"
+    two=$(last batch)
+    ends 1 wait "$two"
+    ok retry "$(job_of d1-vm)" "$(job_of d2-vm)"
+    ok wait "$(last batch)" "$one" "$two"
+}
+
+# bats test_tags=slow
+@test "who is left has gone: retry, wait and hosts say that it is empty" {
+    local batch
+    failing e1-vm e1
+    ends 1 evacuate e1 --to room
+    batch=$(last batch)
+    mv "$WORLD/e1/e1-vm" "$WORLD/room/e1-vm"
+    until_true 8 guest_is_on e1-vm room
+    ok retry --batch "$batch"
+    is 'e1-vm: is not on e1 any more: nothing to do'
+    ends 1 wait "$batch" # its job has failed, and that was all
+    is 'e1: is empty: 0 moved'
+    [[ $account == *': 0 moved, 1 not moved, because: e1-vm (no); e1 is empty' ]] || wrong account 'e1 is empty'
+    ok hosts e1
+    has_not 'guests are left'
+}
+
+# bats test_tags=slow
+@test "a hypervisor that was opened, and closed by somebody for a reason of his, is not emptied by a retry" {
+    local batch
+    failing g1-vm g1
+    ends 1 evacuate g1 --to room
+    batch=$(last batch)
+    ok open g1
+    guest g2-vm g1
+    until_true 5 guest_is_seen g2-vm
+    ok close g1 --reason 'no new guests for now'
+    ok retry --batch "$batch"
+    until_true 5 nothing_live
+    ok hosts g1
+    has 'no new guests for now'
+    has_not emptying
+    runs_on g1-vm room
+    runs_on g2-vm g1
+}
+
+# bats test_tags=slow
+@test "what was to make room is tried again: its own hypervisor is not emptied" {
+    export SITE_AT=$BATS_TEST_TMPDIR/room
+    site_new
+    broker_up
+    mkdir -p "$WORLD"/{h1,h2,h3}
+    guest big h1 running 6000
+    guest mid h2 running 4000
+    guest keep h2 running 1000
+    WORKER_SLOTS=8 worker_up all h1 h2:'8 GiB':64 h3:'5 GiB':64
+    until_true 5 guest_is_seen keep
+    plan mid 'fail 0 fatal 9 no'
+    ends 1 evacuate h1
+    ok close h2 --reason 'new disk tomorrow'
+    ask retry --batch 1 || :
+    until_true 20 nothing_live
+    ok hosts h2
+    has 'new disk tomorrow'
+    has_not emptying
+    runs_on mid h3
+    runs_on keep h2
+    site_down
 }

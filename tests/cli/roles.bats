@@ -270,6 +270,32 @@ fake_as() { # WHO WHAT...
     site_down
 }
 
+# bats test_tags=slow
+@test "the older of two workers is told of each hypervisor; one that was killed and started again is no second worker" {
+    export SITE_AT=$BATS_TEST_TMPDIR/two
+    site_new
+    broker_up
+    local all i
+    mapfile -t all < <(seq -f 'h%.0f' 80)
+    worker_up first "${all[@]}"
+    worker_conf second "${all[@]}" >"$SITE/second.conf"
+    launch second "$BIN/fakeworker" -c "$SITE/second.conf"
+    until_true 10 log_has first 'host=h80: worker'
+    [ "$(grep -c 'host=h[0-9]*: worker .* is refused: worker .* serves it' "$SITE/log/first")" = 80 ]
+    end_it second KILL
+    ok events --limit=1000 --json
+    local before
+    before=$(grep -o 'is refused' <<<"$output" | wc -l)
+    for i in 1 2 3; do
+        end_it first KILL
+        launch first "$BIN/fakeworker" -c "$SITE/first.conf"
+        until_true 10 told ".workers | length == 1 and .[0].pid == $(pid_of first) and (.[0].hosts | length == 80)" workers
+    done
+    ok events --limit=1000 --json
+    [ "$(grep -o 'is refused' <<<"$output" | wc -l)" = "$before" ]
+    site_down
+}
+
 @test "whoever is no worker cannot act as one" {
     local who
     for who in watcher mover; do
