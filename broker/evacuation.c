@@ -428,35 +428,41 @@ void evacuation_request(struct core *core, struct request *request)
 
 /* ---- what is tried again */
 
+static bool waits(const struct host *host, uint64_t batch)
+{
+    const RmEmptying *emptying = host ? host->rec->emptying : NULL;
+
+    for (size_t i = 0; emptying && i < emptying->n_batches; i++)
+        if (emptying->batches[i] == batch)
+            return true;
+    return false;
+}
+
 /* False: as many wait as there may be. */
 static bool waits_too(struct host *host, uint64_t batch)
 {
     const RmEmptying *emptying = host->rec->emptying;
 
-    for (size_t i = 0; emptying && i < emptying->n_batches; i++)
-        if (emptying->batches[i] == batch)
-            return true;
+    if (waits(host, batch))
+        return true;
     if (emptying && emptying->n_batches >= BATCHES_MAX)
         return false;
     host_begin_emptying(host, batch);
     return true;
 }
 
-/* The batch of that job, after those whose jobs it tries again: the first is where what was tried in vain begins. */
+/* The batch of that job, and those whose jobs it tries again, as far as there is room for one more. */
 static void all_wait(struct core *core, struct host *host, const RmJob *job)
 {
-    uint64_t batches[BATCHES_MAX - 1];
-    size_t n = 0;
     RmJob *before;
 
-    batches[n++] = job->batch;
-    while (n < BATCHES_MAX - 1 && job->again_of != 0 &&
-           record_job_get(core->store, job->again_of, core->arena, &before) == 0) {
+    for (unsigned n = 0; n < BATCHES_MAX - 1; n++) {
+        waits_too(host, job->batch);
+        if (job->again_of == 0 ||
+            record_job_get(core->store, job->again_of, core->arena, &before) < 0)
+            return;
         job = before;
-        batches[n++] = job->batch;
     }
-    while (n > 0)
-        waits_too(host, batches[--n]);
 }
 
 /* Is it closed still by that evacuation, or by others of us since? Who closed it for another reason does not want it
@@ -732,13 +738,7 @@ usec_t evacuation_deadline(const struct core *core)
 
 bool evacuation_is_of(struct core *core, const RmBatch *batch, const char *name)
 {
-    const struct host *host = host_find(core, name);
-    const RmEmptying *emptying = host ? host->rec->emptying : NULL;
-
-    for (size_t k = 0; emptying && k < emptying->n_batches; k++)
-        if (emptying->batches[k] == batch->id)
-            return true;
-    return false;
+    return waits(host_find(core, name), batch->id);
 }
 
 bool evacuation_is_open(struct core *core, const RmBatch *batch)

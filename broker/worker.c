@@ -289,7 +289,6 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
                     const RmPull *pull)
 {
     bool tells = session->waits && !session->told;
-
     bool orphan = false;
 
     if (pull->session != session->id)

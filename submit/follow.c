@@ -204,7 +204,6 @@ static int take_jobs(struct follow *f, struct arena *arena, const RmReply *reply
     return out_is_sound() ? 0 : -EPIPE;
 }
 
-/* Of each host of an evacuation that is over: is it empty, or what is left and why? */
 /* False: it is what was said already. */
 static bool keep_account(struct follow *f, const RmOutcome *told)
 {
@@ -232,6 +231,7 @@ static bool is_overtaken(const RmReply *reply, size_t i)
     return false;
 }
 
+/* Of each host of an evacuation that is over: is it empty, or what is left and why? */
 static void print_accounts(struct follow *f, const RmReply *reply)
 {
     for (size_t i = 0; i < reply->n_outcomes; i++) {

@@ -359,7 +359,6 @@ static void on_assignment(struct worker *worker, const RmAssignment *order)
 
     worker->wants_pull = true;
     if (order->settle) {
-        site.counts.settled++;
         if (guest->state == REPORTED && !guest->settling && guest->turn > order->turn)
             return;
         guest->moved = guest->moved && guest->job == order->job;

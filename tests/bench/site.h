@@ -38,7 +38,6 @@ struct site_counts {
     uint64_t done;      /* jobs whose result it has acknowledged */
     uint64_t
         again; /* assignments of jobs that were done, or in a further try: of none in a good run */
-    uint64_t settled;     /* questions where a guest is, after a worker or the broker was away */
     uint64_t repeated;    /* reports that were not acknowledged in time, and were said again */
     unsigned up;          /* workers with a session and a confirmed pull in it */
     struct series submit; /* from the submit to its answer */
