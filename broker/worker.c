@@ -11,6 +11,9 @@
 
 #include <stdio.h>
 
+/* That serve nothing, and wait for a hypervisor of another one. */
+enum { SESSIONS_WAITING_MAX = 1000 };
+
 /* ---- the turns of a worker that is gone, or says that it has none */
 
 static bool is_held(const struct job *job)
@@ -153,14 +156,25 @@ static void hello_host(struct core *core, struct session *session, const RmHyp *
     core_changed(core, CHANGE_HOST_SERVED, host);
 }
 
-/* Sessions that serve nothing any more have been replaced, but for those that wait for what they were refused. */
+/* Sessions that serve nothing any more have been replaced, but for those that wait for what they were refused. One that
+ * is dropped says Hello again when it lives. */
 static void drop_idle(struct core *core, const struct session *but)
 {
     struct session *session, *next;
+    size_t waiting = 0;
 
-    DL_FOREACH_SAFE (core->sessions.first, session, next)
-        if (session != but && session->n_hosts == 0 && !session->waits)
+    DL_FOREACH (core->sessions.first, session)
+        waiting += session->n_hosts == 0 && session->waits;
+    DL_FOREACH_SAFE (core->sessions.first, session, next) {
+        if (session == but || session->n_hosts > 0)
+            continue;
+        if (!session->waits) {
             end(core, session, "replaced by a newer session of its hypervisors");
+        } else if (waiting > SESSIONS_WAITING_MAX) {
+            end(core, session, "too many wait for hypervisors that others serve");
+            waiting--;
+        }
+    }
 }
 
 /* Why its worker may not serve that hypervisor; NULL: it may. */

@@ -3,6 +3,7 @@
 #include "broker/guest.h"
 #include "broker/host.h"
 #include "broker/model.h"
+#include "broker/session.h"
 #include "store/record.h"
 #include "tests/unit/scratch.h"
 
@@ -151,11 +152,11 @@ static void use(struct store *store, unsigned percent)
     }
 }
 
-static void say_hello(struct core *core)
+/* Of worker process n, each over a connection of its own. */
+static void say_hello(struct core *core, uint32_t n)
 {
     static char name[] = "hyp01", *const hosts[] = {name, NULL};
-    static const struct net_peer worker = {
-        .role = ROLE_WORKER, .user = "hyp01", .key = 1, .route = {1}, .route_length = 1};
+    struct net_peer worker = {.role = ROLE_WORKER, .user = "hyp01", .key = 1};
     RmHyp hyp = RM_HYP__INIT, *hyps[] = {&hyp};
     RmHello hello = RM_HELLO__INIT;
     RmMessage message = RM_MESSAGE__INIT;
@@ -163,6 +164,9 @@ static void say_hello(struct core *core)
     hyp.peer = (char *)"peer of the worker";
     hello.hosts = hyps;
     hello.n_hosts = 1;
+    hello.instance = n;
+    worker.route_length = sizeof(n);
+    memcpy(worker.route, &n, sizeof(n));
     message.body_case = RM_MESSAGE__BODY_HELLO;
     message.hello = &hello;
     core_input(core, &worker, hosts, &message);
@@ -216,11 +220,28 @@ a_store_that_is_full_but_for_a_little_takes_what_workers_say_and_no_request(void
     assert_int_equal(core_commit(core, &err), 0);
     assert_int_equal(code_of_answer(core, 9), RM_CODE__CODE_OK);
     core_begin(core, 5, 5);
-    say_hello(core);
+    say_hello(core, 1);
     turn(core, 6);
     core_free(core);
     assert_int_equal(core_new(&conf, scratch->store, 2, 7, 7, &core, &err), 0);
     assert_string_equal(host_find(core, "hyp01")->rec->peer, "peer of the worker");
+    core_free(core);
+}
+
+/* SESSIONS_WAITING_MAX of broker/worker.c: processes that say hello and vanish, while another one serves. */
+static void workers_that_wait_for_a_hypervisor_of_another_one_have_a_bound(void **state)
+{
+    enum { SERVES = 1, WAIT_MAX = 1000 };
+    struct core *core = core_with_host(*state);
+    core_begin(core, 2, 2);
+    say_hello(core, SERVES);
+    for (uint32_t n = SERVES + 1; n <= 2 * WAIT_MAX; n++) {
+        say_hello(core, n);
+        if (n % 100 == 0)
+            turn(core, 3);
+    }
+    assert_int_equal(host_find(core, "hyp01")->link.session->instance, SERVES);
+    assert_int_equal(HASH_CNT(hh_id, core->sessions.by_id), 1 + WAIT_MAX);
     core_free(core);
 }
 
@@ -279,6 +300,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_store_that_is_full_but_for_a_little_takes_what_workers_say_and_no_request,
             scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(
+            workers_that_wait_for_a_hypervisor_of_another_one_have_a_bound, scratch_setup,
+            scratch_teardown),
         cmocka_unit_test_setup_teardown(a_hypervisor_has_so_many_events_in_an_hour, scratch_setup,
                                         scratch_teardown),
         cmocka_unit_test_setup_teardown(
