@@ -4,7 +4,7 @@
 #include "broker/batch.h"
 #include "broker/dispatch.h"
 #include "broker/doubt.h"
-#include "broker/evacuation.h"
+#include "broker/emptied.h"
 #include "broker/guest.h"
 #include "broker/hold.h"
 #include "broker/host.h"
@@ -274,7 +274,7 @@ void core_tick(struct core *core)
     worker_tick(core);
     dispatch_tick(core);
     doubt_tick(core);
-    evacuation_tick(core);
+    emptied_tick(core);
     schedule_tick(core);
     arena_reset(core->arena);
     subscribe_tick(core);
@@ -290,7 +290,7 @@ void core_tick(struct core *core)
 usec_t core_deadline(const struct core *core)
 {
     usec_t deadlines[] = {
-        worker_deadline(core),   doubt_deadline(core),     evacuation_deadline(core),
+        worker_deadline(core),   doubt_deadline(core),     emptied_deadline(core),
         schedule_deadline(core), subscribe_deadline(core), host_query_deadline(core),
         dispatch_deadline(core), retention_deadline(core), core->trim_at};
     usec_t first = USEC_NEVER;

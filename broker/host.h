@@ -28,7 +28,7 @@ struct host_shown {
     uint64_t look;     /* id of the newest request to look that the inventory came after */
 };
 
-/* Written by evacuation.c only. */
+/* Written by emptied.c only. */
 struct host_emptying {
     uint64_t look;  /* id of the request to look at it, and when it was first made; 0: none */
     usec_t ask_at;  /* when it is made again */

@@ -1,11 +1,11 @@
 /* restore.c - hypervisors are opened again, and get back what evacuations have taken from them */
 #include "broker/restore.h"
 
-#include "broker/evacuation.h"
 #include "broker/guest.h"
 #include "broker/host.h"
 #include "broker/inventory.h"
 #include "broker/job.h"
+#include "broker/leave.h"
 #include "broker/platforms.h"
 #include "broker/submit.h"
 
@@ -145,7 +145,7 @@ static void bring_home(struct core *core, struct request *request, struct submis
 {
     suppose_open(homes, true);
     collect(core, request, sub, homes);
-    evacuation_find_places(core, request, sub, 0);
+    leave_find_places(core, request, sub, 0);
     bool has_room = sub->look_only || submission_has_room(core, request, sub);
     suppose_open(homes, false);
     if (!has_room)
