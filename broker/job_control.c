@@ -302,9 +302,21 @@ static void retry_ended(struct core *core, struct request *request, uint64_t id)
         try_again(core, request, job);
 }
 
-/* Of a batch only what can be tried again; the others are not mentioned. */
-static void retry_if_ended(struct core *core, struct request *request, uint64_t id)
+/* The last one of those that try it again, one after another. */
+static uint64_t newest_of(struct core *core, uint64_t id)
 {
+    RmResult *result;
+
+    while (!job_find(core, id) && record_result_get(core->store, id, core->arena, &result) == 0 &&
+           result->again > id)
+        id = result->again;
+    return id;
+}
+
+/* Of a batch only what can be tried again; the others are not mentioned. */
+static void retry_if_ended(struct core *core, struct request *request, uint64_t of_batch)
+{
+    uint64_t id = newest_of(core, of_batch);
     struct job *job = job_find(core, id);
     RmResult *result;
 
@@ -349,7 +361,7 @@ static bool must_wait(struct core *core, struct request *request, const RmSelect
         record_batch_get(core->store, what->batch, core->arena, &batch) == 0)
         for (size_t i = 0; i < batch->n_jobs; i++)
             for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
-                hold_for(core, request, batch->jobs[i]->first + j);
+                hold_for(core, request, newest_of(core, batch->jobs[i]->first + j));
     return request->held;
 }
 

@@ -189,6 +189,8 @@ struct core {
     struct host *hosts;    /* uthash by name; linked by host.c */
     struct batch *batches; /* uthash by id; linked by batch.c */
     struct idle_batches idle_batches;
+    uint64_t
+        n_again; /* jobs tried again since the start: batch_all() may say more; written by batch.c */
     struct sessions sessions;
     struct host_queries host_queries;
     struct held_requests held;

@@ -220,13 +220,36 @@ static void refuse(struct core *core, const struct subscriber *f, RmCode code, c
     core_reply(core, &f->peer, f->tag, &reply);
 }
 
+static void select_batches(struct core *core, struct subscriber *f)
+{
+    f->batches = batch_all(core, f->batch, &f->n_batches);
+    f->n_again = core->n_again;
+    for (size_t i = 0; i < f->n_batches; i++)
+        batch_watch(batch_restore(core, f->batches[i]));
+}
+
 /* Its batches are not waited for any more. */
-static void select_done(struct core *core, struct subscriber *f)
+static void unselect_batches(struct core *core, struct subscriber *f)
 {
     for (size_t i = 0; i < f->n_batches; i++)
         batch_unwatch(core, batch_find(core, f->batches[i]));
-    free(f->ids);
     free(f->batches);
+}
+
+static void select_done(struct core *core, struct subscriber *f)
+{
+    unselect_batches(core, f);
+    free(f->ids);
+}
+
+/* Jobs of its batch may have been tried again since it asked: those are waited for as well. */
+static void follow_retries(struct core *core, struct subscriber *f)
+{
+    if (f->batch == 0 || f->n_again == core->n_again)
+        return;
+    unselect_batches(core, f);
+    select_batches(core, f);
+    f->read = f->version;
 }
 
 static void drop(struct core *core, struct subscriber *f)
@@ -256,9 +279,7 @@ static bool read_select(struct core *core, struct subscriber *f, const RmSelect 
         return false;
     }
     if (f->batch != 0)
-        f->batches = batch_all(core, f->batch, &f->n_batches);
-    for (size_t i = 0; i < f->n_batches; i++)
-        batch_watch(batch_restore(core, f->batches[i]));
+        select_batches(core, f);
     if (what->n_jobs > 0) {
         f->ids = must(calloc(what->n_jobs, sizeof(*f->ids)));
         for (size_t i = 0; i < what->n_jobs; i++)
@@ -308,6 +329,7 @@ void subscribe_tick(struct core *core)
     struct subscriber *f, *next;
 
     DL_FOREACH_SAFE (core->subscribers.first, f, next) {
+        follow_retries(core, f);
         if (f->until > core->now && (f->not_before > core->now || !has_news(core, f)))
             continue;
         answer(core, f, NULL);

@@ -17,6 +17,7 @@ struct subscriber {
     uint64_t batch;    /* and all of this one; 0, and no ids: any */
     uint64_t *batches; /* owned: the batch, and those that try its jobs again */
     size_t n_batches;
+    uint64_t n_again;        /* core->n_again when they were read */
     const struct host *host; /* NULL = any */
     bool pages;              /* it reads pages */
     uint64_t version;        /* what it knows: the journal up to there */

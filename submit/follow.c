@@ -54,6 +54,7 @@ struct followed {
     int percent;     /* -1: not known */
     usec_t ran_at;   /* since when the migration runs, by this clock; 0 = it does not */
     bool printed;
+    bool again;     /* another job of these tries it again */
     uint64_t round; /* of the last full answer that named it */
     UT_hash_handle hh;
 };
@@ -146,13 +147,16 @@ static int learn(struct follow *f, const RmJobView *view, struct followed **ret_
 
 /* ---- results */
 
+static const char *result_of(const struct follow *f, struct arena *arena, const RmJobView *view)
+{
+    const char *text = view_result(arena, view, f->args->verbose);
+    return text ? text : job_state_name(view->state);
+}
+
 static void print_result(struct follow *f, struct arena *arena, const RmJobView *view)
 {
     bool good = view_is_good(view);
-    const char *text = view_result(arena, view, f->args->verbose);
-    if (!text)
-        text = job_state_name(view->state);
-    account_job(&f->account, view, text);
+    const char *text = result_of(f, arena, view);
     if (f->args->json) {
         struct json json = {.file = stdout};
         json_open(&json, NULL, '{');
@@ -496,6 +500,36 @@ static bool is_told(const struct follow *f, const RmOutcome *refused)
     return false;
 }
 
+/* Of those that somebody has tried again meanwhile the last one counts. */
+static void mark_again(struct follow *f)
+{
+    for (const struct followed *job = f->jobs; job; job = job->hh.next) {
+        uint64_t id = job->view->job->again_of;
+        struct followed *old;
+        HASH_FIND(hh, f->jobs, &id, sizeof(id), old);
+        if (old)
+            old->again = true;
+    }
+}
+
+static void add_jobs(struct follow *f)
+{
+    struct arena *arena = must(arena_new(0));
+    RmJobView **ended = must(calloc(HASH_COUNT(f->jobs) + 1, sizeof(*ended)));
+    size_t n = 0;
+    mark_again(f);
+    for (const struct followed *job = f->jobs; job; job = job->hh.next)
+        if (job->printed && !job->again)
+            ended[n++] = job->view;
+    qsort(ended, n, sizeof(RmJobView *), compare_finished);
+    for (size_t i = 0; i < n; i++) {
+        account_job(&f->account, ended[i], result_of(f, arena, ended[i]));
+        arena_reset(arena);
+    }
+    free(ended);
+    arena_free(arena);
+}
+
 static void add_refused(struct follow *f)
 {
     for (size_t i = 0; f->asked && i < f->asked->n_outcomes; i++) {
@@ -589,6 +623,7 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
         progress_clear(f.progress);
     for (size_t i = 0; i < f.n_accounts; i++)
         account_host(&f.account, f.accounts[i]);
+    add_jobs(&f);
     add_refused(&f);
     f.account.forgotten = n_forgotten(&f);
     int code = exit_code(&f, r, &err);

@@ -5,17 +5,19 @@ setup_file() {
     load common
     RETRY='50 ms' site_new 'limits: { source = 8; destination = 8; };'
     broker_up
-    mkdir -p "$WORLD"/{a1,a2,b1,d1,e1,g1,room}
+    mkdir -p "$WORLD"/{a1,a2,b1,d1,e1,g1,k1,room}
     local i
     for i in 1 2 3; do guest "a$i-vm" a1; done
     for i in 1 2 3; do guest "b$i-vm" b1; done
-    WORKER_SLOTS=8 worker_up all a1 a2 b1 d1 e1 g1 room
+    WORKER_SLOTS=8 worker_up all a1 a2 b1 d1 e1 g1 k1 room
     until_true 5 guest_is_seen b3-vm
 }
 teardown_file() { load common; site_down; }
 setup() { load common; }
 
 failing() { guest "$1" "$2"; until_true 5 guest_is_seen "$1"; plan "$1" 'fail 0 fatal 9 no'; }
+state_is_failed() { told '.jobs | map(select(.guest == "'"$1"'")) | last.state == "failed"' jobs -a; }
+nothing_of() { told '.jobs | map(select(.guest == "'"$1"'")) | length == 0' jobs; }
 last() { ask jobs -a --json | jq ".jobs | last.$1"; }
 job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last.job"; }
 
@@ -115,6 +117,29 @@ job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last
     ends 1 wait "$two"
     ok retry "$(job_of d1-vm)" "$(job_of d2-vm)"
     ok wait "$(last batch)" "$one" "$two"
+}
+
+# bats test_tags=slow
+@test "who waits hears also of what somebody else tries again meanwhile, and a batch is tried again as a whole" {
+    local batch
+    failing k1-vm k1
+    guest k2-vm k1
+    plan k2-vm 'ok 4000'
+    until_true 5 guest_is_seen k2-vm
+    begin empty evacuate k1 --to room
+    until_true 5 state_is_failed k1-vm
+    batch=$(last batch)
+    plan k1-vm 'fail 0 fatal 9 no'
+    ok retry --batch "$batch"
+    until_true 5 nothing_of k1-vm
+    ok retry --batch "$batch"
+    lines_are "k1-vm: job $((batch + 6)) of batch $((batch + 5)) tries again"
+    comes_to 0
+    has "k1-vm: migrated to room"
+    has "k2-vm: migrated to room"
+    [[ $account == *"batch $batch: 2 moved; k1 is empty" ]] || wrong account "2 moved; k1 is empty"
+    ok retry --batch "$batch"
+    err_is "rmigrate: nothing to retry"
 }
 
 # bats test_tags=slow
