@@ -250,6 +250,7 @@ static void follow_retries(struct core *core, struct subscriber *f)
     unselect_batches(core, f);
     select_batches(core, f);
     f->read = f->version;
+    arena_reset(core->arena);
 }
 
 static void drop(struct core *core, struct subscriber *f)
@@ -329,8 +330,11 @@ void subscribe_tick(struct core *core)
     struct subscriber *f, *next;
 
     DL_FOREACH_SAFE (core->subscribers.first, f, next) {
+        bool over = f->until <= core->now;
+        if (!over && f->not_before > core->now)
+            continue;
         follow_retries(core, f);
-        if (f->until > core->now && (f->not_before > core->now || !has_news(core, f)))
+        if (!over && !has_news(core, f))
             continue;
         answer(core, f, NULL);
         drop(core, f);
