@@ -179,8 +179,10 @@ static void follow(struct task *task, struct stall *stall, struct task_end *end)
             if (atomic_load(&task->stop)) {
                 end->class_ = RM_CLASS__CLASS_ABORTED;
                 snprintf(end->text, sizeof(end->text), "stopped on request");
-            } else if (stall_is_over(stall, now, end->text, sizeof(end->text))) {
-                end->class_ = RM_CLASS__CLASS_RETRY;
+            } else {
+                enum stall_end over = stall_is_over(stall, now, end->text, sizeof(end->text));
+                if (over != STALL_GOES_ON)
+                    end->class_ = stall_class(over);
             }
         }
         if (!is_open(end) && now >= abort_at && attempt_may(task) == HV_MAY) {
@@ -255,7 +257,7 @@ static RmVerdict ask_and_repair(struct task *task, struct settle_case *one, bool
                                 struct found *found, struct task_end *end)
 {
     struct tasks *tasks = task->tasks;
-    const RmOptions *options = task->assignment->options;
+    struct hv_migration migration = question_migration(task->assignment);
     struct settle_round *round = &found->round;
     struct stall stall;
     RmVerdict last = RM_VERDICT__NO_VERDICT;
@@ -291,8 +293,7 @@ static RmVerdict ask_and_repair(struct task *task, struct settle_case *one, bool
         late_at = calm_at(task, round, late_at);
         if (verdict == RM_VERDICT__VERDICT_MIGRATING) {
             if (!found->following)
-                stall_begin(&stall, options ? options->timeout_for : 0,
-                            options ? options->stall_for : 0, env_now(tasks->env));
+                stall_begin(&stall, &migration, env_now(tasks->env));
             found->following = true;
             report_accepted(task);
             follow(task, &stall, end);

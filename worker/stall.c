@@ -4,19 +4,28 @@
 #include "conf/unit.h"
 
 #include <stdio.h>
+#include <string.h>
 
-void stall_begin(struct stall *stall, usec_t timeout, usec_t longest, usec_t now)
+/* QEMU sends in bursts where the bandwidth is capped, and is asked for figures twice a second. */
+#define FLOWS_FOR (10 * USEC_PER_SEC)
+
+void stall_begin(struct stall *stall, const struct hv_migration *migration, usec_t now)
 {
-    *stall = (struct stall){.timeout = timeout,
-                            .longest = longest,
+    *stall = (struct stall){.timeout = migration->timeout,
+                            .longest = migration->stall,
+                            .auto_converge = migration->auto_converge,
+                            .capped = migration->bandwidth > 0,
                             .began_at = now,
                             .minimum_at = now,
+                            .flowed_at = now,
                             .minimum = UINT64_MAX,
                             .last = RM_STATS__INIT};
 }
 
 void stall_figures(struct stall *stall, const RmStats *stats, usec_t now)
 {
+    if (stats->processed > stall->last.processed)
+        stall->flowed_at = now;
     stall->last = *stats;
     if (stats->total == 0)
         return; /* the hypervisor prepares, there is nothing to count yet */
@@ -26,17 +35,36 @@ void stall_figures(struct stall *stall, const RmStats *stats, usec_t now)
     }
 }
 
-bool stall_is_over(const struct stall *stall, usec_t now, char *ret_text, size_t size)
+static enum stall_end why_over(const struct stall *stall, usec_t now)
+{
+    bool copied = stall->minimum != UINT64_MAX;
+    return copied && now - stall->flowed_at < FLOWS_FOR ? STALL_OUTRUN : STALL_BROKEN;
+}
+
+/* What this migration does not have yet of that which lets a busy guest across. */
+static void add_remedies(const struct stall *stall, bool late, char *text, size_t size)
+{
+    size_t n = strlen(text);
+    snprintf(text + n, size - n, "; what may help:%s%s%s a longer --downtime",
+             late ? " a longer --timeout," : "", stall->auto_converge ? "" : " --auto-converge,",
+             stall->capped ? " a higher --bandwidth," : "");
+}
+
+enum stall_end stall_is_over(const struct stall *stall, usec_t now, char *ret_text, size_t size)
 {
     char span[UNIT_TEXT_MAX], remaining[UNIT_TEXT_MAX], rate[UNIT_TEXT_MAX], dirty[UNIT_TEXT_MAX];
     const RmStats *last = &stall->last;
-    if (stall->timeout && now - stall->began_at >= stall->timeout) {
+    bool late = stall->timeout && now - stall->began_at >= stall->timeout;
+    if (!late && (!stall->longest || now - stall->minimum_at < stall->longest))
+        return STALL_GOES_ON;
+    enum stall_end end = why_over(stall, now);
+    if (late) {
         snprintf(ret_text, size, "not finished after %s (setting timeout), stopped",
                  unit_duration_text(stall->timeout, span));
-        return true;
+        if (end == STALL_OUTRUN)
+            add_remedies(stall, late, ret_text, size);
+        return end;
     }
-    if (!stall->longest || now - stall->minimum_at < stall->longest)
-        return false;
     unit_duration_text(stall->longest, span);
     if (stall->minimum == UINT64_MAX)
         snprintf(ret_text, size, "no progress for %s: no memory was copied yet, stopped", span);
@@ -46,5 +74,12 @@ bool stall_is_over(const struct stall *stall, usec_t now, char *ret_text, size_t
                  "writes %s, stopped",
                  span, unit_size_text(stall->minimum, remaining), last->iterations,
                  unit_rate_text(last->rate, rate), unit_rate_text(last->dirty_rate, dirty));
-    return true;
+    if (end == STALL_OUTRUN)
+        add_remedies(stall, late, ret_text, size);
+    return end;
+}
+
+RmClass stall_class(enum stall_end end)
+{
+    return end == STALL_OUTRUN ? RM_CLASS__CLASS_UNFIT : RM_CLASS__CLASS_RETRY;
 }

@@ -37,6 +37,16 @@ teardown() { sweep; }
     [ "$(virsh_on hyp02 list --all --autostart --name | grep . | sort)" = $'a1\na2' ]
 }
 
+@test "a guest that writes faster than the link carries is tried once, and it is said what may help" {
+    endless o1 hyp01
+    until_true 20 rmigrate guests o1
+    begin_move o1 hyp02 --stall 12s
+    ended o1 1 'o1: Error: .*no progress for 12 s: .* stopped; what may help: --auto-converge, a longer --downtime' 120
+    [ "$(rmigrate history o1 --json | grep -o '"attempt": *[0-9]*' | grep -o '[0-9]*$')" = 1 ]
+    [ "$(where o1)" = "hyp01 running" ]
+    "$LAB" check -w o1
+}
+
 @test "moving it again says that it is there, also when the vm table was wrong, which is mended" {
     "$LAB" guest m2 hyp02 mem=32
     until_true 20 rmigrate guests m2

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -26,12 +27,19 @@ static RmStats figures(uint64_t remaining)
     return stats;
 }
 
+static struct stall begun(usec_t timeout, usec_t longest, usec_t now)
+{
+    struct hv_migration migration = {.timeout = timeout, .stall = longest};
+    struct stall stall;
+    stall_begin(&stall, &migration, now);
+    return stall;
+}
+
 static void a_timeout_ends_it_whatever_the_figures(void **state)
 {
     (void)state;
-    struct stall stall;
+    struct stall stall = begun(30 * USEC_PER_SEC, 0, 1000);
     char text[256];
-    stall_begin(&stall, 30 * USEC_PER_SEC, 0, 1000);
     RmStats stats = figures(MIB);
     stall_figures(&stall, &stats, 1000 + 29 * USEC_PER_SEC);
     assert_false(stall_is_over(&stall, 999 + 30 * USEC_PER_SEC, text, sizeof(text)));
@@ -42,9 +50,8 @@ static void a_timeout_ends_it_whatever_the_figures(void **state)
 static void only_a_new_minimum_is_progress(void **state)
 {
     (void)state;
-    struct stall stall;
+    struct stall stall = begun(0, 180 * USEC_PER_SEC, 0);
     char text[256];
-    stall_begin(&stall, 0, 180 * USEC_PER_SEC, 0);
     RmStats stats = figures(14 * MIB);
     stall_figures(&stall, &stats, 10 * USEC_PER_SEC);
     stats = figures(60 * MIB); /* the next round: more remains, much is sent */
@@ -63,10 +70,9 @@ static void only_a_new_minimum_is_progress(void **state)
 static void figures_without_a_total_are_no_progress(void **state)
 {
     (void)state;
-    struct stall stall;
+    struct stall stall = begun(0, 10 * USEC_PER_SEC, 0);
     char text[256];
     RmStats nothing = RM_STATS__INIT;
-    stall_begin(&stall, 0, 10 * USEC_PER_SEC, 0);
     stall_figures(&stall, &nothing, 9 * USEC_PER_SEC);
     assert_int_equal(stall.minimum, UINT64_MAX);
     assert_true(stall_is_over(&stall, 10 * USEC_PER_SEC, text, sizeof(text)));
@@ -76,10 +82,55 @@ static void figures_without_a_total_are_no_progress(void **state)
 static void without_limits_it_goes_on_for_ever(void **state)
 {
     (void)state;
-    struct stall stall;
+    struct stall stall = begun(0, 0, 0);
     char text[256];
-    stall_begin(&stall, 0, 0, 0);
     assert_false(stall_is_over(&stall, UINT64_MAX / 2, text, sizeof(text)));
+}
+
+/* Figures each second from then on; more is sent each time until the path is dead. */
+static enum stall_end copied(const struct hv_migration *migration, usec_t dead_at, char *text,
+                             size_t size)
+{
+    struct stall stall;
+    enum stall_end end = STALL_GOES_ON;
+    usec_t now = 0;
+    stall_begin(&stall, migration, now);
+    while (end == STALL_GOES_ON) {
+        RmStats stats = figures(14 * MIB);
+        now += USEC_PER_SEC;
+        stats.processed = (now < dead_at ? now : dead_at) / USEC_PER_SEC * 11 * MIB;
+        stall_figures(&stall, &stats, now);
+        end = stall_is_over(&stall, now, text, size);
+    }
+    return end;
+}
+
+static void
+a_guest_that_outruns_its_copy_would_do_so_again_and_the_text_says_what_may_help(void **state)
+{
+    (void)state;
+    struct hv_migration migration = {.stall = 60 * USEC_PER_SEC};
+    char text[512];
+    assert_int_equal(copied(&migration, USEC_NEVER, text, sizeof(text)), STALL_OUTRUN);
+    assert_non_null(strstr(text, "stopped; what may help: --auto-converge, a longer --downtime"));
+    migration = (struct hv_migration){
+        .timeout = 60 * USEC_PER_SEC, .auto_converge = true, .bandwidth = MIB};
+    assert_int_equal(copied(&migration, USEC_NEVER, text, sizeof(text)), STALL_OUTRUN);
+    assert_string_equal(text, "not finished after 1 min (setting timeout), stopped; what may help: "
+                              "a longer --timeout, a higher --bandwidth, a longer --downtime");
+    assert_int_equal(stall_class(STALL_OUTRUN), RM_CLASS__CLASS_UNFIT);
+}
+
+static void a_copy_whose_data_ceased_to_flow_may_be_tried_again(void **state)
+{
+    (void)state;
+    struct hv_migration migration = {.stall = 60 * USEC_PER_SEC};
+    char text[512];
+    assert_int_equal(copied(&migration, 50 * USEC_PER_SEC, text, sizeof(text)), STALL_BROKEN);
+    assert_null(strstr(text, "what may help"));
+    migration = (struct hv_migration){.timeout = 60 * USEC_PER_SEC};
+    assert_int_equal(copied(&migration, 50 * USEC_PER_SEC, text, sizeof(text)), STALL_BROKEN);
+    assert_int_equal(stall_class(STALL_BROKEN), RM_CLASS__CLASS_RETRY);
 }
 
 /* ---- calls */
@@ -201,6 +252,9 @@ int main(void)
         cmocka_unit_test(only_a_new_minimum_is_progress),
         cmocka_unit_test(figures_without_a_total_are_no_progress),
         cmocka_unit_test(without_limits_it_goes_on_for_ever),
+        cmocka_unit_test(
+            a_guest_that_outruns_its_copy_would_do_so_again_and_the_text_says_what_may_help),
+        cmocka_unit_test(a_copy_whose_data_ceased_to_flow_may_be_tried_again),
         cmocka_unit_test(a_call_that_ends_gives_its_answer),
         cmocka_unit_test(a_call_that_hangs_is_left_behind_and_frees_itself_later),
     };

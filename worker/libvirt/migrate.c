@@ -179,6 +179,7 @@ struct transfer {
     usec_t began_at, figures_at, abort_at; /* abort_at: when it is asked (again) */
     usec_t stopped_at, resumed_at;         /* 0 = not */
     bool cancelled;                        /* stopped because somebody asked */
+    enum stall_end stall_end;
     char stop_text[RM_ERR_MAX];
 };
 
@@ -259,8 +260,10 @@ static void decide_stop(struct transfer *t, usec_t now)
                  "the copy did not begin within %s: the data may not reach %s at %s, stopped",
                  unit_duration_text(t->begin_limit, span), t->migration->destination,
                  t->call->address ? t->call->address : "the address that it gave");
-    } else if (!stall_is_over(&t->stall, now, t->stop_text, sizeof(t->stop_text))) {
-        return;
+    } else {
+        t->stall_end = stall_is_over(&t->stall, now, t->stop_text, sizeof(t->stop_text));
+        if (t->stall_end == STALL_GOES_ON)
+            return;
     }
     t->stopped_at = now;
     t->abort_at = now;
@@ -428,7 +431,7 @@ static void finish_failure(struct transfer *t, const struct lv_error *error)
         return;
     }
     /* After an abort of ours the error is whatever broke first: it is not the reason. */
-    lv_give(outcome, 0, t->cancelled ? RM_CLASS__CLASS_ABORTED : RM_CLASS__CLASS_RETRY,
+    lv_give(outcome, 0, t->cancelled ? RM_CLASS__CLASS_ABORTED : stall_class(t->stall_end),
             "%s (%.1500s)", t->stop_text, text);
 }
 
@@ -548,7 +551,7 @@ void lv_hv_migrate(struct hv *hv, const struct hv_migration *migration, struct h
     t.call->op.drop = migrate_drop;
     t.began_at = env_now(hv->env);
     t.figures_at = t.began_at + TICK_FIRST_FOR;
-    stall_begin(&t.stall, migration->timeout, migration->stall, t.began_at);
+    stall_begin(&t.stall, migration, t.began_at);
     if (lv_op_start(&t.call->op, t.run->bell) < 0)
         lv_give(outcome, 0, RM_CLASS__CLASS_RETRY, "no thread for the migration");
     else if ((r = drive(&t)) == -ECANCELED)
