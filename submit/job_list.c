@@ -164,6 +164,9 @@ static void print_stats(struct arena *arena, const RmJobView *view)
     if (s->downtime_for && (s->measured_downtime || !job_is_final(view->state)))
         field("Downtime", arena_printf(arena, "%s (%s)", unit_duration_text(s->downtime_for, a),
                                        s->measured_downtime ? "measured" : "expected"));
+    if (s->throttle)
+        field("Slowed down",
+              arena_printf(arena, "by up to %" PRIu32 " %% (auto-converge)", s->throttle));
     if (s->total)
         field("Memory", unit_size_text(s->total, a));
     if (s->processed)

@@ -6,6 +6,7 @@
 #include "submit/zvm_view.h"
 #include "wire/job.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* ---- what differs between kinds of guests */
@@ -94,7 +95,8 @@ static const char *failure(struct arena *arena, const RmJobView *view)
                         line, view->job->guest);
 }
 
-/* " (4.2 s, downtime 38 ms, 118 MiB sent)", or only how long it took where no size is known. */
+/* " (4.2 s, downtime 38 ms, 118 MiB sent)", or only how long it took where no size is known. A guest that was slowed
+ * down has noticed more than its downtime. */
 static const char *with_figures(struct arena *arena, const RmJobView *view, const char *text)
 {
     const RmStats *s = view->stats;
@@ -104,11 +106,14 @@ static const char *with_figures(struct arena *arena, const RmJobView *view, cons
     unit_duration_text(s->elapsed_for, span);
     if (s->total == 0)
         return arena_printf(arena, "%s (%s)", text, span);
-    return arena_printf(arena, "%s (%s, downtime %s, %s sent)", text, span,
+    const char *slow =
+        s->throttle ? arena_printf(arena, ", slowed down by up to %" PRIu32 " %%", s->throttle)
+                    : "";
+    return arena_printf(arena, "%s (%s, downtime %s%s, %s sent)", text, span,
                         s->downtime_for && s->measured_downtime
                             ? unit_duration_text(s->downtime_for, pause)
                             : "unknown",
-                        unit_size_text(s->processed, size));
+                        slow, unit_size_text(s->processed, size));
 }
 
 const char *view_result(struct arena *arena, const RmJobView *view, bool figures)
@@ -286,6 +291,7 @@ const struct column view_columns[] = {
     {NULL, "rate", STATS(rate)},
     {NULL, "dirty_rate", STATS(dirty_rate)},
     {NULL, "iterations", STATS(iterations)},
+    {NULL, "throttle", STATS(throttle)},
     {NULL, "bandwidth_limit", OPTION(bandwidth), SHOW_ANY},
     {NULL, "downtime_limit", OPTION(downtime_for), SHOW_SPAN},
     {NULL, "timeout", OPTION(timeout_for), SHOW_SPAN},

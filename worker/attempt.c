@@ -172,8 +172,8 @@ static void follow(struct task *task, struct stall *stall, struct task_end *end)
             driver->progress(task->served->hv, uuid, &stats) < 0)
             break;
         usec_t now = env_now(env);
-        task->stats = stats;
         stall_figures(stall, &stats, now);
+        task->stats = stall->last;
         report_progress(task, "copying");
         if (is_open(end)) {
             if (atomic_load(&task->stop)) {

@@ -24,9 +24,12 @@ void stall_begin(struct stall *stall, const struct hv_migration *migration, usec
 
 void stall_figures(struct stall *stall, const RmStats *stats, usec_t now)
 {
+    uint32_t throttle = stall->last.throttle;
     if (stats->processed > stall->last.processed)
         stall->flowed_at = now;
     stall->last = *stats;
+    if (stall->last.throttle < throttle)
+        stall->last.throttle = throttle;
     if (stats->total == 0)
         return; /* the hypervisor prepares, there is nothing to count yet */
     if (stats->remaining < stall->minimum) {

@@ -26,7 +26,7 @@ struct stall {
     usec_t minimum_at; /* of the last new minimum */
     usec_t flowed_at;  /* when more had been sent than at the look before */
     uint64_t minimum;  /* bytes that remained at best; UINT64_MAX: no figures yet */
-    RmStats last;      /* the last figures, for the text */
+    RmStats last;      /* the last figures, for the text; its throttle is the highest of all */
 };
 
 void stall_begin(struct stall *stall, const struct hv_migration *migration, usec_t now);

@@ -111,6 +111,8 @@ setup() { load common; }
     json '.downtime == null and .downtime_expected == 0.038 and .elapsed_all > 0.2'
     ok history k5
     has_not '38 ms'
+    ok show "$job"
+    matches 'Slowed down +by up to 20 % \(auto-converge\)'
     broker_down KILL
     broker_up
     until_true 15 told '.state == "running"' show "$job"

@@ -53,6 +53,7 @@ enum {
     FIGURES_MSEC = 50,  /* and says how far it is */
     CHANGES = 4096,     /* bytes of inotify events that are read at once */
     DOWNTIME_MSEC = 38, /* of every migration */
+    THROTTLE = 20,      /* percent, of one with auto_converge */
 };
 
 struct hv {
@@ -85,6 +86,7 @@ struct running {
     usec_t began_at;
     unsigned long msec;
     uint64_t total;
+    bool slow; /* auto_converge */
     bool stop;
     struct running *next;
 };
@@ -423,6 +425,7 @@ static RmStats figures(const struct running *one, usec_t now, bool over)
     stats.iterations = 1;
     stats.downtime_for = DOWNTIME_MSEC * USEC_PER_MSEC;
     stats.measured_downtime = over;
+    stats.throttle = one->slow ? THROTTLE : 0;
     return stats;
 }
 
@@ -517,7 +520,8 @@ static void delist(struct running *one)
 static void fake_migrate(struct hv *hv, const struct hv_migration *migration,
                          struct hv_outcome *outcome)
 {
-    struct running one = {.uuid = migration->uuid, .began_at = env_now(hv->env)};
+    struct running one = {
+        .uuid = migration->uuid, .began_at = env_now(hv->env), .slow = migration->auto_converge};
     struct guest guest;
     if (fake_check(hv, migration, outcome) < 0)
         return;

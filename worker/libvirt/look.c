@@ -20,6 +20,13 @@ static uint64_t job_value(virTypedParameterPtr params, int n_params, const char 
     return value;
 }
 
+static uint32_t throttle_of(virTypedParameterPtr params, int n_params)
+{
+    int percent = 0;
+    virTypedParamsGetInt(params, n_params, VIR_DOMAIN_JOB_AUTO_CONVERGE_THROTTLE, &percent);
+    return percent > 0 ? (uint32_t)percent : 0;
+}
+
 void lv_stats(virTypedParameterPtr params, int n_params, RmStats *ret_stats)
 {
     RmStats stats = RM_STATS__INIT;
@@ -33,6 +40,7 @@ void lv_stats(virTypedParameterPtr params, int n_params, RmStats *ret_stats)
     stats.dirty_rate = job_value(params, n_params, VIR_DOMAIN_JOB_MEMORY_DIRTY_RATE) *
                        job_value(params, n_params, VIR_DOMAIN_JOB_MEMORY_PAGE_SIZE);
     stats.iterations = (uint32_t)job_value(params, n_params, VIR_DOMAIN_JOB_MEMORY_ITERATION);
+    stats.throttle = throttle_of(params, n_params);
     *ret_stats = stats;
 }
 

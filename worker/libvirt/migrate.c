@@ -229,7 +229,7 @@ static void take_sides(struct transfer *t, usec_t now)
             atomic_store(&t->run->begun, true);
             stall_figures(&t->stall, &side->stats, now);
             if (t->migration->progress)
-                t->migration->progress(t->migration->ctx, &side->stats);
+                t->migration->progress(t->migration->ctx, &t->stall.last);
         } else if (kind == SIDE_RESUME) {
             take_resume(t, side, "source process gone");
         }
@@ -404,6 +404,7 @@ static void finish_success(struct transfer *t)
     wait_for_figures(t);
     pthread_mutex_lock(&t->run->lock);
     outcome->stats = t->run->completed ? t->run->stats : t->stall.last;
+    outcome->stats.throttle = t->stall.last.throttle; /* at the end it is none any more */
     outcome->suspended_at = t->run->suspended_at;
     /* libvirt's figure ends when the destination is ready; behind the fence the guest waits a
      * little longer. */
