@@ -137,6 +137,23 @@ static int check_exclude(const struct conf_broker *conf, struct rm_err *err)
     return r < 0 ? rm_prefix(err, r, "exclude_nodes") : 0;
 }
 
+static int new_attr(const struct conf_broker *conf, struct store *store,
+                    struct attr_site **ret_attr, struct rm_err *err)
+{
+    int r = attr_new(store, conf->hierarchical_attrs, ret_attr, err);
+
+    return r == -EINVAL ? rm_prefix(err, r, "hierarchical_attrs") : r;
+}
+
+int core_try(const struct conf_broker *conf, struct rm_err *err)
+{
+    struct attr_site *attr = NULL;
+    int r = new_attr(conf, NULL, &attr, err);
+
+    attr_free(attr);
+    return r < 0 ? r : check_exclude(conf, err);
+}
+
 static int read_store(struct core *core)
 {
     int r = record_walk(core->store, STORE_HOST, start_host, start_damaged, core);
@@ -171,9 +188,7 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->journal = journal_new(JOURNAL_KEPT);
     core_turn_drop(core);
     retention_begin(core);
-    int r = attr_new(store, conf->hierarchical_attrs, &core->attr, err);
-    if (r == -EINVAL)
-        rm_prefix(err, r, "hierarchical_attrs");
+    int r = new_attr(conf, store, &core->attr, err);
     if (r >= 0)
         r = check_exclude(conf, err);
     if (r >= 0) {

@@ -24,6 +24,8 @@ struct core;
 int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch, usec_t now,
              usec_t wall, struct core **ret_core, struct rm_err *err);
 void core_free(struct core *core);
+/* What core_new() would refuse of the settings: exclude_nodes, hierarchical_attrs. */
+int core_try(const struct conf_broker *conf, struct rm_err *err);
 
 void core_begin(struct core *core, usec_t now, usec_t wall);
 /* hosts: that the peer's key may speak for, NULL-terminated (net_peer_hosts). NULL: none, or any where the

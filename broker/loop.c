@@ -2,10 +2,14 @@
 #include "broker/loop.h"
 
 #include "broker/core.h"
+#include "conf/endpoint.h"
 #include "conf/log.h"
 #include "conf/service.h"
+#include "store/dir.h"
 #include "store/record.h"
 #include "store/store.h"
+#include "wire/key.h"
+#include "wire/local.h"
 #include "wire/msg.h"
 #include "wire/net.h"
 
@@ -235,4 +239,24 @@ int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
     arena_free(loop.arena);
     store_close(loop.store);
     return r;
+}
+
+/* As loop_open() goes along. A store that is not there yet is no fault, but may be a wrong name. */
+unsigned loop_check(const struct conf_broker *conf)
+{
+    struct rm_err err;
+    bool is_new = false;
+    unsigned wrong = service_wrong(place_try(conf->store, &is_new, &err), &err);
+
+    if (!wrong && is_new)
+        log_info("store=%s: there is none, the broker will begin an empty one", conf->store);
+    wrong += service_wrong(core_try(conf, &err), &err);
+    if (conf->key_file)
+        wrong += service_wrong(net_key_check(conf->key_file, &err), &err);
+    for (size_t i = 0; i < conf->n_listen; i++) {
+        const char *path = endpoint_path(conf->listen[i]);
+        if (path)
+            wrong += service_wrong(local_try(path, conf, &err), &err);
+    }
+    return wrong;
 }

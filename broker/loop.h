@@ -11,4 +11,8 @@
 int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
              struct rm_err *err);
 
+/* What loop_run() would fail at, as far as it can be seen without changing anything and while
+ * another broker may run with the same settings. Logs all of it; returns how much it is. */
+unsigned loop_check(const struct conf_broker *conf);
+
 #endif

@@ -18,13 +18,19 @@ int main(int argc, char **argv)
         "Settings: section `broker` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".";
     struct conf_broker conf = {0};
     struct rm_err err = {0};
-    const char *file = service_begin("rmigrate-broker", doc, argc, argv);
+    bool only_check;
+    const char *file = service_begin("rmigrate-broker", doc, argc, argv, &only_check);
     int signals, r;
 
     r = conf_broker_load(file, &conf, &err);
     if (r < 0) {
         log_error("%s", err.text);
-        return EXIT_USAGE;
+        return only_check ? EXIT_SOME_FAILED : EXIT_USAGE;
+    }
+    if (only_check) {
+        r = service_checked(file, loop_check(&conf));
+        conf_broker_done(&conf);
+        return r;
     }
     signals = service_signals();
     r = signals < 0 ? rm_fail(&err, signals, "cannot take signals") : 0;

@@ -464,16 +464,26 @@ static int read_section(const struct setting_reader *rd, config_t *config,
     return r < 0 ? r : relate(conf, rd, group);
 }
 
+/* NULL: nobody named one. */
+static const char *named_file(const char *file)
+{
+    const char *named = file ? file : getenv("RMIGRATE_CONF");
+    return named && *named ? named : NULL;
+}
+
+const char *conf_file(const char *file)
+{
+    const char *named = named_file(file);
+    return named ? named : RM_CONF_DEFAULT;
+}
+
 /* A file that nobody named may be missing when optional. */
 static int load(const char *file, const struct setting *section, bool optional, relate_f *relate,
                 void *ret_conf, struct rm_err *err)
 {
-    const char *named = file ? file : getenv("RMIGRATE_CONF");
-    if (named && !*named)
-        named = NULL;
     struct source *source = NULL;
-    int r = source_read(named ? named : RM_CONF_DEFAULT, &source, err);
-    if (r < 0 && !(r == -ENOENT && optional && !named))
+    int r = source_read(conf_file(file), &source, err);
+    if (r < 0 && !(r == -ENOENT && optional && !named_file(file)))
         return r;
     if (r < 0 && err)
         err->text[0] = '\0';

@@ -122,6 +122,10 @@ void conf_broker_done(struct conf_broker *conf);
 void conf_worker_done(struct conf_worker *conf);
 void conf_client_done(struct conf_client *conf);
 
+/* The file that they read, of which a client's may be missing: file, else the environment's, else the
+ * default. Borrowed. */
+const char *conf_file(const char *file);
+
 /* Calls visit for each setting that a file may hold. name is whole ("broker.limits.source",
  * "worker.hypervisors.peer"); standard is the default as the file would write it, NULL: none. */
 void conf_visit(void (*visit)(void *ctx, const char *name, const char *standard), void *ctx);

@@ -1,4 +1,5 @@
 /* daemon.c - the command line that the programs share: help, version; and that of the daemons */
+#include "conf/conf.h"
 #include "conf/log.h"
 #include "conf/service.h"
 
@@ -58,9 +59,12 @@ const struct argp service_argp = {.options = common_options, .parser = parse_com
 
 /* ---- the daemons */
 
+enum { KEY_CHECK = KEY_USAGE + 1 };
+
 struct arguments {
     const char *file;
     const char *level;
+    bool check;
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -74,6 +78,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'l':
         arguments->level = arg;
         return 0;
+    case KEY_CHECK:
+        arguments->check = true;
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "takes no arguments: '%s'", arg);
         return EINVAL;
@@ -82,10 +89,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-const char *service_begin(const char *name, const char *doc, int argc, char **argv)
+const char *service_begin(const char *name, const char *doc, int argc, char **argv, bool *ret_check)
 {
     static const struct argp_option options[] = {
         {"config", 'c', "FILE", 0, "read the settings from FILE", 0},
+        {"check", KEY_CHECK, NULL, 0, "say whether settings and files are right, and end", 0},
         {"log-level", 'l', "LEVEL", 0, "error, warning, info (the default) or debug", 0},
         {0},
     };
@@ -103,5 +111,21 @@ const char *service_begin(const char *name, const char *doc, int argc, char **ar
         exit(EXIT_USAGE);
     }
     log_open(name, level);
+    *ret_check = arguments.check;
     return arguments.file;
+}
+
+unsigned service_wrong(int r, const struct rm_err *err)
+{
+    if (r < 0)
+        log_error("%s", err->text);
+    return r < 0;
+}
+
+int service_checked(const char *file, unsigned wrong)
+{
+    if (wrong)
+        return EXIT_SOME_FAILED;
+    printf("%s: %s: nothing is wrong\n", program_invocation_short_name, conf_file(file));
+    return EXIT_OK;
 }

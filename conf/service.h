@@ -3,6 +3,7 @@
 #define CONF_SERVICE_H
 
 #include "conf/env.h"
+#include "conf/err.h"
 
 #include <argp.h>
 #include <stdbool.h>
@@ -26,11 +27,18 @@ extern const struct argp service_argp;
  * EXIT_SOME_FAILED and says so. */
 void service_check_output(void);
 
-/* A daemon's command line: -c FILE, --log-level, --version, --help. Opens the log under `name`
- * (kept). doc is argp's: what it does, \v, what else there is to say. Returns the file of -c or
- * NULL. Ends the process where there is nothing more to do (--help, --version) or the line is wrong
- * (EXIT_USAGE). */
-const char *service_begin(const char *name, const char *doc, int argc, char **argv);
+/* A daemon's command line: -c FILE, --check, --log-level, --version, --help. Opens the log under
+ * `name` (kept). doc is argp's: what it does, \v, what else there is to say. Returns the file of -c
+ * or NULL. Ends the process where there is nothing more to do (--help, --version) or the line is
+ * wrong (EXIT_USAGE). */
+const char *service_begin(const char *name, const char *doc, int argc, char **argv,
+                          bool *ret_check);
+
+/* --check: each thing that is looked at goes through service_wrong(), which logs the failure and
+ * returns 1 for it, else 0. The sum is what service_checked() makes the exit code of: where nothing
+ * is wrong it says so on stdout. file: as service_begin() returned it. */
+unsigned service_wrong(int r, const struct rm_err *err);
+int service_checked(const char *file, unsigned wrong);
 
 /* Blocks SIGINT, SIGTERM and SIGHUP and returns a signalfd for them (close it yourself), or -errno.
  * SIGPIPE is ignored. Call it before any thread starts. */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -57,11 +58,22 @@ bool place_is_empty(const char *path)
     return empty;
 }
 
+static int cannot_make(const char *path, struct rm_err *err)
+{
+    return rm_fail(err, -errno, "cannot make the directory %s: %s", path, strerror(errno));
+}
+
 int place_make(const char *path, struct rm_err *err)
 {
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return 0;
-    return rm_fail(err, -errno, "cannot make the directory %s: %s", path, strerror(errno));
+    return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : cannot_make(path, err);
+}
+
+static int refuse_network(const char *path, struct rm_err *err)
+{
+    if (is_network(path))
+        return rm_fail(err, -EINVAL, "%s is on a network file system, where a store is not safe",
+                       path);
+    return 0;
 }
 
 int place_look(const char *path, bool create, bool *ret_new, struct rm_err *err)
@@ -85,11 +97,30 @@ int place_look(const char *path, bool create, bool *ret_new, struct rm_err *err)
             "%s is empty: what the store held is gone. Put a backup in its place, or remove "
             "the file to begin with an empty store; see rmigrate-store(8)",
             name);
-    if (is_network(path))
-        return rm_fail(err, -EINVAL, "%s is on a network file system, where a store is not safe",
-                       path);
     *ret_new = !there;
-    return 0;
+    return refuse_network(path, err);
+}
+
+int place_try(const char *path, bool *ret_new, struct rm_err *err)
+{
+    static const char *const files[] = {WRITER_LOCK, LOCK_FILE, DATA_FILE};
+    char name[PATH_MAX];
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT) {
+        if (snprintf(name, sizeof(name), "%s", path) >= PATH_MAX)
+            return rm_fail(err, -ENAMETOOLONG, "%s: the path is too long", path);
+        const char *parent = dirname(name);
+        *ret_new = true;
+        return access(parent, W_OK | X_OK) < 0 ? cannot_make(path, err)
+                                               : refuse_network(parent, err);
+    }
+    int r = place_look(path, /* create = */ true, ret_new, err);
+    if (r >= 0 && access(path, R_OK | W_OK | X_OK) < 0)
+        r = rm_fail(err, -errno, "cannot write to the directory %s: %s", path, strerror(errno));
+    for (size_t i = 0; r >= 0 && i < sizeof(files) / sizeof(files[0]); i++)
+        if (join(name, path, files[i]) >= 0 && access(name, R_OK | W_OK) < 0 && errno != ENOENT)
+            r = rm_fail(err, -errno, "cannot open %s: %s", name, strerror(errno));
+    return r;
 }
 
 int place_lock(const char *path, int *ret_lock, struct rm_err *err)

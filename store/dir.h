@@ -15,6 +15,10 @@ int place_make(const char *path, struct rm_err *err);
  * empty. */
 int place_look(const char *path, bool create, bool *ret_new, struct rm_err *err);
 
+/* Would a broker's place_make(), place_look() and what it writes then succeed for this user? Changes
+ * nothing and takes no lock. *ret_new: there is no store yet. Errors: theirs, -EACCES and the like. */
+int place_try(const char *path, bool *ret_new, struct rm_err *err);
+
 /* Becomes the only writer for as long as *ret_lock is open. It is set also on failure: close it
  * when it is not -1. -EBUSY: there is one. */
 int place_lock(const char *path, int *ret_lock, struct rm_err *err);

@@ -145,3 +145,11 @@ int net_key_read(const char *path, char public_key[static CONF_Z85_LEN + 1],
     free(text);
     return r;
 }
+
+int net_key_check(const char *path, struct rm_err *err)
+{
+    char public_key[CONF_Z85_LEN + 1], secret_key[CONF_Z85_LEN + 1];
+    int r = net_key_read(path, public_key, secret_key, err);
+    explicit_bzero(secret_key, sizeof(secret_key));
+    return r;
+}

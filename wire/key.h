@@ -27,4 +27,7 @@ int net_key_write(const char *path, const char *public_key, const char *secret_k
 int net_key_read(const char *path, char public_key[static CONF_Z85_LEN + 1],
                  char secret_key[static CONF_Z85_LEN + 1], struct rm_err *err);
 
+/* The same without the keys. */
+int net_key_check(const char *path, struct rm_err *err);
+
 #endif

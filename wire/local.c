@@ -47,11 +47,12 @@ bool local_is_deserted(const char *path)
     return r == -ENOENT || r == -ECONNREFUSED;
 }
 
-/* Makes the place free for a socket: ZeroMQ itself would take it from a broker that runs. */
-static int clear_path(const char *path, struct rm_err *err)
+/* *ret_there: a socket is there. Anything else in its place is an error. */
+static int look_at(const char *path, bool *ret_there, struct rm_err *err)
 {
     size_t room = sizeof(((struct sockaddr_un *)0)->sun_path);
     struct stat st;
+    *ret_there = false;
     if (strlen(path) >= room)
         return rm_fail(err, -ENAMETOOLONG, "%s: longer than the %zu bytes of a local socket", path,
                        room - 1);
@@ -59,7 +60,18 @@ static int clear_path(const char *path, struct rm_err *err)
         return errno == ENOENT ? 0 : rm_fail(err, -errno, "%s: %s", path, strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return rm_fail(err, -EEXIST, "%s: is there and is not a socket", path);
-    int r = knock(path);
+    *ret_there = true;
+    return 0;
+}
+
+/* Makes the place free for a socket: ZeroMQ itself would take it from a broker that runs. */
+static int clear_path(const char *path, struct rm_err *err)
+{
+    bool there;
+    int r = look_at(path, &there, err);
+    if (r < 0 || !there)
+        return r;
+    r = knock(path);
     if (r == 0 || r == -EAGAIN)
         return rm_fail(err, -EADDRINUSE, "%s: another program listens there", path);
     if (r != -ECONNREFUSED)
@@ -85,6 +97,14 @@ static int find_group(const char *name, gid_t *ret_gid, struct rm_err *err)
                        name);
     *ret_gid = group.gr_gid;
     return 0;
+}
+
+int local_try(const char *path, const struct conf_broker *conf, struct rm_err *err)
+{
+    bool there;
+    gid_t gid;
+    int r = look_at(path, &there, err);
+    return r < 0 || !conf->socket_group ? r : find_group(conf->socket_group, &gid, err);
 }
 
 int local_guard(const char *path, const struct conf_broker *conf, struct rm_err *err)

@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 
+/* Could a socket of these settings be there? Changes nothing, and does not knock: one may be there.
+ * -EEXIST: something else is; -EINVAL: there is no such group; -ENAMETOOLONG and others. */
+int local_try(const char *path, const struct conf_broker *conf, struct rm_err *err);
+
 /* Makes the directory (0755) when it is not there, and takes away a socket that nobody listens on
  * any more. -EADDRINUSE: somebody does; -EEXIST: something else is there. */
 int local_prepare(const char *path, struct rm_err *err);

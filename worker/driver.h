@@ -117,6 +117,10 @@ struct driver {
      * NULL: as many as are wanted. */
     unsigned (*slots_max)(const struct conf_hypervisor *conf);
 
+    /* What is wrong with files that the settings name and that open() leaves for later. NULL: there
+     * are none. */
+    int (*files)(const struct conf_hypervisor *conf, struct rm_err *err);
+
     /* Makes a hypervisor from its settings; does not connect yet. NULL with err. */
     struct hv *(*open)(const struct conf_hypervisor *conf, const struct conf_worker *worker,
                        const struct env *env, struct rm_err *err);

@@ -1,9 +1,11 @@
 /* main.c - rmigrate-worker: pulls jobs for its hypervisors and carries them out; keeps nothing on
  * disk */
 #include "conf/conf.h"
+#include "conf/endpoint.h"
 #include "conf/env.h"
 #include "conf/log.h"
 #include "conf/service.h"
+#include "wire/key.h"
 #include "wire/msg.h"
 #include "wire/net.h"
 #include "worker/agent.h"
@@ -226,15 +228,16 @@ static int serve(struct worker *worker, struct rm_err *err)
     }
 }
 
-/* NULL: none; the settings see to it that there is one. */
+/* NULL with err: none; the settings see to it that there is one. */
 static const struct driver_row *row_of(const struct conf_hypervisor *hypervisor,
-                                       const char **ret_address)
+                                       const char **ret_address, struct rm_err *err)
 {
     for (const struct driver_row *row = drivers; row->driver; row++) {
         *ret_address = *(char *const *)((const char *)hypervisor + row->address);
         if (*ret_address)
             return row;
     }
+    rm_fail(err, -ENODEV, "hypervisor %s: this program has no driver for it", hypervisor->name);
     return NULL;
 }
 
@@ -251,9 +254,9 @@ static int serve_host(struct worker *worker, size_t i, struct rm_err *err)
 {
     const struct conf_hypervisor *hv = &worker->conf->hypervisors[i];
     const char *address;
-    const struct driver_row *row = row_of(hv, &address);
+    const struct driver_row *row = row_of(hv, &address, err);
     if (!row)
-        return rm_fail(err, -ENODEV, "hypervisor %s: this program has no driver for it", hv->name);
+        return -ENODEV;
     unsigned slots = worker->conf->slots;
     unsigned most = row->driver->slots_max ? row->driver->slots_max(hv) : slots;
     if (slots > most)
@@ -316,6 +319,34 @@ static int run(const struct conf_worker *conf, int signals, struct rm_err *err)
     return r;
 }
 
+static int check_host(const struct conf_worker *conf, const struct conf_hypervisor *host,
+                      struct rm_err *err)
+{
+    const char *address;
+    const struct driver_row *row = row_of(host, &address, err);
+    if (!row)
+        return -ENODEV;
+    int r = row->driver->files ? row->driver->files(host, err) : 0;
+    struct hv *hv = r >= 0 ? row->driver->open(host, conf, env_system(), err) : NULL;
+    if (!hv)
+        return rm_prefix(err, -EIO, "hypervisor %s", host->name);
+    row->driver->close(hv);
+    return 0;
+}
+
+/* What run() would fail at, and tasks later, as far as it can be seen without connecting. Logs all
+ * of it; returns how much it is. */
+static unsigned check(const struct conf_worker *conf)
+{
+    struct rm_err err;
+    unsigned wrong = 0;
+    if (conf->key_file && endpoint_is_tcp(conf->broker))
+        wrong += service_wrong(net_key_check(conf->key_file, &err), &err);
+    for (size_t i = 0; i < conf->n_hypervisors; i++)
+        wrong += service_wrong(check_host(conf, &conf->hypervisors[i], &err), &err);
+    return wrong;
+}
+
 int main(int argc, char **argv)
 {
     static const char doc[] =
@@ -326,11 +357,17 @@ int main(int argc, char **argv)
         "it at once, and the migrations go on by themselves.";
     struct conf_worker conf = {0};
     struct rm_err err = {0};
-    const char *file = service_begin("rmigrate-worker", doc, argc, argv);
+    bool only_check;
+    const char *file = service_begin("rmigrate-worker", doc, argc, argv, &only_check);
     int r = conf_worker_load(file, &conf, &err);
     if (r < 0) {
         log_error("%s", err.text);
-        return EXIT_USAGE;
+        return only_check ? EXIT_SOME_FAILED : EXIT_USAGE;
+    }
+    if (only_check) {
+        r = service_checked(file, check(&conf));
+        conf_worker_done(&conf);
+        return r;
     }
     int signals = service_signals();
     r = signals < 0 ? rm_fail(&err, signals, "cannot take signals") : 0;

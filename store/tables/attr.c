@@ -301,7 +301,7 @@ int attr_new(struct store *store, const char *hierarchical, struct attr_site **r
     site->store = store;
     site->nodelist = table_index(table_find("nodelist"));
     int r = hierarchical ? read_lists(site, hierarchical, err) : 0;
-    if (r == 0 && (r = store_watch(store, STORE_ROW)) < 0)
+    if (r == 0 && store && (r = store_watch(store, STORE_ROW)) < 0)
         rm_fail(err, r, "out of memory");
     if (r < 0) {
         attr_free(site);

@@ -27,7 +27,7 @@
 
 /* hierarchical: xCAT's list ATTRIBUTE[:DELIMITER],... (the delimiter is a comma where none is
  * given), an attribute being a column's name or TABLE.COLUMN; NULL: none. The store must outlive it
- * and has one attr_site at a time. -EINVAL: a wrong list; -ENOMEM. */
+ * and has one attr_site at a time; NULL: only the list is read. -EINVAL: a wrong list; -ENOMEM. */
 int attr_new(struct store *store, const char *hierarchical, struct attr_site **ret_site,
              struct rm_err *err);
 void attr_free(struct attr_site *site); /* NULL is fine */

@@ -127,6 +127,114 @@ refuses() { # CODE TEXT PROGRAM [ARGUMENT...]
     refuses 2 "none.conf" "$BIN/rmigrate-worker" -c "$BATS_TEST_TMPDIR/none.conf"
 }
 
+# ---- --check
+
+# What a daemon that only looks says: code, its output, what its log has (none: nothing).
+checks() { # CODE OUTPUT LOG-TEXT PROGRAM [ARGUMENT...]
+    local code=$1 said=$2 log=$3
+    shift 3
+    run "-$code" --separate-stderr timeout 5 "$@" --check
+    is "$said"
+    if [ -n "$log" ]; then err_has "$log"; else quiet; fi
+}
+# Without root's power over files.
+powerless() { [ "$(id -u)" != 0 ] || echo setpriv --bounding-set=-all; }
+
+@test "--check: nothing is wrong, says one line with the file, and nothing was made" {
+    site_new
+    checks 0 "rmigrate-broker: $RMIGRATE_CONF: nothing is wrong" "store=$SITE/store: there is none" \
+        "$BIN/rmigrate-broker"
+    mkdir "$SITE/store"
+    checks 0 "rmigrate-broker: $RMIGRATE_CONF: nothing is wrong" "there is none" "$BIN/rmigrate-broker" -l info
+    checks 0 "rmigrate-broker: $RMIGRATE_CONF: nothing is wrong" '' "$BIN/rmigrate-broker" -l warning
+    [ -z "$(ls -A "$SITE/store")" ] && [ ! -e "$SITE/broker" ]
+    rmdir "$SITE/store"
+    worker_conf all hyp01 >"$SITE/all.conf"
+    checks 0 "rmigrate-worker: $SITE/all.conf: nothing is wrong" '' "$BIN/rmigrate-worker" -c "$SITE/all.conf"
+}
+
+@test "--check: a setting that is wrong is told as at a start" {
+    site_new
+    local conf=$BATS_TEST_TMPDIR/wrong.conf
+    printf 'broker: {\n    hartbeat = "2 s";\n};\nworker: {\n    slots = 1000;\n};\n' >"$conf"
+    checks 1 '' "$conf:2: " "$BIN/rmigrate-broker" -c "$conf"
+    RMIGRATE_CONF=$conf checks 1 '' "$conf:5: " "$BIN/rmigrate-worker"
+    checks 1 '' none.conf "$BIN/rmigrate-broker" -c "$BATS_TEST_TMPDIR/none.conf"
+    checks 2 '' "takes no arguments: 'extra'" "$BIN/rmigrate-broker" extra
+}
+
+@test "--check: all that is wrong with the broker's files and names is told at once" {
+    site_new 'hierarchical_attrs = "nonsense"; socket_group = "no-such-group";'
+    ask keygen broker --dir "$SITE/keys" >/dev/null 2>&1
+    chmod 640 "$SITE/keys/broker.key"
+    : >"$SITE/file"
+    sed -i "s|^broker: {|broker: { key = \"$SITE/keys/broker.key\";|
+        s|\"$SITE/store\"|\"$SITE/no/where\"|; s|listen = \[ |listen = [ \"ipc://$SITE/file\", |" "$RMIGRATE_CONF"
+    checks 1 '' "cannot make the directory $SITE/no/where: No such file or directory" "$BIN/rmigrate-broker"
+    err_has "hierarchical_attrs: "
+    err_has "$SITE/keys/broker.key: others may read or change it (mode 0640)"
+    err_has "$SITE/file: is there and is not a socket"
+    err_has "socket_group: no group 'no-such-group' on this machine"
+    [ "$(wc -l <<<"$stderr")" = 5 ]
+    [ ! -e "$SITE/no" ]
+}
+
+@test "--check: a key that cannot be read, a store that cannot be written" {
+    site_new
+    ask keygen broker --dir "$SITE/keys" >/dev/null 2>&1
+    chmod 0 "$SITE/keys/broker.key"
+    mkdir -m 500 "$SITE/store"
+    sed -i "s|^broker: {|broker: { key = \"$SITE/keys/broker.key\";|" "$RMIGRATE_CONF"
+    checks 1 '' "$SITE/keys/broker.key: Permission denied" $(powerless) "$BIN/rmigrate-broker"
+    err_has "cannot write to the directory $SITE/store: Permission denied"
+    chmod 700 "$SITE/store"
+    : >"$SITE/store/precious"
+    checks 1 '' "$SITE/store holds no store but other files" $(powerless) "$BIN/rmigrate-broker"
+    rm "$SITE/store/precious"
+    echo x | tee "$SITE/store/data.mdb" >"$SITE/store/lock.mdb"
+    chmod 400 "$SITE/store/lock.mdb"
+    checks 1 '' "cannot open $SITE/store/lock.mdb: Permission denied" $(powerless) "$BIN/rmigrate-broker"
+    rm -r "$SITE/store"
+}
+
+@test "--check: of the worker its key, and the files of each hypervisor" {
+    needs_zvm
+    site_new
+    ask keygen hyp01 --dir "$SITE/keys" >/dev/null 2>&1
+    cat >"$SITE/all.conf" <<END
+worker: {
+    broker = "tcp://mgmt:9749"; key = "$SITE/keys/none.key"; server = "$(public_of hyp01)";
+    hypervisors = (
+        { name = "hyp01"; connect = "qemu:///system"; },
+        { name = "pok1"; smapi = "tcp://192.0.2.1:44444"; login = "$SITE/login"; },
+        { name = "pok2"; smapi = "tls://192.0.2.2:44444"; login = "$SITE/login"; ca = "$SITE/ca.pem"; }
+    );
+};
+END
+    checks 1 '' "$SITE/keys/none.key: No such file or directory" "$BIN/rmigrate-worker" -c "$SITE/all.conf"
+    err_has "hypervisor pok1: $SITE/login: No such file or directory"
+    err_has "hypervisor pok2: $SITE/login: No such file or directory"
+    (umask 077 && printf 'RMIG\nsecret\n' >"$SITE/login")
+    sed -i 's/none\.key/hyp01.key/' "$SITE/all.conf"
+    checks 1 '' "hypervisor pok2: " "$BIN/rmigrate-worker" -c "$SITE/all.conf"
+    err_has "$SITE/ca.pem"
+    [ "$(wc -l <<<"$stderr")" = 1 ]
+}
+
+@test "--check beside a broker that runs: it is right, and the broker does not notice" {
+    site_new
+    broker_up
+    # What is there, with the times of what a look would not leave alone.
+    there() { stat -c '%n %i %s %a %z' "$SITE/broker" "$SITE"/store/*; cat "$SITE/store/writer.lock" "$SITE/log/broker"; }
+    local before
+    before=$(there)
+    checks 0 "rmigrate-broker: $RMIGRATE_CONF: nothing is wrong" '' "$BIN/rmigrate-broker"
+    [ "$(there)" = "$before" ]
+    ok ping
+}
+
+# ---- stores
+
 @test "a store that cannot be opened" {
     site_new
     : >"$SITE/file"

@@ -9,6 +9,7 @@
 #include "conf/unit.h"
 #include "worker/zvm/inventory.h"
 #include "worker/zvm/member.h"
+#include "worker/zvm/smapi_login.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -356,10 +357,20 @@ static const char *zvm_peer(const struct conf_hypervisor *conf)
     return strncmp(conf->smapi, "iucv:", 5) == 0 ? NULL : conf->smapi;
 }
 
+static int zvm_files(const struct conf_hypervisor *conf, struct rm_err *err)
+{
+    struct smapi_login login;
+    struct smapi_stamp stamp;
+    int r = conf->login ? smapi_login_read(conf->login, &login, &stamp, err) : 0;
+    explicit_bzero(&login, sizeof(login));
+    return r;
+}
+
 const struct driver zvm_driver = {
     .single = true,
     .late = LATE_FOR,
     .peer = zvm_peer,
+    .files = zvm_files,
     .open = zvm_open,
     .close = zvm_close,
     .inventory = zvm_inventory,
