@@ -146,6 +146,7 @@ void batch_account(struct core *core, uint64_t id, const struct host *host, bool
     outcome.name = host->rec->name;
     outcome.ok = ok;
     outcome.left = left;
+    outcome.at = core->wall;
     outcome.text = (char *)text;
     rec->account = (RmOutcome **)list_with(core, (void **)rec->account, rec->n_account++, &outcome);
     core_check_write(core, record_batch_put(core->store, rec), "batch");
@@ -160,7 +161,8 @@ static void count_one(struct core *core, uint64_t id, uint64_t *counts)
     RmJob *job;
 
     if (record_result_get(core->store, id, core->arena, &result) == 0)
-        counts[result->state] += job_is_final(result->state) && result->again == 0;
+        counts[result->state] +=
+            job_is_final(result->state) && result->again == 0 && !result->settled;
     else if (record_job_get(core->store, id, core->arena, &job) == -ENOENT)
         counts[RM_STATE__NO_STATE]++;
 }
@@ -311,6 +313,34 @@ void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64
         memcpy(again, rec->again, rec->n_again * sizeof(*again));
     again[rec->n_again++] = id;
     rec->again = again;
+    core_check_write(core, record_batch_put(core->store, rec), "batch");
+}
+
+void batch_settles(struct core *core, const RmJob *old)
+{
+    struct batch *batch = batch_find(core, old->batch);
+    RmResult *result;
+
+    if (record_result_get(core->store, old->id, core->arena, &result) < 0 || result->again != 0 ||
+        result->settled)
+        return;
+    if (batch)
+        batch->counts[result->state]--;
+    result->settled = true;
+    core_check_write(core, record_result_put(core->store, result), "result");
+}
+
+void batch_evacuates(struct core *core, uint64_t id, const struct host *host)
+{
+    RmBatch *rec;
+
+    if (record_batch_get(core->store, id, core->arena, &rec) < 0)
+        return;
+    for (size_t i = 0; i < rec->n_evacuate; i++)
+        if (strcmp(rec->evacuate[i], host->rec->name) == 0)
+            return; /* with another of its guests */
+    rec->evacuate =
+        (char **)list_with(core, (void **)rec->evacuate, rec->n_evacuate++, host->rec->name);
     core_check_write(core, record_batch_put(core->store, rec), "batch");
 }
 

@@ -71,6 +71,10 @@ void batch_tick(struct core *core);
 /* A job that has ended is tried again: its batch does not count it any more, and has the other one.
  */
 void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64_t batch);
+/* There was nothing to do any more: its batch does not count it any more. */
+void batch_settles(struct core *core, const RmJob *old);
+/* That host is one of those that the batch's jobs empty. */
+void batch_evacuates(struct core *core, uint64_t id, const struct host *host);
 /* The batch and those that try its jobs again, and theirs, each once. Owned by the caller. */
 uint64_t *batch_all(struct core *core, uint64_t id, size_t *ret_n);
 

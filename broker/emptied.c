@@ -1,8 +1,10 @@
 /* emptied.c - the end of an evacuation: the hypervisor is looked at, and the account given */
 #include "broker/emptied.h"
 
+#include "broker/instance.h"
 #include "broker/job.h"
 #include "broker/leave.h"
+#include "broker/tidy.h"
 #include "conf/text.h"
 #include "store/record.h"
 
@@ -25,6 +27,9 @@ const char *emptied_nobody_sees(struct core *core, const struct host *host, uint
                        host_link_is_up(&host->link) ? "its worker does not answer in time"
                                                     : host_link_trouble(&host->link));
 }
+
+/* How an account begins that is a good one. */
+#define EMPTY "is empty: "
 
 /* left: as in batch_account(). */
 static void end(struct core *core, struct host *host, bool ok, uint64_t left, const char *text)
@@ -97,7 +102,7 @@ static void account(struct core *core, struct host *host, const RmReply *reply)
     unsigned long long moved = n_moved(host);
 
     end(core, host, n == 0, n,
-        n == 0 ? core_printf(core, "is empty: %llu moved%s", moved, room)
+        n == 0 ? core_printf(core, EMPTY "%llu moved%s", moved, room)
                : core_printf(core, "is not empty: %llu moved%s, %llu left, because: %s", moved,
                              room, (unsigned long long)n, left));
 }
@@ -110,23 +115,13 @@ static void wait_for_them(struct core *core, struct host *host)
     host->emptying.ask_at = core->now + (usec_t)LOOK_AGAIN_SECONDS * USEC_PER_SEC;
 }
 
-/* Of the batches that wait: jobs above the first one belong to the evacuation, and the last one gets what is found. */
-static uint64_t first_batch(const RmEmptying *emptying)
+/* The newest batch of the request that is carried out: it gets what is found. */
+static uint64_t newest_batch(const RmEmptying *emptying)
 {
-    uint64_t first = emptying->batches[0];
-
-    for (size_t i = 1; i < emptying->n_batches; i++)
-        first = emptying->batches[i] < first ? emptying->batches[i] : first;
-    return first;
-}
-
-static uint64_t last_batch(const RmEmptying *emptying)
-{
-    uint64_t last = emptying->batches[0];
-
-    for (size_t i = 1; i < emptying->n_batches; i++)
-        last = emptying->batches[i] > last ? emptying->batches[i] : last;
-    return last;
+    for (size_t i = 0; i < emptying->n_batches; i++)
+        if (emptying->firsts[i] == emptying->of)
+            return emptying->batches[i];
+    return emptying->of;
 }
 
 /* The hypervisor has been looked at, and no job takes a guest away: those that are there are tried, or
@@ -134,16 +129,15 @@ static uint64_t last_batch(const RmEmptying *emptying)
 static void look_again(struct core *core, struct host *host)
 {
     const RmEmptying *emptying = host->rec->emptying;
-    uint64_t since = first_batch(emptying), last = last_batch(emptying);
+    uint64_t of = emptying->of, newest = newest_batch(emptying);
     RmReply reply = RM_REPLY__INIT;
     RmRequest message = RM_REQUEST__INIT;
     struct net_peer peer = {.role = ROLE_OPERATOR};
     struct request request;
     struct submission sub;
-    struct leave_hosts hosts;
     RmBatch *batch;
 
-    if (record_batch_get(core->store, last, core->arena, &batch) < 0 || !batch->evacuation) {
+    if (record_batch_get(core->store, of, core->arena, &batch) < 0 || !batch->evacuation) {
         end(core, host, false, 0, "cannot be emptied further: what was asked cannot be read");
         return;
     }
@@ -151,12 +145,13 @@ static void look_again(struct core *core, struct host *host)
     message.ask_case = RM_REQUEST__ASK_EVACUATE;
     message.evacuate = batch->evacuation;
     request_init(core, &request, &peer, 0, &message, &reply);
-    if (leave_begin(core, &request, &sub, &hosts)) {
-        sub.batch = last;
-        leave_host(core, &request, &sub, host, since);
+    if (leave_go_on(core, &request, batch, &sub)) {
+        sub.batch = newest;
+        sub.first_batch = newest != of ? of : 0;
+        leave_host(core, &request, &sub, host, emptying->since);
         if (emptying->rounds >= ROUNDS_MAX)
             sub.look_only = true; /* somebody brings guests as fast as they leave */
-        leave_find_places(core, &request, &sub, since);
+        leave_find_places(core, &request, &sub, emptying->since);
         if (sub.look_only || submission_has_room(core, &request, &sub))
             submission_carry_out(core, &request, &sub);
         else
@@ -175,7 +170,7 @@ static void look_again(struct core *core, struct host *host)
         wait_for_them(core, host);
     else
         account(core, host, &reply);
-    leave_done(&sub, &hosts);
+    leave_done(&sub);
     request_done(&request);
 }
 
@@ -194,6 +189,76 @@ static void ask_to_look(struct core *core, struct host *host)
     session_ask(core, host->link.session, &ask);
 }
 
+/* Guests that run there as far as is known, "kvm1, kvm2, ...". */
+static const char *who_runs(struct core *core, const struct host *host, uint64_t *ret_n)
+{
+    const char *text = "";
+    const struct instance *s;
+
+    *ret_n = 0;
+    DL_FOREACH2 (host->instances, s, h_next) {
+        if (!guest_is_active(s->state) || tidy_is_leftover(s->guest, s))
+            continue;
+        if (*ret_n < LEFT_MAX)
+            text = core_printf(core, "%s%s%s", text, *ret_n > 0 ? ", " : "", s->guest->rec->name);
+        else if (*ret_n == LEFT_MAX)
+            text = core_printf(core, "%s, ...", text);
+        ++*ret_n;
+    }
+    return text;
+}
+
+/* Of an account that said that it is empty. */
+static const char *since_empty(struct core *core, const struct host *host, const char *text,
+                               uint64_t *ret_n)
+{
+    const char *names = who_runs(core, host, ret_n);
+    const char *opened = host->rec->state == RM_HOST_STATE__HOST_OPEN
+                             ? core_printf(core, "; %s has opened it since", host->rec->changed_by)
+                             : "";
+
+    if (*ret_n == 0)
+        return core_printf(core, "%s%s", text, opened);
+    return core_printf(core, "is not empty any more: %s run%s there now; it was, with %s%s", names,
+                       *ret_n == 1 ? "s" : "", text + strlen(EMPTY), opened);
+}
+
+/* Of one that said what is left, where nothing is known to be there now. */
+static const char *since_left(struct core *core, const struct host *host)
+{
+    return core_printf(
+        core,
+        "may be empty now: nothing is known to run there, but nobody has looked since its "
+        "evacuation left guests: rmigrate evacuate %s",
+        host->rec->name);
+}
+
+static bool seems_left(const struct host *host)
+{
+    const struct instance *s;
+
+    DL_FOREACH2 (host->instances, s, h_next)
+        if (s->state != RM_GUEST_STATE__GUEST_SHUTOFF)
+            return false;
+    return host->rec->state == RM_HOST_STATE__HOST_CLOSED && host_link_is_up(&host->link);
+}
+
+RmOutcome *emptied_since(struct core *core, RmOutcome *account)
+{
+    const struct host *host = host_find(core, account->name);
+    RmOutcome *now = core_alloc(core, sizeof(*now));
+
+    *now = *account;
+    if (host && account->ok) {
+        now->text = (char *)since_empty(core, host, account->text, &now->left);
+        now->ok = now->left == 0;
+    } else if (host && account->left > 0 && seems_left(host)) {
+        now->text = (char *)since_left(core, host);
+        now->left = 0;
+    }
+    return now;
+}
+
 /* Is a guest on its way from here, or to here? */
 static bool is_busy(const struct host *host)
 {
@@ -209,11 +274,7 @@ static void tick(struct core *core, struct host *host)
 {
     struct host_emptying *emptying = &host->emptying;
 
-    if (host->rec->state != RM_HOST_STATE__HOST_CLOSED) {
-        end(core, host, false, 0,
-            core_printf(core, "was opened by %s while it was being emptied: %llu moved",
-                        host->rec->changed_by, (unsigned long long)n_moved(host)));
-    } else if (is_busy(host)) {
+    if (is_busy(host)) {
         *emptying = (struct host_emptying){0};
     } else if (emptying->look != 0 && host->shown.look == emptying->look) {
         *emptying = (struct host_emptying){.wait_by = emptying->wait_by};
@@ -227,6 +288,14 @@ static void tick(struct core *core, struct host *host)
         else if (emptying->look == 0)
             emptying->look = core->now;
     }
+}
+
+void emptied_opened(struct core *core, struct host *host)
+{
+    if (host->rec->emptying)
+        end(core, host, false, 0,
+            core_printf(core, "was opened by %s while it was being emptied: %llu moved",
+                        host->rec->changed_by, (unsigned long long)n_moved(host)));
 }
 
 void emptied_tick(struct core *core)

@@ -17,6 +17,11 @@
 
 /* The account of a host of which nobody can tell what is left, in the arena. */
 const char *emptied_nobody_sees(struct core *core, const struct host *host, uint64_t moved);
+/* Somebody has opened it: it is not emptied any further. */
+void emptied_opened(struct core *core, struct host *host);
+/* What is to be said now of a host of which that account was given: guests may have come since, and somebody may have
+ * opened it. In the arena. */
+RmOutcome *emptied_since(struct core *core, RmOutcome *account);
 void emptied_tick(struct core *core);
 usec_t emptied_deadline(const struct core *core);
 

@@ -1,6 +1,7 @@
 /* evacuation.c - hypervisors are to be emptied: the request, and what is tried again of it */
 #include "broker/evacuation.h"
 
+#include "broker/again.h"
 #include "broker/emptied.h"
 #include "broker/job.h"
 #include "broker/leave.h"
@@ -90,6 +91,12 @@ static void close_host(struct core *core, const struct request *request, struct 
                        *reason != '\0' ? reason : why);
 }
 
+static void begin_emptying(struct host *host, uint64_t batch)
+{
+    host_begin_emptying(host, batch);
+    host_empty_for(host, batch, batch);
+}
+
 static void carry_out(struct core *core, struct request *request, struct submission *sub)
 {
     for (size_t i = 0; i < sub->n_never; i++) {
@@ -100,7 +107,7 @@ static void carry_out(struct core *core, struct request *request, struct submiss
     submission_carry_out(core, request, sub);
     for (size_t i = 0; i < sub->n_never && request->reply->batch != 0; i++)
         if (host_link_is_up(&sub->never[i]->link))
-            host_begin_emptying(sub->never[i], request->reply->batch);
+            begin_emptying(sub->never[i], request->reply->batch);
         else
             batch_account(core, request->reply->batch, sub->never[i], false, 0,
                           emptied_nobody_sees(core, sub->never[i], 0));
@@ -110,9 +117,8 @@ static void carry_out(struct core *core, struct request *request, struct submiss
 void evacuation_request(struct core *core, struct request *request)
 {
     struct submission sub;
-    struct leave_hosts hosts;
+    bool begun = leave_begin(core, request, &sub);
 
-    bool begun = leave_begin(core, request, &sub, &hosts);
     for (size_t i = 0; begun && i < sub.n_never; i++)
         if (!host_link_is_up(&sub.never[i]->link) && place_may_come(core, sub.never[i]))
             request_hold(request);
@@ -127,95 +133,62 @@ void evacuation_request(struct core *core, struct request *request)
         else if (submission_has_room(core, request, &sub))
             carry_out(core, request, &sub);
     }
-    leave_done(&sub, &hosts);
+    leave_done(&sub);
 }
 
 /* ---- what is tried again */
 
-static bool waits(const struct host *host, uint64_t batch)
+static bool waits(const struct host *host, uint64_t first)
 {
     const RmEmptying *emptying = host ? host->rec->emptying : NULL;
 
     for (size_t i = 0; emptying && i < emptying->n_batches; i++)
-        if (emptying->batches[i] == batch)
+        if (emptying->firsts[i] == first)
             return true;
     return false;
 }
 
-/* False: as many wait as there may be. */
-static bool waits_too(struct host *host, uint64_t batch)
+bool evacuation_has_room(struct core *core, const RmJob *old)
 {
-    const RmEmptying *emptying = host->rec->emptying;
+    const struct host *host = host_find(core, old->source);
 
-    if (waits(host, batch))
-        return true;
-    if (emptying && emptying->n_batches >= BATCHES_MAX)
-        return false;
-    host_begin_emptying(host, batch);
-    return true;
+    return !old->evacuation || !host || !host->rec->emptying ||
+           host->rec->emptying->n_batches < BATCHES_MAX || waits(host, again_first(old));
 }
 
-/* The batch of that job, and those whose jobs it tries again, as far as there is room for one more. */
-static void all_wait(struct core *core, struct host *host, const RmJob *job)
+/* Is it closed still by an evacuation, and is that batch one of it? Whoever closed it for another reason since does not
+ * want it emptied. */
+static bool is_still_ours(const struct host *host, const RmBatch *first)
 {
-    RmJob *before;
-
-    for (unsigned n = 0; n < BATCHES_MAX - 1; n++) {
-        waits_too(host, job->batch);
-        if (job->again_of == 0 ||
-            record_job_get(core->store, job->again_of, core->arena, &before) < 0)
-            return;
-        job = before;
-    }
-}
-
-/* Is it closed still by that evacuation, or by others of us since? Who closed it for another reason does not want it
- * emptied. */
-static bool is_still_ours(const struct host *host, const RmBatch *before)
-{
-    const char *why = host->rec->why, *asked = before->evacuation->reason;
     bool is_of = false;
 
-    for (size_t i = 0; i < before->n_evacuate; i++)
-        is_of = is_of || strcmp(before->evacuate[i], host->rec->name) == 0;
-    return is_of && host->rec->state == RM_HOST_STATE__HOST_CLOSED && *why != '\0' &&
-           (why_is_ours(host->rec) || strcmp(why, asked) == 0);
-}
-
-/* The batch of the new job is one of an evacuation of that host as well. */
-static void make_evacuation(struct core *core, struct host *host, uint64_t id,
-                            const RmBatch *before)
-{
-    RmBatch *batch;
-
-    if (record_batch_get(core->store, id, core->arena, &batch) < 0 || !waits_too(host, id))
-        return;
-    for (size_t i = 0; i < batch->n_evacuate; i++)
-        if (strcmp(batch->evacuate[i], host->rec->name) == 0)
-            return; /* with another of its guests */
-    batch->evacuation = before->evacuation;
-    CORE_PUSH(core, batch->n_evacuate, batch->evacuate, host->rec->name);
-    core_check_write(core, record_batch_put(core->store, batch), "batch");
+    for (size_t i = 0; i < first->n_evacuate; i++)
+        is_of = is_of || strcmp(first->evacuate[i], host->rec->name) == 0;
+    return is_of && host->rec->state == RM_HOST_STATE__HOST_CLOSED && host->rec->evacuation != 0;
 }
 
 void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const char *who)
 {
     struct host *host = host_find(core, old->source);
-    RmBatch *before;
+    uint64_t first = again_first(old);
+    RmBatch *asked;
 
     if (!old->evacuation || !host || !host_link_is_up(&host->link) ||
-        record_batch_get(core->store, old->batch, core->arena, &before) < 0 ||
-        !before->evacuation || !is_still_ours(host, before))
+        record_batch_get(core->store, first, core->arena, &asked) < 0 || !asked->evacuation ||
+        !is_still_ours(host, asked))
         return;
     if (!host->rec->emptying && why_is_ours(host->rec))
         host_set_state(core, host, RM_HOST_STATE__HOST_CLOSED, who, WHY_BEGUN);
-    all_wait(core, host, old);
+    if (!host->rec->emptying)
+        host_begin_emptying(host, first);
+    host_empty_for(host, batch != 0 ? batch : first, first);
     if (batch != 0)
-        make_evacuation(core, host, batch, before);
+        batch_evacuates(core, batch, host);
 }
+
 bool evacuation_is_of(struct core *core, const RmBatch *batch, const char *name)
 {
-    return waits(host_find(core, name), batch->id);
+    return waits(host_find(core, name), batch->first != 0 ? batch->first : batch->id);
 }
 
 bool evacuation_is_open(struct core *core, const RmBatch *batch)

@@ -7,9 +7,10 @@
 #include "broker/submit.h"
 
 void evacuation_request(struct core *core, struct request *request);
-/* Somebody wants a job of an evacuation tried again: while that has its host closed still, it is an evacuation again. Its
- * account goes to the old batch, to those that this one has tried again, and to `batch`, that of the new job; 0: there
- * is none, and the host is looked at all the same. */
+/* Somebody wants a job of an evacuation tried again: may one more batch wait for the end of that of its host? */
+bool evacuation_has_room(struct core *core, const RmJob *old);
+/* While an evacuation has its host closed still, it is an evacuation again. Its account goes to `batch`, that of the new
+ * job, in which those before it look for it as well; 0: there is none, and the host is looked at all the same. */
 void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const char *who);
 /* Is that host being emptied, so that what the batch has of it is overtaken? */
 bool evacuation_is_of(struct core *core, const RmBatch *batch, const char *host);

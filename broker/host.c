@@ -36,8 +36,24 @@ struct host *host_make(struct core *core, const char *name)
     return add(core, rec);
 }
 
+/* As a broker wrote it that knew no `firsts`: each batch is one of its own. */
+static void complete(RmEmptying *e)
+{
+    if (e->n_firsts == e->n_batches && e->of != 0)
+        return;
+    e->firsts = must(reallocarray(e->firsts, e->n_batches + 1, sizeof(*e->firsts)));
+    e->n_firsts = e->n_batches;
+    for (size_t i = 0; i < e->n_batches; i++) {
+        e->firsts[i] = e->batches[i];
+        e->of = e->batches[i] > e->of ? e->batches[i] : e->of;
+        e->since = e->since == 0 || e->batches[i] < e->since ? e->batches[i] : e->since;
+    }
+}
+
 void host_restore(struct core *core, RmHost *rec)
 {
+    if (rec->emptying)
+        complete(rec->emptying);
     add(core, rec);
 }
 
@@ -160,6 +176,7 @@ void host_set_state(struct core *core, struct host *host, RmHostState state, con
     RmHost *rec = host->rec;
 
     rec->state = state;
+    rec->evacuation = 0;
     text_set(&rec->why, why);
     text_set(&rec->changed_by, who);
     rec->changed_at = core->wall;
@@ -170,7 +187,7 @@ void host_set_state(struct core *core, struct host *host, RmHostState state, con
     core_changed(core, CHANGE_HOST_ALLOWED, host);
 }
 
-void host_begin_emptying(struct host *host, uint64_t batch)
+void host_begin_emptying(struct host *host, uint64_t of)
 {
     RmEmptying *emptying = host->rec->emptying;
 
@@ -178,11 +195,28 @@ void host_begin_emptying(struct host *host, uint64_t batch)
         emptying = host->rec->emptying = must(calloc(1, sizeof(*emptying)));
         rm_emptying__init(emptying);
         emptying->done_before = host->rec->done;
+        emptying->since = of;
     }
-    emptying->batches =
-        must(reallocarray(emptying->batches, emptying->n_batches + 1, sizeof(*emptying->batches)));
-    emptying->batches[emptying->n_batches++] = batch;
+    emptying->of = of;
+    host->rec->evacuation = of;
     host->dirty = true;
+}
+
+void host_empty_for(struct host *host, uint64_t batch, uint64_t first)
+{
+    RmEmptying *e = host->rec->emptying;
+    size_t i = 0;
+
+    host->dirty = true;
+    while (i < e->n_batches && e->firsts[i] != first)
+        i++;
+    if (i == e->n_batches) {
+        e->batches = must(reallocarray(e->batches, i + 1, sizeof(*e->batches)));
+        e->firsts = must(reallocarray(e->firsts, i + 1, sizeof(*e->firsts)));
+        e->n_batches = e->n_firsts = i + 1;
+        e->firsts[i] = first;
+    }
+    e->batches[i] = batch;
 }
 
 void host_empty_more(struct host *host)

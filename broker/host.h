@@ -104,9 +104,11 @@ RmHostState host_suppose(struct host *host, RmHostState state);
 /* Opens or closes it, with its line in the history. why: may be empty. */
 void host_set_state(struct core *core, struct host *host, RmHostState state, const char *who,
                     const char *why);
-/* An evacuation of it begins, or one more batch waits for its end; guests that were found later leave
- * it; it is over. why: as in host_set_state(), NULL: as it is. */
-void host_begin_emptying(struct host *host, uint64_t batch);
+/* An evacuation of it begins, or one that has begun goes on as that batch has asked; a batch waits for its end, instead of
+ * another one with the same `first` (RmBatch.first, or itself); guests that were found later leave it; it is over. why:
+ * as in host_set_state(), NULL: as it is. */
+void host_begin_emptying(struct host *host, uint64_t of);
+void host_empty_for(struct host *host, uint64_t batch, uint64_t first);
 void host_empty_more(struct host *host);
 /* That job makes room elsewhere for one of its guests. */
 void host_empty_by(struct host *host, uint64_t job);

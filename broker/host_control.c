@@ -1,6 +1,8 @@
 /* host_control.c - the request that opens and closes hypervisors */
 #include "broker/host_control.h"
 
+#include "broker/emptied.h"
+
 void host_control_change(struct core *core, struct request *request)
 {
     const RmHostChange *change = request->message->host_change;
@@ -23,6 +25,8 @@ void host_control_change(struct core *core, struct request *request)
             continue;
         }
         host_set_state(core, host, change->state, request->peer->user, change->reason);
+        if (change->state == RM_HOST_STATE__HOST_OPEN)
+            emptied_opened(core, host);
         request_host_outcome(core, request, hosts.names[i], true, "%s", word);
     }
     noderange_done(&hosts);

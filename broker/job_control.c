@@ -1,7 +1,9 @@
 /* job_control.c - requests that change live jobs: cancel, pause, resume, retry, modify, release */
 #include "broker/job_control.h"
 
+#include "broker/again.h"
 #include "broker/assignment.h"
+#include "broker/batch.h"
 #include "broker/doubt.h"
 #include "broker/evacuation.h"
 #include "broker/hold.h"
@@ -51,11 +53,28 @@ static void not_live(struct core *core, struct request *request, uint64_t id)
         job_outcome(core, request, id, false, "no such job");
 }
 
+struct selected {
+    RmSelect what; /* but for its batch */
+    struct noderange guests;
+    uint64_t *batches; /* that one, and those that try its jobs again; owned; NULL: any */
+    size_t n_batches;
+};
+
+static bool is_selected(const struct selected *set, const struct job *job)
+{
+    bool is_of = !set->batches;
+
+    for (size_t i = 0; i < set->n_batches && !is_of; i++)
+        is_of = set->batches[i] == job->ask->batch;
+    return is_of && request_selects(&set->what, &set->guests, job->ask, job->live.source,
+                                    job->live.destination);
+}
+
 /* Calls f for each live job that was asked for. */
 static void for_selected(struct core *core, struct request *request, const RmSelect *what,
                          select_f *f)
 {
-    struct noderange guests = {0};
+    struct selected set = {.what = *what};
     struct job *job, *next;
     size_t n = 0;
 
@@ -65,24 +84,28 @@ static void for_selected(struct core *core, struct request *request, const RmSel
                        "say which: a job, a batch, a noderange, a host, or all");
         return;
     }
-    if (*what->guests != '\0' && !request_guests(core, request, what->guests, &guests))
+    if (*what->guests != '\0' && !request_guests(core, request, what->guests, &set.guests))
         return;
+    set.what.batch = 0;
+    if (what->batch != 0)
+        set.batches = batch_all(core, what->batch, &set.n_batches);
     for (size_t i = 0; i < what->n_jobs; i++, n++) {
         job = job_find(core, what->jobs[i]);
         if (!job)
             not_live(core, request, what->jobs[i]);
-        else if (request_selects(what, &guests, job->ask, job->live.source, job->live.destination))
+        else if (is_selected(&set, job))
             f(core, request, job);
     }
     if (what->n_jobs == 0) {
         HASH_ITER (hh, core->jobs.by_id, job, next) {
-            if (request_selects(what, &guests, job->ask, job->live.source, job->live.destination)) {
+            if (is_selected(&set, job)) {
                 f(core, request, job);
                 n++;
             }
         }
     }
-    noderange_done(&guests);
+    noderange_done(&set.guests);
+    free(set.batches);
     if (n == 0 && request->reply->n_outcomes == 0)
         request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no unfinished job matches");
 }
@@ -277,16 +300,57 @@ void job_control_resume(struct core *core, struct request *request)
 
 /* ---- retry: a waiting job now, an ended one again */
 
-static void try_again(struct core *core, struct request *request, const RmJob *old)
+/* A retry makes one batch for each whose jobs it tries again: they may have little to do with one another. */
+struct retried {
+    uint64_t first, batch;
+    UT_hash_handle hh;
+};
+
+/* One request on its way. */
+struct retry {
+    struct core *core;
+    struct request *request;
+    struct retried *batches; /* uthash by first; in core->arena */
+};
+
+static struct retried *retried_of(struct retry *retry, uint64_t first)
 {
-    submit_again(core, request, old);
-    const struct guest *guest = guest_find(core, old->guest);
-    bool is_new = guest && guest->job && guest->job->ask->again_of == old->id;
-    evacuation_again(core, old, is_new ? request->reply->batch : 0, request->peer->user);
+    struct retried *one;
+
+    HASH_FIND(hh, retry->batches, &first, sizeof(first), one);
+    if (!one) {
+        one = core_alloc(retry->core, sizeof(*one));
+        *one = (struct retried){.first = first};
+        HASH_ADD(hh, retry->batches, first, sizeof(one->first), one);
+    }
+    return one;
 }
 
-static void retry_ended(struct core *core, struct request *request, uint64_t id)
+static void try_again(struct retry *retry, const RmJob *old)
 {
+    struct core *core = retry->core;
+    struct request *request = retry->request;
+    struct retried *batch = retried_of(retry, again_first(old));
+
+    if (!evacuation_has_room(core, old)) {
+        job_outcome(core, request, old->id, false,
+                    "too many commands wait for the end of the evacuation of %s already: rmigrate "
+                    "retry %" PRIu64 " when it is over",
+                    old->source, old->id);
+        return;
+    }
+    submit_again(core, request, old, batch->batch);
+    const struct guest *guest = guest_find(core, old->guest);
+    const struct job *job = guest ? guest->job : NULL;
+    bool is_new = job && job->ask->again_of == old->id;
+    batch->batch = is_new ? job->ask->batch : batch->batch;
+    evacuation_again(core, old, is_new ? batch->batch : 0, request->peer->user);
+}
+
+static void retry_ended(struct retry *retry, uint64_t id)
+{
+    struct core *core = retry->core;
+    struct request *request = retry->request;
     RmResult *result;
     RmJob *job;
 
@@ -299,45 +363,37 @@ static void retry_ended(struct core *core, struct request *request, uint64_t id)
         job_outcome(core, request, id, false, "job %" PRIu64 " of batch %" PRIu64 " tries again",
                     result->again, result->again_batch);
     else
-        try_again(core, request, job);
+        try_again(retry, job);
 }
 
-/* The last one of those that try it again, one after another. */
-static uint64_t newest_of(struct core *core, uint64_t id)
+/* Of a batch only what can be tried again; the others are not mentioned. Whoever was tried again already is the last one
+ * of those that did. */
+static void retry_if_ended(struct retry *retry, uint64_t of_batch)
 {
-    RmResult *result;
-
-    while (!job_find(core, id) && record_result_get(core->store, id, core->arena, &result) == 0 &&
-           result->again > id)
-        id = result->again;
-    return id;
-}
-
-/* Of a batch only what can be tried again; the others are not mentioned. */
-static void retry_if_ended(struct core *core, struct request *request, uint64_t of_batch)
-{
-    uint64_t id = newest_of(core, of_batch);
+    struct core *core = retry->core;
+    uint64_t id = again_newest(core, of_batch);
     struct job *job = job_find(core, id);
     RmResult *result;
 
     if (job && job->live.state == RM_STATE__WAITING)
-        resume_one(core, request, job);
+        resume_one(core, retry->request, job);
     else if (!job && record_result_get(core->store, id, core->arena, &result) == 0 &&
-             result->state != RM_STATE__DONE && result->again == 0)
-        retry_ended(core, request, id);
+             result->state != RM_STATE__DONE && !result->settled)
+        retry_ended(retry, id);
 }
 
-static void retry_batch(struct core *core, struct request *request, uint64_t id)
+static void retry_batch(struct retry *retry, uint64_t id)
 {
     RmBatch *batch;
 
-    if (record_batch_get(core->store, id, core->arena, &batch) < 0) {
-        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "no such batch: %" PRIu64, id);
+    if (record_batch_get(retry->core->store, id, retry->core->arena, &batch) < 0) {
+        request_refuse(retry->core, retry->request, RM_CODE__CODE_SOME_FAILED,
+                       "no such batch: %" PRIu64, id);
         return;
     }
     for (size_t i = 0; i < batch->n_jobs; i++)
         for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
-            retry_if_ended(core, request, batch->jobs[i]->first + j);
+            retry_if_ended(retry, batch->jobs[i]->first + j);
 }
 
 /* Is the guest of that job still to be shown by a worker that is on its way? */
@@ -361,13 +417,14 @@ static bool must_wait(struct core *core, struct request *request, const RmSelect
         record_batch_get(core->store, what->batch, core->arena, &batch) == 0)
         for (size_t i = 0; i < batch->n_jobs; i++)
             for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
-                hold_for(core, request, newest_of(core, batch->jobs[i]->first + j));
+                hold_for(core, request, batch->jobs[i]->first + j);
     return request->held;
 }
 
 void job_control_retry(struct core *core, struct request *request)
 {
     const RmSelect *what = request->message->retry;
+    struct retry retry = {core, request, NULL};
 
     if (must_wait(core, request, what))
         return;
@@ -376,14 +433,13 @@ void job_control_retry(struct core *core, struct request *request)
         if (job)
             resume_one(core, request, job);
         else
-            retry_ended(core, request, what->jobs[i]);
+            retry_ended(&retry, what->jobs[i]);
     }
-    if (what->n_jobs > 0)
-        return;
-    if (what->batch != 0)
-        retry_batch(core, request, what->batch);
-    else
+    if (what->n_jobs == 0 && what->batch != 0)
+        retry_batch(&retry, what->batch);
+    else if (what->n_jobs == 0)
         for_selected(core, request, what, resume_one);
+    HASH_CLEAR(hh, retry.batches);
 }
 
 /* ---- release */

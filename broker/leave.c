@@ -134,6 +134,8 @@ void leave_host(struct core *core, struct request *request, struct submission *s
         return;
     }
     char **names = names_to_move(core, request, host, &n);
+    sub->asks = must(reallocarray(sub->asks, sub->n_asks + n + 1, sizeof(*sub->asks)));
+    memset(sub->asks + sub->n_asks, 0, (n + 1) * sizeof(*sub->asks));
     for (size_t i = 0; i < n; i++) {
         const struct guest *guest = guest_find(core, names[i]);
         const struct job *job = guest->job;
@@ -184,6 +186,7 @@ static void add_others(struct core *core, const struct request *request, struct 
     for (struct host *host = core->hosts; host; host = host->hh.next)
         n += count_guests(&host, 1);
     sub->asks = must(reallocarray(sub->asks, n + 1, sizeof(*sub->asks)));
+    memset(sub->asks + n_asked, 0, (n + 1 - n_asked) * sizeof(*sub->asks));
     for (struct host *host = core->hosts; host; host = host->hh.next) {
         const struct instance *s;
         if (!place_usable(core, host, why, sizeof(why)) || !host_link_is_up(&host->link) ||
@@ -236,8 +239,7 @@ void leave_note_room(struct submission *sub)
 
 /* ---- whose guests, and to where at most */
 
-bool leave_begin(struct core *core, struct request *request, struct submission *sub,
-                 struct leave_hosts *hosts)
+static bool begin(struct core *core, struct request *request, struct submission *sub)
 {
     const RmEvacuate *evacuate = request->message->evacuate;
 
@@ -250,28 +252,66 @@ bool leave_begin(struct core *core, struct request *request, struct submission *
         .asked = evacuate,
         .no_room = evacuate->no_room,
     };
-    *hosts = (struct leave_hosts){0};
-    if (!request_exclude(core, request) ||
-        !request_hosts(core, request, evacuate->hosts, &hosts->never))
-        return false;
-    sub->never = submission_hosts(core, &hosts->never);
-    sub->n_never = hosts->never.n;
-    sub->asks = must(calloc(count_guests(sub->never, sub->n_never) + 1, sizeof(*sub->asks)));
-    if (*evacuate->to == '\0')
-        return true;
-    if (!request_hosts(core, request, evacuate->to, &hosts->to))
-        return false;
-    sub->to = submission_hosts(core, &hosts->to);
-    sub->n_to = hosts->to.n;
-    sub->to_names = hosts->to.names;
-    return true;
+    return request_exclude(core, request);
 }
 
-void leave_done(struct submission *sub, struct leave_hosts *hosts)
+/* The hosts that a text means, and their names in the arena. */
+static bool read_hosts(struct core *core, struct request *request, const char *text,
+                       struct host ***ret_hosts, char ***ret_names, size_t *ret_n)
+{
+    struct noderange range = {0};
+    bool ok = request_hosts(core, request, text, &range);
+
+    *ret_hosts = NULL;
+    if (ok) {
+        *ret_hosts = submission_hosts(core, &range);
+        *ret_n = range.n;
+        *ret_names = core_alloc(core, (range.n + 1) * sizeof(**ret_names));
+        for (size_t i = 0; i < range.n; i++)
+            (*ret_names)[i] = core_strdup(core, range.names[i]);
+    }
+    noderange_done(&range);
+    return ok;
+}
+
+bool leave_begin(struct core *core, struct request *request, struct submission *sub)
+{
+    const RmEvacuate *evacuate = request->message->evacuate;
+    char **names;
+
+    return begin(core, request, sub) &&
+           read_hosts(core, request, evacuate->hosts, &sub->never, &names, &sub->n_never) &&
+           (*evacuate->to == '\0' ||
+            read_hosts(core, request, evacuate->to, &sub->to, &sub->to_names, &sub->n_to));
+}
+
+bool leave_go_on(struct core *core, struct request *request, const RmBatch *batch,
+                 struct submission *sub)
+{
+    struct host *host;
+
+    if (!begin(core, request, sub))
+        return false;
+    sub->never = must(calloc(batch->n_evacuate + 1, sizeof(struct host *)));
+    for (size_t i = 0; i < batch->n_evacuate; i++)
+        if ((host = host_find(core, batch->evacuate[i])) &&
+            host->rec->state == RM_HOST_STATE__HOST_CLOSED)
+            sub->never[sub->n_never++] = host;
+    sub->to = must(calloc(batch->n_to + 1, sizeof(struct host *)));
+    for (size_t i = 0; i < batch->n_to; i++)
+        if ((host = host_find(core, batch->to[i]))) {
+            sub->to[sub->n_to] = host;
+            CORE_PUSH(core, sub->n_to, sub->to_names, host->rec->name);
+        }
+    if (batch->n_to > 0 && sub->n_to == 0)
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
+                       "no hypervisor of --to is there any more");
+    return batch->n_to == 0 || sub->n_to > 0;
+}
+
+void leave_done(struct submission *sub)
 {
     free(sub->asks);
     free(sub->to);
     free(sub->never);
-    noderange_done(&hosts->to);
-    noderange_done(&hosts->never);
 }

@@ -9,16 +9,13 @@
 /* A guest in shutdown, and one that is shown twice, is waited for so long (struct host_emptying.wait_by). */
 enum { LEAVE_WAIT_SECONDS = 60 };
 
-/* Owns what a submission of an evacuation points to. */
-struct leave_hosts {
-    struct noderange never, to;
-};
-
-/* The submission of an RmEvacuate, still without asks; both for leave_done(), whatever is returned. False: the request
- * is refused. */
-bool leave_begin(struct core *core, struct request *request, struct submission *sub,
-                 struct leave_hosts *hosts);
-void leave_done(struct submission *sub, struct leave_hosts *hosts);
+/* The submission of an RmEvacuate, still without asks: with the hosts that it means now, or, of a batch that carries it
+ * out, those that it meant when it was asked for, since groups change. For leave_done(), whatever is returned. False:
+ * the request is refused. */
+bool leave_begin(struct core *core, struct request *request, struct submission *sub);
+bool leave_go_on(struct core *core, struct request *request, const RmBatch *batch,
+                 struct submission *sub);
+void leave_done(struct submission *sub);
 
 /* Guests of the host become asks for a place, or the reply says why not. since: of those that a job above this number
  * has tried in vain the reply says why, and they are not tried again; 0: try all. */

@@ -26,6 +26,7 @@ struct request {
     bool held;       /* nothing was done: it is carried out when that hypervisor has shown itself */
     struct noderange exclude; /* exclude_nodes, as of the last request_exclude() */
     RmOutcome spare;          /* what goes nowhere: an outcome for which the answer is too long */
+    size_t n_claimed; /* outcomes for which there is room in the store; written by submit.c */
 };
 
 /* All borrowed. reply: initialised. */

@@ -35,10 +35,9 @@ static bool may_open(struct core *core, struct request *request, struct host *ho
     const RmHost *rec = host->rec;
 
     if (rec->emptying)
-        request_host_outcome(
-            core, request, rec->name, false,
-            "is being emptied: rmigrate cancel --batch %llu, then rmigrate open %s",
-            (unsigned long long)rec->emptying->batches[0], rec->name);
+        request_host_outcome(core, request, rec->name, false,
+                             "is being emptied: rmigrate cancel --host %s, then rmigrate open %s",
+                             rec->name, rec->name);
     else if (!host_link_is_up(&host->link))
         request_host_outcome(
             core, request, rec->name, false, "is not opened: Cannot communicate via %s to %s: %s",

@@ -37,8 +37,10 @@ static bool evacuation_has(const struct core *core, uint64_t batch)
 {
     for (const struct host *host = core->hosts; host; host = host->hh.next) {
         const RmEmptying *emptying = host->rec->emptying;
+        if (emptying && emptying->of == batch)
+            return true;
         for (size_t i = 0; emptying && i < emptying->n_batches; i++)
-            if (emptying->batches[i] == batch)
+            if (emptying->batches[i] == batch || emptying->firsts[i] == batch)
                 return true;
     }
     return false;

@@ -1,6 +1,8 @@
 /* submit.c - submit and evacuate: from what was asked to jobs */
 #include "broker/submit.h"
 
+#include "broker/again.h"
+#include "broker/batch.h"
 #include "broker/hold_control.h"
 #include "broker/instance.h"
 #include "broker/inventory.h"
@@ -252,6 +254,8 @@ static void make_job(struct core *core, struct request *request, const struct su
     job.priority = sub->priority != 0 ? sub->priority : USUAL_PRIORITY;
     job.evacuation = sub->evacuation;
     job.again_of = sub->again_of;
+    job.first_job = sub->first_job;
+    job.first_batch = sub->first_batch;
     if (ask->room_for)
         job.room_for = ask->room_for->rec->name;
     job.n_after = ask->n_after;
@@ -280,7 +284,10 @@ static struct batch *batch_for(struct core *core, struct request *request,
     rec.submitted_at = core->wall;
     rec.command = request->message->command;
     rec.refused = (uint32_t)request->reply->n_outcomes;
+    rec.first = sub->first_batch;
     if (sub->asked) {
+        rec.to = sub->to_names;
+        rec.n_to = sub->n_to;
         rec.evacuation = (RmEvacuate *)sub->asked;
         for (size_t i = 0; i < sub->n_never; i++)
             CORE_PUSH(core, rec.n_evacuate, rec.evacuate, sub->never[i]->rec->name);
@@ -409,14 +416,29 @@ static uint64_t room_for(const struct submission *sub, const struct place_ask *a
     return 2 * record + JOB_ROOM + JOB_END_ROOM;
 }
 
+/* The reply, or what has come to it since room was claimed for it last. */
+static uint64_t room_for_reply(const struct request *request)
+{
+    const RmReply *reply = request->reply;
+    uint64_t bytes = 0;
+
+    if (request->n_claimed == 0)
+        return rm_reply__get_packed_size(reply) + BOUND_TEXT;
+    for (size_t i = request->n_claimed; i < reply->n_outcomes; i++)
+        bytes += rm_outcome__get_packed_size(reply->outcomes[i]) + ID_MOST;
+    return bytes;
+}
+
 bool submission_has_room(struct core *core, struct request *request, const struct submission *sub)
 {
-    uint64_t bytes = rm_reply__get_packed_size(request->reply) + BOUND_TEXT +
+    uint64_t bytes = room_for_reply(request) +
                      2 * bytes_of_names(sub->to_names, sub->n_to); /* once, in the batch */
 
     for (size_t i = 0; i < sub->n_asks; i++)
         bytes += submission_has_place(sub, &sub->asks[i]) ? room_for(sub, &sub->asks[i]) : 0;
-    return request_room(core, request, bytes);
+    bool has = request_room(core, request, bytes);
+    request->n_claimed = has ? request->reply->n_outcomes : request->n_claimed;
+    return has;
 }
 
 /* Rules that are broken already, as far as they hold those that are placed. */
@@ -520,7 +542,7 @@ static bool is_on(struct core *core, const struct guest *guest, const struct hos
     return inventory_where(core, guest, why, sizeof(why)) == host || instance_at(guest, host);
 }
 
-void submit_again(struct core *core, struct request *request, const RmJob *old)
+void submit_again(struct core *core, struct request *request, const RmJob *old, uint64_t batch)
 {
     struct noderange to = {0};
     struct submission sub = {
@@ -530,7 +552,9 @@ void submit_again(struct core *core, struct request *request, const RmJob *old)
         .priority = old->priority,
         .evacuation = old->evacuation,
         .again_of = old->id,
-        .batch = request->reply->batch, /* one for all of a request */
+        .first_job = old->first_job != 0 ? old->first_job : old->id,
+        .first_batch = again_first(old),
+        .batch = batch,
     };
     struct place_ask ask = {0};
     struct host *source = host_find(core, old->source);
@@ -540,6 +564,7 @@ void submit_again(struct core *core, struct request *request, const RmJob *old)
     if (old->evacuation && source && guest && !guest->job && !is_on(core, guest, source)) {
         request_outcome(core, request, old->guest, true, "is not on %s any more: nothing to do",
                         old->source);
+        batch_settles(core, old);
         return;
     }
 
@@ -555,7 +580,12 @@ void submit_again(struct core *core, struct request *request, const RmJob *old)
         sub.n_never = 1;
     }
     sub.asks = &ask;
-    if (submission_may_move(core, request, &sub, old->guest, &ask)) {
+    if (!submission_may_move(core, request, &sub, old->guest, &ask)) {
+        /* Where it was to go it is: a refusal says why it cannot. */
+        size_t n = request->reply->n_outcomes;
+        if (n > 0 && request->reply->outcomes[n - 1]->ok)
+            batch_settles(core, old);
+    } else {
         sub.n_asks = 1;
         place_joint(core, sub.asks, sub.n_asks, NULL);
         if (submission_has_room(core, request, &sub))
@@ -563,11 +593,11 @@ void submit_again(struct core *core, struct request *request, const RmJob *old)
         else
             request_only_this(core, request, old->guest);
         if (ask.guest->job) {
-            uint64_t id = ask.guest->job->id, batch = request->reply->batch;
-            batch_tries_again(core, old, id, batch);
+            const RmJob *again = ask.guest->job->ask;
+            batch_tries_again(core, old, again->id, again->batch);
             request_outcome(core, request, old->guest, true, "job %llu of batch %llu tries again",
-                            (unsigned long long)id, (unsigned long long)batch)
-                ->job = id;
+                            (unsigned long long)again->id, (unsigned long long)again->batch)
+                ->job = again->id;
         }
     }
     free(sub.to);

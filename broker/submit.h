@@ -15,13 +15,14 @@ struct submission {
     uint32_t priority;
     struct host **to; /* owned */
     size_t n_to;
-    char **to_names;     /* borrowed from a noderange, for the job's record */
+    char **to_names;     /* borrowed, for the job's record */
     struct host **never; /* being emptied */
     size_t n_never;
     bool evacuation;
-    bool no_room;            /* nobody else is moved to make room */
-    const RmEvacuate *asked; /* of an evacuation that gets an account; NULL: of none */
-    uint64_t again_of;       /* the job that is tried again; 0: none */
+    bool no_room;                    /* nobody else is moved to make room */
+    const RmEvacuate *asked;         /* of an evacuation that gets an account; NULL: of none */
+    uint64_t again_of;               /* the job that is tried again; 0: none */
+    uint64_t first_job, first_batch; /* as in RmJob */
     bool waits;             /* there is a batch even without jobs: somebody waits for its account */
     bool look_only;         /* dry run or plan: answer, submit nothing */
     usec_t wait_for;        /* dry run: for what hypervisors say; 0: they are not asked */
@@ -58,7 +59,8 @@ void submission_carry_out(struct core *core, struct request *request, struct sub
 void submission_refuse(struct core *core, struct request *request, const struct submission *sub);
 
 void submit_guests(struct core *core, struct request *request);
-/* The same again, for a job that failed or was cancelled. */
-void submit_again(struct core *core, struct request *request, const RmJob *old);
+/* The same again, for a job that failed or was cancelled. batch: that gets the job; 0: a new one, request->reply->batch
+ * then. */
+void submit_again(struct core *core, struct request *request, const RmJob *old, uint64_t batch);
 
 #endif

@@ -1,7 +1,9 @@
 /* subscribe.c - clients that wait for jobs: an answer is held until something of theirs has changed */
 #include "broker/subscribe.h"
 
+#include "broker/again.h"
 #include "broker/batch.h"
+#include "broker/emptied.h"
 #include "broker/evacuation.h"
 #include "broker/job.h"
 #include "broker/page.h"
@@ -80,7 +82,7 @@ static RmState state_of(struct core *core, uint64_t id, bool named)
     if (job)
         return job->live.state;
     if (record_result_get(core->store, id, core->arena, &result) < 0 ||
-        (result->again != 0 && !named))
+        ((result->again != 0 || result->settled) && !named))
         return RM_STATE__NO_STATE;
     return result->state;
 }
@@ -153,17 +155,42 @@ static void count(struct core *core, const struct subscriber *f, uint64_t *count
             counts[job->live.state]++;
 }
 
-/* An evacuation: may it get more jobs, and what is to be said of the hosts that are done? */
+static int by_time(const void *a, const void *b)
+{
+    const RmOutcome *x = *(RmOutcome *const *)a, *y = *(RmOutcome *const *)b;
+
+    return x->at != y->at ? (x->at < y->at ? -1 : 1) : 0;
+}
+
+static bool has_host(const RmBatch *batch, const char *host)
+{
+    for (size_t i = 0; i < batch->n_evacuate; i++)
+        if (strcmp(batch->evacuate[i], host) == 0)
+            return true;
+    return false;
+}
+
+/* An evacuation: may it get more jobs, and what is to be said of the hosts that are done? Where its jobs were tried
+ * again the accounts of those tell; the newest of a host is the last. */
 static void evacuated(struct core *core, const struct subscriber *f, RmReply *reply)
 {
-    RmBatch *batch;
+    RmBatch *batch, *other;
 
     if (f->batch == 0 || record_batch_get(core->store, f->batch, core->arena, &batch) < 0)
         return;
     reply->may_grow = evacuation_is_open(core, batch);
-    for (size_t i = 0; i < batch->n_account; i++)
-        if (!evacuation_is_of(core, batch, batch->account[i]->name))
-            CORE_PUSH(core, reply->n_outcomes, reply->outcomes, batch->account[i]);
+    for (size_t b = 0; b < f->n_batches && batch->n_evacuate > 0; b++) {
+        if (record_batch_get(core->store, f->batches[b], core->arena, &other) < 0)
+            continue;
+        for (size_t i = 0; i < other->n_account; i++) {
+            RmOutcome *account = other->account[i];
+            if (!evacuation_is_of(core, batch, account->name) &&
+                (other->id == batch->id || has_host(batch, account->name)))
+                CORE_PUSH(core, reply->n_outcomes, reply->outcomes, emptied_since(core, account));
+        }
+    }
+    if (reply->n_outcomes > 0)
+        qsort(reply->outcomes, reply->n_outcomes, sizeof(RmOutcome *), by_time);
 }
 
 static void push_tallies(struct core *core, const struct subscriber *f, RmReply *reply)
@@ -220,10 +247,15 @@ static void refuse(struct core *core, const struct subscriber *f, RmCode code, c
     core_reply(core, &f->peer, f->tag, &reply);
 }
 
+/* Jobs that are named beside a batch belong to it: what stands for them now is meant. */
 static void select_batches(struct core *core, struct subscriber *f)
 {
     f->batches = batch_all(core, f->batch, &f->n_batches);
     f->n_again = core->n_again;
+    for (size_t i = 0; i < f->n_ids; i++)
+        f->ids[i] = again_newest(core, f->ids[i]);
+    if (f->n_ids > 0)
+        qsort(f->ids, f->n_ids, sizeof(*f->ids), array_compare_u64);
     for (size_t i = 0; i < f->n_batches; i++)
         batch_watch(batch_restore(core, f->batches[i]));
 }
@@ -279,14 +311,14 @@ static bool read_select(struct core *core, struct subscriber *f, const RmSelect 
                core_printf(core, "no such batch: %llu", (unsigned long long)f->batch));
         return false;
     }
-    if (f->batch != 0)
-        select_batches(core, f);
     if (what->n_jobs > 0) {
         f->ids = must(calloc(what->n_jobs, sizeof(*f->ids)));
         for (size_t i = 0; i < what->n_jobs; i++)
             f->ids[f->n_ids++] = what->jobs[i];
         qsort(f->ids, f->n_ids, sizeof(*f->ids), array_compare_u64);
     }
+    if (f->batch != 0)
+        select_batches(core, f);
     return true;
 }
 

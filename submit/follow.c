@@ -236,12 +236,14 @@ static bool is_overtaken(const RmReply *reply, size_t i)
 }
 
 /* Of each host of an evacuation that is over: is it empty, or what is left and why? */
-static void print_accounts(struct follow *f, const RmReply *reply)
+static int print_accounts(struct follow *f, const RmReply *reply)
 {
+    bool any = false;
     for (size_t i = 0; i < reply->n_outcomes; i++) {
         RmOutcome *o = reply->outcomes[i];
         if (is_overtaken(reply, i) || !keep_account(f, o))
             continue;
+        any = true;
         o->host = o->name;
         progress_clear(f->progress);
         if (f->args->json)
@@ -251,6 +253,7 @@ static void print_accounts(struct follow *f, const RmReply *reply)
         else
             out_failure(o->name, o->text);
     }
+    return !any || out_is_sound() ? 0 : -EPIPE;
 }
 
 /* Without a terminal nobody sees why jobs wait: it is said once each time that all of them do, at once
@@ -440,7 +443,9 @@ static int turn(struct follow *f, struct arena *arena, struct rm_err *err)
     if (r < 0)
         return r;
     count(f, reply);
-    print_accounts(f, reply);
+    r = print_accounts(f, reply);
+    if (r < 0)
+        return r;
     say_still(f);
     return over;
 }
@@ -500,27 +505,42 @@ static bool is_told(const struct follow *f, const RmOutcome *refused)
     return false;
 }
 
-/* Of those that somebody has tried again meanwhile the last one counts. */
-static void mark_again(struct follow *f)
+/* The first of those that try the same. */
+static uint64_t first_of(const struct followed *job)
 {
-    for (const struct followed *job = f->jobs; job; job = job->hh.next) {
-        uint64_t id = job->view->job->again_of;
-        struct followed *old;
-        HASH_FIND(hh, f->jobs, &id, sizeof(id), old);
-        if (old)
-            old->again = true;
-    }
+    return job->view->job->first_job ? job->view->job->first_job : job->id;
+}
+
+static int compare_tries(const void *a, const void *b)
+{
+    const struct followed *x = *(struct followed *const *)a, *y = *(struct followed *const *)b;
+    uint64_t p = first_of(x), q = first_of(y);
+    if (p != q)
+        return p < q ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Of those that somebody has tried again meanwhile the last one counts. */
+static size_t last_tries(const struct follow *f, RmJobView **ret_views)
+{
+    struct followed **tries = must(calloc(HASH_COUNT(f->jobs) + 1, sizeof(*tries)));
+    size_t n_tries = 0, n = 0;
+    for (struct followed *job = f->jobs; job; job = job->hh.next)
+        if (job->printed)
+            tries[n_tries++] = job;
+    qsort(tries, n_tries, sizeof(struct followed *), compare_tries);
+    for (size_t i = 0; i < n_tries; i++)
+        if (i + 1 == n_tries || !f->what->batch || first_of(tries[i]) != first_of(tries[i + 1]))
+            ret_views[n++] = tries[i]->view;
+    free(tries);
+    return n;
 }
 
 static void add_jobs(struct follow *f)
 {
     struct arena *arena = must(arena_new(0));
     RmJobView **ended = must(calloc(HASH_COUNT(f->jobs) + 1, sizeof(*ended)));
-    size_t n = 0;
-    mark_again(f);
-    for (const struct followed *job = f->jobs; job; job = job->hh.next)
-        if (job->printed && !job->again)
-            ended[n++] = job->view;
+    size_t n = last_tries(f, ended);
     qsort(ended, n, sizeof(RmJobView *), compare_finished);
     for (size_t i = 0; i < n; i++) {
         account_job(&f->account, ended[i], result_of(f, arena, ended[i]));

@@ -127,7 +127,7 @@ home_of() { ask guests "$1" --json | jq -r '.guests[0].home'; }
     plan seven1 'hang 0'
     ask evacuate a1 --detach >/dev/null
     ends 1 restore a1
-    err_has "a1: Error: is being emptied: rmigrate cancel --batch "
+    err_has "a1: Error: is being emptied: rmigrate cancel --host a1, then rmigrate open a1"
     ask cancel --all >/dev/null
     until_true 10 nothing_live
     until_true 20 told '.hosts | all(.evacuating | not)' hosts

@@ -339,7 +339,7 @@ static uint64_t tried_again(struct core *core, const RmRange *range)
 
     for (uint64_t i = 0; i < range->count; i++)
         n += record_result_get(core->store, range->first + i, core->arena, &result) == 0 &&
-                     result->again != 0
+                     (result->again != 0 || result->settled)
                  ? 1
                  : 0;
     return n;

@@ -65,6 +65,7 @@ static uint64_t hash_result(const RmResult *result)
 {
     RmResult record = *result;
     record.again = record.again_batch = 0;
+    record.settled = false; /* what was said of it later */
     size_t size = protobuf_c_message_get_packed_size(&record.base);
     uint8_t *bytes = malloc(size + 1);
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
