@@ -303,9 +303,13 @@ void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64
         result->again_batch = id;
         core_check_write(core, record_result_put(core->store, result), "result");
     }
+    core->n_again++;
+    if (batch && batch->again == id)
+        return; /* its record says so */
+    if (batch)
+        batch->again = id;
     if (record_batch_get(core->store, old->batch, core->arena, &rec) < 0)
         return;
-    core->n_again++;
     if (rec->n_again >= AGAIN_MAX || has_batch(rec->again, rec->n_again, id))
         return;
     uint64_t *again = core_alloc(core, (rec->n_again + 1) * sizeof(*again));

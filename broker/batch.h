@@ -22,6 +22,7 @@ struct batch {
     unsigned n_subscribers;
     RmHostList **lists; /* as in its record; owned */
     size_t n_lists, lists_room;
+    uint64_t again; /* the newest batch that tries its jobs again, if any did since it is held */
     bool is_idle; /* in core->idle_batches, the longest idle first; it may have become busy there */
     usec_t idle_since;
     struct batch *i_prev, *i_next;
