@@ -203,3 +203,203 @@ job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last
     runs_on keep h2
     site_down
 }
+
+# ---- histories that an attacker found; each site is its own, so that its numbers are known
+
+site_of() { # HOST...
+    export SITE_AT=$BATS_TEST_TMPDIR/site
+    RETRY='50 ms' site_new 'limits: { source = 8; destination = 8; };'
+    broker_up
+    local host
+    for host; do mkdir -p "$WORLD/$host"; done
+    WORKER_SLOTS=8 worker_up all "$@"
+}
+guests() { # HOST GUEST...
+    local host=$1 name
+    shift
+    for name; do guest "$name" "$host"; done
+    until_true 5 guest_is_seen "$name"
+}
+fails() { plan "$1" 'fail 0 fatal 9 no' "${@:2}"; } # GUEST [NEXT...]
+printed() { grep -q -- "$1" "$OUT.out"; }
+
+# bats test_tags=slow
+@test "jobs of two evacuations are tried again at once: two batches, and each guest goes where its own was to go" {
+    site_of a b c d
+    guests a ga
+    guests b gb
+    fails ga 'ok 1000'
+    fails gb 'ok 1000'
+    ends 1 evacuate a --to c
+    ends 1 evacuate b --to d
+    ok retry 2 4
+    lines_are "ga: job 6 of batch 5 tries again" "gb: job 8 of batch 7 tries again"
+    guests a na1 na2 na3
+    guests b nb1
+    ok wait 5
+    has 'a: is empty: 4 moved'
+    has_not gb
+    ok wait 1
+    ok wait 3
+    has 'b: is empty: 2 moved'
+    runs_on na3 c
+    runs_on nb1 d
+    site_down
+}
+
+# bats test_tags=slow
+@test "groups change while what they meant is emptied" {
+    site_of a b c
+    ok chtab node=a nodelist.groups=rack1
+    ok chtab node=c nodelist.groups=spare
+    guests a g1
+    plan g1 'ok 2000'
+    begin empty evacuate rack1 --to spare
+    until_true 5 is_running g1
+    ok chtab node=a nodelist.groups=rack2
+    ok chtab node=b nodelist.groups=rack1,spare
+    ok chtab node=c nodelist.groups=rack1
+    guests a n1 n2 n3
+    comes_to 0
+    has 'a: is empty: 4 moved'
+    runs_on n3 c
+    site_down
+}
+
+# bats test_tags=slow
+@test "a guest comes to a host that was empty already, before the last of the batch is, and later" {
+    site_of a b c
+    guests a g1
+    guests b g2
+    plan g2 'ok 3000'
+    begin empty evacuate a,b --to c
+    until_true 5 printed 'a: is empty: 1 moved'
+    guests a late
+    comes_to 1
+    err_has 'a: Error: is not empty any more: late runs there now; it was, with 1 moved'
+    [[ $account == *'1 left; b is empty; a is not empty any more'* ]] || wrong account 'a is not empty any more'
+    mv "$WORLD/a/late" "$WORLD/c/late"
+    until_true 5 guest_is_on late c
+    ok wait 1
+    ok open a
+    ok wait 1
+    has "a: is empty: 1 moved; $(id -un) has opened it since"
+    ok restore b
+    until_true 5 nothing_live
+    ends 1 wait 1
+    err_has 'b: Error: is not empty any more: g2 runs there now'
+    site_down
+}
+
+# bats test_tags=slow
+@test "however often it was in vain, who tries again in a loop comes to an end" {
+    local i
+    site_of a b
+    guests a g1
+    plan g1 $(for i in {1..19}; do echo 'fail-0-fatal-9-no'; done)
+    sed -i 's/-/ /g' "$WORLD/plan/g1"
+    ends 1 evacuate a --to b --reason 'kernel update'
+    ends 1 evacuate a
+    for i in {1..17}; do
+        ok retry --batch 1
+        ends 1 wait 1
+    done
+    ok retry --batch 1
+    ok wait 1
+    is_last 'a: is empty: 1 moved'
+    ok retry --batch 1
+    err_is 'rmigrate: nothing to retry'
+    ok hosts a
+    has 'kernel update'
+    site_down
+}
+is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
+
+# bats test_tags=slow
+@test "a second administrator hears of the retry of a job that he found there" {
+    site_of a b
+    guests a g1 g2
+    plan g1 'fail 1000 fatal 9 no' 'ok 0'
+    plan g2 'ok 4000'
+    begin first evacuate a --to b
+    until_true 5 is_running g1
+    first=$OUT
+    begin second evacuate a --to b
+    until_true 5 state_is_failed g1
+    ok retry --batch 1
+    comes_to 0
+    has 'g1: migrated to b'
+    OUT=$first
+    comes_to 0
+    site_down
+}
+
+# bats test_tags=slow
+@test "retries of two moves in one command: each batch answers for its own guests" {
+    site_of a b c
+    guests a g1 g2
+    fails g1
+    fails g2 'fail 0 fatal 9 never'
+    ends 1 g1 b
+    ends 1 g2 c
+    ok retry 2 4
+    ends 1 wait 3
+    ok wait 1
+    is 'g1: migrated to b'
+    fails g2
+    guests a g3
+    fails g3
+    ends 1 g3 b
+    mv "$WORLD/a/g3" "$WORLD/b/g3"
+    until_true 5 guest_is_on g3 b
+    ok retry "$(job_of g3)"
+    is 'g3: Guest is already on host b'
+    ok wait "$(last batch)" # there was nothing left to do
+    site_down
+}
+
+# bats test_tags=slow
+@test "cancel of a batch is for what tries it again too; a hypervisor that is opened and closed again is left alone" {
+    site_of a b
+    guests a g1 g2
+    fails g1 'hang 0'
+    plan g2 'hang 0'
+    begin empty evacuate a --to b --cancel-on-interrupt
+    until_true 5 state_is_failed g1
+    ok retry --batch 1
+    until_true 5 is_running g1
+    ends 1 restore a
+    err_has 'rmigrate cancel --host a, then rmigrate open a'
+    ok open a
+    ok close a --reason 'new disk'
+    guests a late
+    kill -INT "$(cat "$OUT.pid")"
+    until_true 10 nothing_live
+    until_true 5 test -s "$OUT.code"
+    runs_on g1 a
+    runs_on late a
+    ok hosts a
+    has 'new disk'
+    has_not emptying
+    site_down
+}
+
+# bats test_tags=slow
+@test "a batch that is large for its store is tried again whole" {
+    local i
+    export SITE_AT=$BATS_TEST_TMPDIR/site
+    site_new
+    sed -i 's/store_size = "[^"]*"/store_size = "48 MiB"/' "$RMIGRATE_CONF"
+    grep -q '48 MiB' "$RMIGRATE_CONF"
+    broker_up
+    mkdir -p "$WORLD"/{a,b}
+    for i in {1..1000}; do guest "g$i" a; done
+    worker_up all a:'2 TiB':4096 b:'2 TiB':4096
+    until_true 10 guest_is_seen g1000
+    ok pause --site
+    detach 'g[1-1000]' b
+    ok cancel --batch 1
+    ok retry --batch 1
+    [ "$(grep -c 'of batch 1002 tries again' <<<"$output")" = 1000 ]
+    site_down
+}
