@@ -1,6 +1,7 @@
 /* host_query.c - answers that wait for hypervisors: could this guest be moved, other limits, stop */
 #include "broker/host_query.h"
 
+#include "broker/job.h"
 #include "broker/page.h"
 #include "broker/session.h"
 
@@ -40,6 +41,17 @@ static void reply_to(struct core *core, struct host_query *query)
     core_reply(core, &query->peer, query->tag, &page);
 }
 
+/* The history has what was asked for: that it does not hold for the try that ran belongs there too. */
+static void note_unmodified(struct core *core, const struct host_ask *ask, const char *text)
+{
+    const RmAssignment *about = ask->message->about;
+    struct job *job = job_find(core, about->job);
+
+    if (job && job->live.attempt == about->attempt)
+        job_note(core, job, "broker",
+                 core_printf(core, "the new limits are not confirmed for this try: %s", text));
+}
+
 /* Its last answer answers the question. */
 static void settle(struct core *core, struct host_ask *ask, bool ok, const char *text)
 {
@@ -54,6 +66,8 @@ static void settle(struct core *core, struct host_ask *ask, bool ok, const char 
         text_set(&outcome->text, whole);
         if (query->reply->code == RM_CODE__CODE_OK)
             query->reply->code = RM_CODE__CODE_SOME_FAILED;
+        if (ask->message->kind == RM_ASK_KIND__ASK_MODIFY)
+            note_unmodified(core, ask, text);
     }
     ask_free(core, ask);
     if (--query->open == 0) {

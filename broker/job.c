@@ -617,6 +617,37 @@ void job_note(struct core *core, struct job *job, const char *who, const char *t
     write_live(core, job);
 }
 
+void job_modify(struct core *core, struct job *job, const RmOptions *limits, uint32_t priority,
+                const char *who, const char *text)
+{
+    bool queued = job->live.state == RM_STATE__QUEUED;
+    RmJob *ask = job->ask;
+
+    if (!ask->options) {
+        ask->options = must(malloc(sizeof(*ask->options)));
+        rm_options__init(ask->options);
+    }
+    if (limits->bandwidth != 0)
+        ask->options->bandwidth = limits->bandwidth;
+    if (limits->downtime_for != 0)
+        ask->options->downtime_for = limits->downtime_for;
+    if (limits->timeout_for != 0)
+        ask->options->timeout_for = limits->timeout_for;
+    if (limits->stall_for != 0)
+        ask->options->stall_for = limits->stall_for;
+    if (priority != 0 && priority != ask->priority) {
+        if (queued)
+            queue_remove(&job->source->queue, &job->queued);
+        ask->priority = priority;
+        queue_item_init(&job->queued, job, priority, job->id);
+        if (queued)
+            queue_insert(&job->source->queue, &job->queued);
+    }
+    core_check_write(core, record_job_put(core->store, ask), "job");
+    job_note(core, job, who, text);
+    show(core, job, CHANGE_JOB_MOVED);
+}
+
 void job_explain(struct core *core, struct job *job, const char *who, const char *text)
 {
     if (strcmp(job->live.text, text) == 0)

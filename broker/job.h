@@ -149,6 +149,9 @@ void job_tried(struct job *job);
 bool job_learn(struct job *job, const RmReport *report);
 void job_progress(struct core *core, struct job *job, const RmStats *stats, const char *phase);
 
+/* It is asked for with these limits of a migration and this priority, where they are not 0. */
+void job_modify(struct core *core, struct job *job, const RmOptions *limits, uint32_t priority,
+                const char *who, const char *text);
 /* An event that moves nothing. */
 void job_note(struct core *core, struct job *job, const char *who, const char *text);
 /* In doubt: why it is still not known, when that has changed. */

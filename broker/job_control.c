@@ -13,6 +13,7 @@
 #include "broker/names.h"
 #include "broker/platforms.h"
 #include "broker/submit.h"
+#include "conf/unit.h"
 #include "store/record.h"
 
 #include <inttypes.h>
@@ -192,7 +193,10 @@ void job_control_cancel(struct core *core, struct request *request)
         for_selected(core, request, what, cancel);
 }
 
-static void modify_one(struct core *core, struct request *request, struct job *job)
+/* ---- modify */
+
+/* The limits of a relocation that runs. */
+static void modify_relocation(struct core *core, struct request *request, struct job *job)
 {
     const RmModify *modify = request->message->modify;
     const char *reason = modify->what->reason;
@@ -231,16 +235,139 @@ static void modify_one(struct core *core, struct request *request, struct job *j
                          *reason != '\0' ? ": " : "", reason));
 }
 
+/* What is to be changed. */
+struct change {
+    RmOptions limits; /* of the migration; 0: as it is */
+    bool has_limits;
+    uint32_t priority; /* the same */
+};
+
+static struct change change_of(const RmModify *modify)
+{
+    struct change change = {.limits = RM_OPTIONS__INIT, .priority = modify->priority};
+    const RmOptions *options = modify->options;
+
+    if (options) {
+        change.limits.bandwidth = options->bandwidth;
+        change.limits.downtime_for = options->downtime_for;
+        change.limits.timeout_for = options->timeout_for;
+        change.limits.stall_for = options->stall_for;
+        change.has_limits = options->bandwidth != 0 || options->downtime_for != 0 ||
+                            options->timeout_for != 0 || options->stall_for != 0;
+    }
+    return change;
+}
+
+static const char *count_text(uint64_t count, char text[static UNIT_TEXT_MAX])
+{
+    snprintf(text, UNIT_TEXT_MAX, "%" PRIu64, count);
+    return text;
+}
+
+/* "timeout from 20 min to 1 h, priority from 100 to 5": what will be another one than it is; "": nothing. */
+static const char *change_text(struct core *core, const struct job *job,
+                               const struct change *change)
+{
+    RmOptions has;
+
+    assignment_options(core, job, &has);
+    const RmOptions *to = &change->limits;
+    const struct {
+        const char *name;
+        uint64_t from, to;
+        const char *(*text)(uint64_t value, char text[static UNIT_TEXT_MAX]);
+    } values[] = {
+        {"bandwidth", has.bandwidth, to->bandwidth, unit_rate_text},
+        {"downtime", has.downtime_for, to->downtime_for, unit_duration_text},
+        {"timeout", has.timeout_for, to->timeout_for, unit_duration_text},
+        {"stall", has.stall_for, to->stall_for, unit_duration_text},
+        {"priority", job->ask->priority, change->priority, count_text},
+    };
+    const char *text = "";
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char a[UNIT_TEXT_MAX] = "unset", b[UNIT_TEXT_MAX];
+        if (values[i].to == 0 || values[i].to == values[i].from)
+            continue;
+        if (values[i].from != 0)
+            values[i].text(values[i].from, a);
+        text = core_printf(core, "%s%s%s from %s to %s", text, *text != '\0' ? ", " : "",
+                           values[i].name, a, values[i].text(values[i].to, b));
+    }
+    return text;
+}
+
+/* How a job stands that cannot be changed, and what to do; NULL: it can. */
+static const char *unchangeable(const struct job *job)
+{
+    switch (job->live.state) {
+    case RM_STATE__ASSIGNED:
+        return "is about to be begun by its worker: try again in a moment";
+    case RM_STATE__DOUBT:
+        return "is in doubt: try again when it is known where the guest is";
+    case RM_STATE__CANCELLING:
+        return "is being stopped: then retry submits it again, and that job can be changed";
+    case RM_STATE__RUNNING:
+        return job->source->link.session
+                   ? NULL
+                   : "runs, but its worker is away: try again when it is back";
+    default:
+        return NULL;
+    }
+}
+
+static void modify_job(struct core *core, struct request *request, struct job *job)
+{
+    const RmModify *modify = request->message->modify;
+    struct change change = change_of(modify);
+    const char *guest = job->ask->guest, *reason = modify->what->reason;
+    const char *why = unchangeable(job);
+    bool runs = job->live.state == RM_STATE__RUNNING;
+
+    if (change.has_limits && platform_of(job->ask->kind)->has_limits) {
+        job_outcome(core, request, job->id, false,
+                    "moves %s, which is a guest of z/VM: it has max_total and max_quiesce instead "
+                    "of bandwidth, downtime, timeout and stall",
+                    guest);
+        return;
+    }
+    if (why) {
+        job_outcome(core, request, job->id, false, "%s", why);
+        return;
+    }
+    const char *what = change_text(core, job, &change);
+    if (*what != '\0')
+        job_modify(core, job, &change.limits, change.priority, request->peer->user,
+                   core_printf(core, "%s%s%s", what, *reason != '\0' ? ": " : "", reason));
+    job_outcome(
+        core, request, job->id, true, "%s (%s)%s", *what != '\0' ? what : "is so already", guest,
+        runs && change.priority != 0 ? "; it runs, and its priority counts for a later try" : "");
+    if (!runs || !change.has_limits)
+        return;
+    RmAssignment *about = assignment_of(core, job);
+    about->options = core_alloc(core, sizeof(*about->options));
+    *about->options = change.limits;
+    request_ask(core, request, job->source, RM_ASK_KIND__ASK_MODIFY, about,
+                core_printf(core, "%s for a later try (%s), not confirmed for the one that runs.",
+                            *what != '\0' ? what : "is so", guest),
+                modify->wait_for);
+}
+
 void job_control_modify(struct core *core, struct request *request)
 {
     const RmModify *modify = request->message->modify;
     static const RmSelect none = RM_SELECT__INIT;
+    struct change change = change_of(modify);
+    bool relocation = *modify->max_total != '\0' || *modify->max_quiesce != '\0';
+    bool job = change.has_limits || change.priority != 0;
 
-    if (*modify->max_total == '\0' && *modify->max_quiesce == '\0')
+    if (relocation == job)
         request_refuse(core, request, RM_CODE__CODE_USAGE,
-                       "say what is to be changed: max_total or max_quiesce");
+                       "say what is to be changed: bandwidth, downtime, timeout, stall and "
+                       "priority, or max_total and max_quiesce of z/VM");
     else
-        for_selected(core, request, modify->what ? modify->what : &none, modify_one);
+        for_selected(core, request, modify->what ? modify->what : &none,
+                     relocation ? modify_relocation : modify_job);
 }
 
 /* Not named by its number: that it runs is worth a word, and no failure. */

@@ -17,7 +17,7 @@
 struct host;
 
 enum change_kind {
-    CHANGE_JOB_MOVED,    /* it has begun, or has another state */
+    CHANGE_JOB_MOVED,    /* it has begun, or has another state or place in its queue */
     CHANGE_JOB_ENDED,    /* its result is in the store */
     CHANGE_JOB_SHOWN,    /* what people see of it: progress, why it waits */
     CHANGE_JOB_PLACED,   /* its destination is another one */

@@ -23,7 +23,7 @@ struct platform {
     const char *what;     /* "member of z/VM"; NULL: the ordinary kind */
     const char *protocol; /* that its worker uses; needed */
     const char *peer_use; /* what nobody can do where a host has no `peer`; needed */
-    bool has_limits;      /* the limits of a migration that runs can be changed */
+    bool has_limits;      /* its migrations have limits of their own: max_total, max_quiesce */
     bool cancels_foreign; /* it can stop a migration that is no job's */
     bool
         leaves_copies; /* tries may leave something behind, or requests that wait: marks are kept */

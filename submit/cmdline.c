@@ -70,7 +70,9 @@ static error_t parse_pair(const struct parse *parse, const char *word, struct ar
     struct args *args = parse->args;
     struct rm_err err = {0};
     bool had = args->zvm.destination[0] != '\0';
-    int r = operands_take(&args->zvm, parse->command->takes, word, &err);
+    int r = option_operand(parse->command->options & OPTIONS_MODIFY, word, args, &err);
+    if (r == 0)
+        r = operands_take(&args->zvm, parse->command->takes, word, &err);
     if (r < 0)
         return fail(state, "%s", err.text);
     if (r > 0 && !had && args->zvm.destination[0] != '\0')
@@ -111,6 +113,19 @@ static error_t check_action(struct argp_state *state, struct args *args)
     return 0;
 }
 
+/* What modify changes: a move that goes on has either limits of libvirt or limits of z/VM. */
+static error_t check_change(struct argp_state *state, const struct args *args)
+{
+    const RmOptions *o = &args->options;
+    bool some = o->bandwidth || o->downtime_for || o->timeout_for || o->stall_for || args->priority;
+    if (some && args->zvm.given)
+        return fail(state, "max_total= and max_quiesce= are for guests on z/VM: give them alone");
+    if (!some && !args->zvm.given)
+        return fail(state, "specify bandwidth=, downtime=, timeout=, stall=, priority=, or, for "
+                           "guests on z/VM, max_total= and max_quiesce=");
+    return 0;
+}
+
 static bool is_selected(const struct args *args)
 {
     return args->n_operands > 0 || args->batch || args->guests[0] || args->host[0] || args->all ||
@@ -144,8 +159,8 @@ static error_t check(const struct parse *parse, struct argp_state *state)
                    args->plan ? "--plan" : "--dry-run");
     else if (is_empty)
         argp_error(state, "an operand is empty");
-    else if (command->takes == OPERANDS_OF_LIMITS && args->zvm.given == 0)
-        argp_error(state, "specify max_total=, max_quiesce= or both");
+    else if (command->takes == OPERANDS_OF_LIMITS)
+        return check_change(state, args);
     else
         return check_action(state, args);
     return EINVAL;

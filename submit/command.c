@@ -84,10 +84,15 @@ static const struct command commands[] = {
     {"resume", "[JOB...]", "Let paused jobs, or everything, continue",
      0, COMMAND_ANY, OF_HOLD, .needs_select = true, .run = job_change,
      .ask = RM_REQUEST__ASK_RESUME},
-    {"modify", "[JOB...] max_total=TIME max_quiesce=TIME",
-     "Change the limits of z/VM relocations in progress", 0, COMMAND_ANY, OF_SELECT,
-     .needs_select = true, .takes = OPERANDS_OF_LIMITS, .run = job_modify,
-     .more = "At least one of the two is required. TIME is NOLIMIT or a number of seconds."},
+    {"modify", "[JOB...] KEY=VALUE...",
+     "Change limits of unfinished jobs, those in progress included, or their priority", 0,
+     COMMAND_ANY, OF_SELECT | OPTIONS_MODIFY, .needs_select = true, .takes = OPERANDS_OF_LIMITS,
+     .run = job_modify,
+     .more = "KEY=VALUE is bandwidth=RATE, downtime=TIME, timeout=TIME, stall=TIME or priority=N, "
+             "with the values of the options of these names, or, for relocations of guests on z/VM "
+             "in progress, max_total=NOLIMIT|SECONDS or max_quiesce=NOLIMIT|SECONDS. A migration "
+             "in progress goes on with its new limits; timeout and stall count from where they "
+             "did, and its priority counts for a later attempt."},
     {"release", "NODERANGE", "Unlock guests left in doubt; check first where they run",
      1, 1, OF_CHANGE, .has_nodes = true, .run = job_release},
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 /* How long the broker may hold an answer back until hypervisors have answered it: for a dry run of
- * many guests, and for relocations that are given other limits. */
+ * many guests, and for migrations that are given other limits. */
 #define DRY_RUN_MOST (10 * 60 * USEC_PER_SEC)
 #define MODIFY_MOST  (60 * USEC_PER_SEC)
 
@@ -380,6 +380,8 @@ int job_modify(struct client *client, const struct args *args)
     modify.what = &what;
     modify.max_total = (char *)args->zvm.max_total;
     modify.max_quiesce = (char *)args->zvm.max_quiesce;
+    modify.options = (RmOptions *)&args->options;
+    modify.priority = args->priority;
     modify.wait_for = MODIFY_MOST;
     RmRequest request = client_request(RM_REQUEST__ASK_MODIFY, &modify);
     if (code == EXIT_OK)

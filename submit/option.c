@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     KEY_FIRST = OPTION_USAGE + 1, /* of options without a letter: this and the index of the row */
@@ -74,8 +75,8 @@ static const struct option_row rows[] = {
     {"reason", 0, "TEXT", "Recorded in the job's history", 1, OPTIONS_MOVE | OPTIONS_SELECT,
      IS_TEXT, AT(reason)},
     {"reason", 0, "TEXT", "Recorded in the history", 1, OPTIONS_REASON, IS_TEXT, AT(reason)},
-    {"priority", 0, "N", "Jobs with a lower number start first (default: 100)", 1, OPTIONS_MOVE,
-     IS_COUNT, AT(priority), PRIORITY_MOST},
+    {"priority", 0, "N", "Jobs with a lower number start first (default: 100)", 1,
+     OPTIONS_MOVE | OPTIONS_MODIFY, IS_COUNT, AT(priority), PRIORITY_MOST},
     {"anywhere", 0, NULL, "Use any other open host if the destination proves unsuitable", 1,
      OPTIONS_MOVE, IS_FLAG, AT(options.anywhere)},
     {"ignore-rules", 0, NULL, "Let no rule (separate, together, avoid) hold these guests", 1,
@@ -83,13 +84,13 @@ static const struct option_row rows[] = {
     {"attempts", 0, "N", "Maximum number of attempts", 1, OPTIONS_MOVE, IS_COUNT,
      AT(options.attempts), ATTEMPTS_MOST},
     {"bandwidth", 0, "RATE", "Maximum bandwidth of each migration, for example 200MiB/s", 2,
-     OPTIONS_MOVE, IS_RATE, AT(options.bandwidth)},
-    {"downtime", 0, "TIME", "Maximum pause of the guest, for example 300ms", 2, OPTIONS_MOVE,
-     IS_TIME, AT(options.downtime_for)},
+     OPTIONS_MOVE | OPTIONS_MODIFY, IS_RATE, AT(options.bandwidth)},
+    {"downtime", 0, "TIME", "Maximum pause of the guest, for example 300ms", 2,
+     OPTIONS_MOVE | OPTIONS_MODIFY, IS_TIME, AT(options.downtime_for)},
     {"timeout", 0, "TIME", "Abort a migration that takes longer, for example 20min", 2,
-     OPTIONS_MOVE, IS_TIME, AT(options.timeout_for)},
+     OPTIONS_MOVE | OPTIONS_MODIFY, IS_TIME, AT(options.timeout_for)},
     {"stall", 0, "TIME", "Abort a migration that makes no progress for this long, for example 60s",
-     2, OPTIONS_MOVE, IS_TIME, AT(options.stall_for)},
+     2, OPTIONS_MOVE | OPTIONS_MODIFY, IS_TIME, AT(options.stall_for)},
     {"auto-converge", 0, NULL, "Slow down a guest that writes faster than its memory is copied", 2,
      OPTIONS_MOVE, IS_FLAG, AT(options.auto_converge)},
     {"fence", 0, "MODE",
@@ -278,6 +279,18 @@ static int take(const struct option_row *row, const char *value, struct args *ar
         break;
     }
     return ARGP_ERR_UNKNOWN;
+}
+
+int option_operand(unsigned sets, const char *word, struct args *args, struct rm_err *err)
+{
+    size_t length = strcspn(word, "=");
+    if (word[length] == '\0')
+        return 0;
+    for (const struct option_row *row = rows; row < rows + ROWS; row++)
+        if ((row->sets & sets) && strlen(row->name) == length &&
+            strncasecmp(row->name, word, length) == 0)
+            return take(row, word + length + 1, args, err) < 0 ? -EINVAL : 1;
+    return 0;
 }
 
 int option_take(unsigned sets, int key, const char *value, struct args *args, struct rm_err *err)

@@ -34,9 +34,10 @@ enum option_set {
     OPTIONS_NODES = 1 << 17,
     OPTIONS_DELETE = 1 << 18,
     OPTIONS_KEYGEN = 1 << 19,
-    OPTIONS_HOST = 1 << 20, /* jobs away from a host */
-    OPTIONS_HOME = 1 << 22, /* of guests that come home */
-    OPTIONS_HOLD = 1 << 21, /* the same and the site, also for jobs to come */
+    OPTIONS_HOST = 1 << 20,   /* jobs away from a host */
+    OPTIONS_HOME = 1 << 22,   /* of guests that come home */
+    OPTIONS_HOLD = 1 << 21,   /* the same and the site, also for jobs to come */
+    OPTIONS_MODIFY = 1 << 23, /* that a job may be given anew; without "--" too */
 };
 
 /* Keys of the options that are no values: who parses the line acts on them. */
@@ -54,5 +55,9 @@ bool option_takes_value(const char *name, size_t length, int letter);
 /* Keeps the value (NULL: the option takes none) of the option of these sets that has this key. 0;
  * ARGP_ERR_UNKNOWN: no option has it; -EINVAL: the value is wrong; -ENOMEM. */
 int option_take(unsigned sets, int key, const char *value, struct args *args, struct rm_err *err);
+
+/* Keeps the value of a word NAME=VALUE, NAME in any case, if that is an option of these sets. 1: taken; 0: it is none;
+ * -EINVAL: the value is wrong. */
+int option_operand(unsigned sets, const char *word, struct args *args, struct rm_err *err);
 
 #endif

@@ -137,7 +137,10 @@ static int unknown(unsigned allowed, const char *word, struct rm_err *err)
                      : left == 1 ? " and "
                                  : "");
         }
-    return rm_fail(err, -EINVAL, "'%s': unknown operand; known operands are %s", word, list);
+    return rm_fail(err, -EINVAL, "'%s': unknown operand; known operands are %s%s", word,
+                   allowed == OPERANDS_OF_LIMITS ? "bandwidth, downtime, timeout, stall, priority, "
+                                                 : "",
+                   list);
 }
 
 int operands_take(struct operands *operands, unsigned allowed, const char *word, struct rm_err *err)

@@ -157,15 +157,25 @@ static bool is_open(const struct task_end *end)
     return end->class_ == RM_CLASS__NO_CLASS || end->class_ == RM_CLASS__CLASS_AMBIGUOUS;
 }
 
+/* There is something to abort, whose limits may be changed; NULL: not any more. */
+static void set_moving(struct task *task, struct hv_migration *migration)
+{
+    pthread_mutex_lock(&task->tasks->lock);
+    task->migration = migration;
+    pthread_mutex_unlock(&task->tasks->lock);
+    atomic_store(&task->moving, migration != NULL);
+}
+
 /* Follows it until it has ended or cannot be followed. Fills text and class of *end when it was
  * stopped. */
-static void follow(struct task *task, struct stall *stall, struct task_end *end)
+static void follow(struct task *task, struct hv_migration *migration, struct stall *stall,
+                   struct task_end *end)
 {
     const struct driver *driver = task->served->driver;
     const struct env *env = task->tasks->env;
     const char *uuid = task->assignment->uuid;
     usec_t abort_at = 0;
-    atomic_store(&task->moving, true);
+    set_moving(task, migration);
     for (;;) {
         RmStats stats = RM_STATS__INIT;
         if (is_off(task) || !task->at_source ||
@@ -191,7 +201,7 @@ static void follow(struct task *task, struct stall *stall, struct task_end *end)
         }
         env_sleep(env, FOLLOW_EVERY);
     }
-    atomic_store(&task->moving, false);
+    set_moving(task, NULL);
 }
 
 /* ---- settling */
@@ -296,7 +306,7 @@ static RmVerdict ask_and_repair(struct task *task, struct settle_case *one, bool
                 stall_begin(&stall, &migration, env_now(tasks->env));
             found->following = true;
             report_accepted(task);
-            follow(task, &stall, end);
+            follow(task, &migration, &stall, end);
             until_at = env_now(tasks->env) + SETTLE_FOR;
             late_at = 0; /* it did */
         } else if (round->held) {
@@ -533,9 +543,9 @@ static void run_migration(struct task *task)
     report_accepted(task);
     log_info("job=%" PRIu64 " attempt=%u guest=%s host=%s destination=%s fence=%s: migrating",
              a->job, a->attempt, a->guest, a->host, a->destination, outcome.fence);
-    atomic_store(&task->moving, true);
+    set_moving(task, &migration);
     driver->migrate(task->served->hv, &migration, &outcome);
-    atomic_store(&task->moving, false);
+    set_moving(task, NULL);
     if (outcome.given_up && atomic_load(&task->abort))
         driver->abort(task->served->hv, a->uuid, NULL);
     take_outcome(task, &outcome, &end);

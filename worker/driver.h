@@ -61,10 +61,11 @@ struct hv_migration { /* all strings borrowed until migrate() returns */
     const char *destination; /* name, for texts */
     const char *peer;        /* the destination's connection URI */
     const char *address;     /* tcp://... for the data; NULL or "": the destination's own choice */
-    uint64_t bandwidth;      /* bytes/s, 0 = no cap */
-    usec_t downtime;         /* 0 = the hypervisor's own */
-    usec_t timeout;          /* whole migration, 0 = no end */
-    usec_t stall;            /* no progress, 0 = never */
+    /* Limits; they may change while it runs: */
+    _Atomic uint64_t bandwidth; /* bytes/s, 0 = no cap */
+    _Atomic usec_t downtime;    /* 0 = the hypervisor's own */
+    _Atomic usec_t timeout;     /* whole migration, 0 = no end */
+    _Atomic usec_t stall;       /* no progress, 0 = never */
     bool auto_converge;
     bool unsafe;
     enum fence_mode fence;
@@ -151,9 +152,9 @@ struct driver {
     /* Stops the migration of that guest that runs from here. 0 also when there is none. */
     int (*abort)(struct hv *hv, const char *uuid, struct rm_err *err);
 
-    /* Other limits for the migration of that guest that runs from here; NULL: it knows none. */
-    int (*modify)(struct hv *hv, const char *uuid, const RmRelocation *relocation,
-                  struct rm_err *err);
+    /* Other limits for the migration of that guest that runs from here, as far as the hypervisor itself keeps
+     * them: bandwidth and downtime, or those of z/VM; what is 0 stays as it is. NULL: it knows none. */
+    int (*modify)(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err);
 
     /* Figures of the migration that runs; -ENOENT: none runs. */
     int (*progress)(struct hv *hv, const char *uuid, RmStats *ret_stats);

@@ -113,8 +113,8 @@ int question_put(const struct driver *driver, struct hv *hv, const struct env *e
             return remove_leftover(driver, hv, env, &one, notes, ret_unanswered, err);
         break;
     case RM_ASK_KIND__ASK_MODIFY:
-        if (driver->modify && about->options && about->options->relocation)
-            return driver->modify(hv, about->uuid, about->options->relocation, err);
+        if (driver->modify && about->options)
+            return driver->modify(hv, about->uuid, about->options, err);
         break;
     default:
         break;

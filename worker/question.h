@@ -1,5 +1,5 @@
 /* question.h - what an assignment asks of a migration, for a task as for a question; and what a client
- * wants to hear from a hypervisor at once: could this guest be moved, let its relocation have other
+ * wants to hear from a hypervisor at once: could this guest be moved, let what moves it have other
  * limits, stop it */
 #ifndef WORKER_QUESTION_H
 #define WORKER_QUESTION_H

@@ -11,10 +11,7 @@
 
 void stall_begin(struct stall *stall, const struct hv_migration *migration, usec_t now)
 {
-    *stall = (struct stall){.timeout = migration->timeout,
-                            .longest = migration->stall,
-                            .auto_converge = migration->auto_converge,
-                            .capped = migration->bandwidth > 0,
+    *stall = (struct stall){.migration = migration,
                             .began_at = now,
                             .minimum_at = now,
                             .flowed_at = now,
@@ -49,26 +46,28 @@ static void add_remedies(const struct stall *stall, bool late, char *text, size_
 {
     size_t n = strlen(text);
     snprintf(text + n, size - n, "; what may help:%s%s%s a longer --downtime",
-             late ? " a longer --timeout," : "", stall->auto_converge ? "" : " --auto-converge,",
-             stall->capped ? " a higher --bandwidth," : "");
+             late ? " a longer --timeout," : "",
+             stall->migration->auto_converge ? "" : " --auto-converge,",
+             stall->migration->bandwidth > 0 ? " a higher --bandwidth," : "");
 }
 
 enum stall_end stall_is_over(const struct stall *stall, usec_t now, char *ret_text, size_t size)
 {
     char span[UNIT_TEXT_MAX], remaining[UNIT_TEXT_MAX], rate[UNIT_TEXT_MAX], dirty[UNIT_TEXT_MAX];
     const RmStats *last = &stall->last;
-    bool late = stall->timeout && now - stall->began_at >= stall->timeout;
-    if (!late && (!stall->longest || now - stall->minimum_at < stall->longest))
+    usec_t timeout = stall->migration->timeout, longest = stall->migration->stall;
+    bool late = timeout && now - stall->began_at >= timeout;
+    if (!late && (!longest || now - stall->minimum_at < longest))
         return STALL_GOES_ON;
     enum stall_end end = why_over(stall, now);
     if (late) {
         snprintf(ret_text, size, "not finished after %s (setting timeout), stopped",
-                 unit_duration_text(stall->timeout, span));
+                 unit_duration_text(timeout, span));
         if (end == STALL_OUTRUN)
             add_remedies(stall, late, ret_text, size);
         return end;
     }
-    unit_duration_text(stall->longest, span);
+    unit_duration_text(longest, span);
     if (stall->minimum == UINT64_MAX)
         snprintf(ret_text, size, "no progress for %s: no memory was copied yet, stopped", span);
     else

@@ -18,10 +18,7 @@
 enum stall_end { STALL_GOES_ON, STALL_BROKEN, STALL_OUTRUN };
 
 struct stall {
-    usec_t timeout;     /* of the whole migration; 0 = no end */
-    usec_t longest;     /* without a new minimum (setting stall); 0 = never over */
-    bool auto_converge; /* options that it has already */
-    bool capped;        /* in bandwidth */
+    const struct hv_migration *migration; /* its limits, which may change on the way */
     usec_t began_at;
     usec_t minimum_at; /* of the last new minimum */
     usec_t flowed_at;  /* when more had been sent than at the look before */
@@ -29,6 +26,7 @@ struct stall {
     RmStats last;      /* the last figures, for the text; its throttle is the highest of all */
 };
 
+/* migration: borrowed. */
 void stall_begin(struct stall *stall, const struct hv_migration *migration, usec_t now);
 void stall_figures(struct stall *stall, const RmStats *stats, usec_t now);
 

@@ -119,16 +119,53 @@ static void answer(struct tasks *tasks, const RmAsk *ask, bool ok, bool unanswer
     mailbox_post(&tasks->mailbox, MAIL_ANSWER, &message.base);
 }
 
+/* Gives the migration of that job that runs these limits (NULL: none), where they are not 0. -ESRCH: none runs. */
+static int limit(struct tasks *tasks, const RmAssignment *about, const RmOptions *limits,
+                 struct rm_err *err)
+{
+    bool found = false;
+    pthread_mutex_lock(&tasks->lock);
+    for (struct task *task = tasks->list; task; task = task->next) {
+        if (task->assignment->job != about->job || task->assignment->attempt != about->attempt ||
+            !task->migration)
+            continue;
+        found = true;
+        if (limits && limits->bandwidth)
+            task->migration->bandwidth = limits->bandwidth;
+        if (limits && limits->downtime_for)
+            task->migration->downtime = limits->downtime_for;
+        if (limits && limits->timeout_for)
+            task->migration->timeout = limits->timeout_for;
+        if (limits && limits->stall_for)
+            task->migration->stall = limits->stall_for;
+    }
+    pthread_mutex_unlock(&tasks->lock);
+    return found ? 0 : rm_fail(err, -ESRCH, "its copy has not begun, or is over");
+}
+
+static int put(struct asker *asker, char notes[static RM_ERR_MAX], bool *ret_unanswered,
+               struct rm_err *err)
+{
+    const RmAsk *ask = asker->ask;
+    const RmOptions *options = ask->about->options;
+    /* Those of z/VM are its own, all of them. */
+    bool limits = ask->kind == RM_ASK_KIND__ASK_MODIFY && options && !options->relocation;
+    int r = limits ? limit(asker->tasks, ask->about, NULL, err) : 0;
+    if (r >= 0)
+        r = question_put(asker->served->driver, asker->served->hv, asker->tasks->env, ask,
+                         asker_may, asker, notes, ret_unanswered, err);
+    return r >= 0 && limits ? limit(asker->tasks, ask->about, options, err) : r;
+}
+
 static void *ask_thread(void *arg)
 {
     struct asker *asker = arg;
     struct tasks *tasks = asker->tasks;
     const RmAsk *ask = asker->ask;
     struct rm_err err = {""};
-    char notes[RM_ERR_MAX];
+    char notes[RM_ERR_MAX] = "";
     bool unanswered = false;
-    int r = question_put(asker->served->driver, asker->served->hv, tasks->env, ask, asker_may,
-                         asker, notes, &unanswered, &err);
+    int r = put(asker, notes, &unanswered, &err);
     if (notes[0])
         log_info("guest=%s host=%s destination=%s: %s", ask->about->guest, ask->about->host,
                  ask->about->destination, notes);

@@ -39,7 +39,7 @@ void tasks_go_on(struct tasks *tasks, uint64_t job, uint64_t session);
 void tasks_off(struct tasks *tasks, uint64_t job, bool abort);
 
 /* Asks the hypervisor in a thread of its own; takes a copy. What came of it always comes by
- * tasks_next(); of ASK_LOOK it is the next inventory. */
+ * tasks_next(); of ASK_LOOK it is the next inventory. ASK_MODIFY changes the limits of the task as well. */
 void tasks_ask(struct tasks *tasks, const RmAsk *ask);
 
 /* Stops the task of that job: its migration is aborted, or it does not begin. 0, -ENOENT. */

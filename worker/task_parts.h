@@ -45,9 +45,11 @@ struct task {
     atomic_bool stop;   /* somebody wants it stopped */
     atomic_bool moving; /* there is something to abort */
     atomic_bool ended;
-    bool has_aborter;  /* under the lock */
-    uint64_t session;  /* in which it may act; under the lock */
-    bool off;          /* it was called off; under the lock */
+    bool has_aborter; /* under the lock */
+    uint64_t session; /* in which it may act; under the lock */
+    bool off;         /* it was called off; under the lock */
+    struct hv_migration
+        *migration;    /* that runs, its limits may be changed; NULL: none; under the lock */
     atomic_bool abort; /* and what it has begun is not wanted */
     struct task *next; /* under the lock */
     /* Of its own thread: */

@@ -92,7 +92,7 @@ _rmigrate_operand() { # COMMAND NUMBER
     submit:2) _rmigrate_reply "$(_rmigrate_hosts) ${_rmigrate_cur:+$_rmigrate_keys}" ;;
     submit:*) _rmigrate_reply "$_rmigrate_keys" ;;
     evacuate:1 | open:1 | close:1 | queue:1 | hosts:1) _rmigrate_reply "$(_rmigrate_hosts)" ;;
-    modify:*) _rmigrate_reply "$(_rmigrate_jobs) max_total= max_quiesce=" ;;
+    modify:*) _rmigrate_reply "$(_rmigrate_jobs) bandwidth= downtime= timeout= stall= priority= max_total= max_quiesce=" ;;
     jobs:1 | history:1 | guests:1 | release:1 | reconcile:1) _rmigrate_reply "$(_rmigrate_guests)" ;;
     evacuate:*) _rmigrate_reply "${_rmigrate_keys/action= /}" ;;
     show:* | watch:* | wait:* | cancel:* | retry:* | pause:* | resume:*) _rmigrate_reply "$(_rmigrate_jobs)" ;;

@@ -84,6 +84,7 @@ offers() { # WORD... = WANTED...
     offers kvm1 --to=hyp0 = --to=hyp01 --to=hyp02
     offers kvm1 --fence eq a = always auto
     offers modify ma = max_quiesce= max_total=
+    offers modify b = bandwidth=
     offers modify max_total=N = max_total=NOLIMIT
 }
 

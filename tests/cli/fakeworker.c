@@ -10,7 +10,7 @@
  * A guest on it is a file of its name, one line: UUID STATE MEMORY VCPUS REASON, memory in MiB,
  * state one of running, paused, suspended, in_shutdown, shutoff, crashed. Moving a guest is a rename(2), so it is
  * never in two places by accident. A file ".down" makes the hypervisor unreachable; what stands in it is the
- * reason.
+ * reason. With a file ".old" it changes no migration that runs, as a worker of before modify.
  *
  * How the tries of a guest's migration end stands in ../plan/GUEST, a line for each try, which is
  * taken out; without one it works at once. VERB MSEC [CLASS CODE TEXT], class as in RmClass (retry,
@@ -20,6 +20,7 @@
  *     refuse    the check beforehand fails
  *     fail      fails, the guest stayed
  *     hang      goes on until it is stopped
+ *     crawl     goes on until it gets another bandwidth, then works, MSEC after its beginning at the soonest
  *     arrive    works, but the call says that it failed
  *     vanish    fails, and the guest is nowhere afterwards
  *     double    fails, and the guest runs on both sides afterwards
@@ -27,6 +28,7 @@
  */
 #include "wire/job.h"
 #include "worker/drivers.h"
+#include "worker/stall.h"
 #ifdef RMIGRATE_ZVM
 #include "worker/zvm/driver.h"
 #endif
@@ -86,6 +88,8 @@ struct running {
     usec_t began_at;
     unsigned long msec;
     uint64_t total;
+    uint64_t bandwidth; /* as the hypervisor has it now */
+    bool crawls;
     bool slow; /* auto_converge */
     bool stop;
     struct running *next;
@@ -421,7 +425,8 @@ static RmStats figures(const struct running *one, usec_t now, bool over)
                           ? one->total - one->total / whole * stats.elapsed_for
                           : one->total / 100;
     stats.processed = one->total - stats.remaining;
-    stats.rate = stats.processed * USEC_PER_SEC / stats.elapsed_for;
+    stats.rate =
+        one->bandwidth ? one->bandwidth : stats.processed * USEC_PER_SEC / stats.elapsed_for;
     stats.iterations = 1;
     stats.downtime_for = DOWNTIME_MSEC * USEC_PER_MSEC;
     stats.measured_downtime = over;
@@ -429,20 +434,25 @@ static RmStats figures(const struct running *one, usec_t now, bool over)
     return stats;
 }
 
-/* Lets the time of the plan go by. False: it was stopped. */
+/* Lets the time of the plan go by. False: it was stopped; text: why, where its limits stopped it. */
 static bool pass_time(struct hv *hv, const struct hv_migration *migration, struct running *one,
-                      bool hangs)
+                      bool hangs, char *text, size_t size)
 {
     usec_t told_at = 0;
     bool stopped = false;
+    struct stall stall;
+    stall_begin(&stall, migration, one->began_at);
     for (;;) {
         usec_t now = env_now(hv->env);
         pthread_mutex_lock(&lock);
         stopped = one->stop;
+        bool crawls = one->crawls;
         pthread_mutex_unlock(&lock);
         if (migration->may && migration->may(migration->ctx) == HV_MAY_NEVER)
             return false;
-        if (stopped || (!hangs && now >= one->began_at + one->msec * USEC_PER_MSEC))
+        if (stall_is_over(&stall, now, text, size) != STALL_GOES_ON)
+            return false;
+        if (stopped || (!hangs && !crawls && now >= one->began_at + one->msec * USEC_PER_MSEC))
             return !stopped;
         if (migration->progress && now >= told_at + FIGURES_MSEC * USEC_PER_MSEC) {
             RmStats stats = figures(one, now, /* over = */ false);
@@ -469,7 +479,8 @@ static int move(struct hv *hv, const struct hv_migration *migration, struct gues
 static void carry_out(struct hv *hv, const struct hv_migration *migration, const struct plan *plan,
                       struct guest *guest, struct hv_outcome *outcome)
 {
-    bool moves = strcmp(plan->verb, "ok") == 0 || strcmp(plan->verb, "arrive") == 0;
+    bool works = strcmp(plan->verb, "ok") == 0 || strcmp(plan->verb, "crawl") == 0;
+    bool moves = works || strcmp(plan->verb, "arrive") == 0;
     struct rm_err err = {0};
     if (moves && !answers(directory_of(migration->peer), &err)) {
         fail(outcome, RM_CLASS__CLASS_RETRY, 38, err.text);
@@ -479,7 +490,7 @@ static void carry_out(struct hv *hv, const struct hv_migration *migration, const
         fail(outcome, RM_CLASS__CLASS_FATAL, 1, "the file could not be moved");
         return;
     }
-    if (strcmp(plan->verb, "ok") == 0) {
+    if (works) {
         outcome->ok = true;
         if (strcmp(outcome->fence, "paused") == 0) {
             outcome->resumed = true;
@@ -520,8 +531,11 @@ static void delist(struct running *one)
 static void fake_migrate(struct hv *hv, const struct hv_migration *migration,
                          struct hv_outcome *outcome)
 {
-    struct running one = {
-        .uuid = migration->uuid, .began_at = env_now(hv->env), .slow = migration->auto_converge};
+    struct running one = {.uuid = migration->uuid,
+                          .began_at = env_now(hv->env),
+                          .slow = migration->auto_converge,
+                          .bandwidth = migration->bandwidth};
+    char text[RM_ERR_MAX] = "";
     struct guest guest;
     if (fake_check(hv, migration, outcome) < 0)
         return;
@@ -529,12 +543,13 @@ static void fake_migrate(struct hv *hv, const struct hv_migration *migration,
     struct plan plan = next_plan(hv, guest.name, /* check = */ false);
     one.msec = plan.msec;
     one.total = (uint64_t)guest.memory << 20;
+    one.crawls = strcmp(plan.verb, "crawl") == 0;
     enlist(&one);
-    if (pass_time(hv, migration, &one, strcmp(plan.verb, "hang") == 0))
+    if (pass_time(hv, migration, &one, strcmp(plan.verb, "hang") == 0, text, sizeof(text)))
         carry_out(hv, migration, &plan, &guest, outcome);
     else
-        fail(outcome, RM_CLASS__CLASS_ABORTED, 78,
-             "operation aborted: migration out: canceled by client");
+        fail(outcome, text[0] ? RM_CLASS__CLASS_UNFIT : RM_CLASS__CLASS_ABORTED, text[0] ? 0 : 78,
+             text[0] ? text : "operation aborted: migration out: canceled by client");
     delist(&one);
     outcome->stats = figures(&one, env_now(hv->env), outcome->ok);
 }
@@ -547,6 +562,22 @@ static int fake_abort(struct hv *hv, const char *uuid, struct rm_err *err)
     for (struct running *one = all_running; one; one = one->next)
         if (strcmp(one->uuid, uuid) == 0)
             one->stop = true;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+static int fake_modify(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err)
+{
+    char path[PATH + WORD];
+    snprintf(path, sizeof(path), "%s/.old", hv->directory);
+    if (access(path, F_OK) == 0)
+        return rm_fail(err, -EOPNOTSUPP, "this hypervisor cannot do that");
+    pthread_mutex_lock(&lock);
+    for (struct running *one = all_running; one && limits->bandwidth; one = one->next)
+        if (strcmp(one->uuid, uuid) == 0) {
+            one->bandwidth = limits->bandwidth;
+            one->crawls = false;
+        }
     pthread_mutex_unlock(&lock);
     return 0;
 }
@@ -594,6 +625,7 @@ static const struct driver fake_driver = {
     .check = fake_check,
     .migrate = fake_migrate,
     .abort = fake_abort,
+    .modify = fake_modify,
     .progress = fake_progress,
     .repair = fake_repair,
 };

@@ -78,6 +78,7 @@ fake_as() { # WHO WHAT...
     denied watcher viewer operator restore hyp01
     denied watcher viewer operator cancel --all
     denied watcher viewer operator modify --all max_total=5
+    denied watcher viewer operator modify --all priority=5
     denied watcher viewer operator kvm2 action=CANCEL
     denied watcher viewer operator pause --all
     denied watcher viewer operator resume --all

@@ -399,6 +399,10 @@ guest_is_gone() { told '.guests | length == 0 or .[0].state != "running"' guests
     has "gpok3: "
     ok show "$job"
     has "new limits: max_quiesce=NOLIMIT: no hurry"
+    ends 1 modify "$job" timeout=5min
+    err_has "job $job: Error: moves gpok3, which is a guest of z/VM: it has max_total and max_quiesce instead of bandwidth,"
+    ok modify "$job" priority=5
+    is "job $job: priority from 100 to 5 (gpok3); it runs, and its priority counts for a later try"
     ok modify --guests gpok3 max_total=2 --json
     json '.results[0] | .guest == "gpok3" and .ok'
     until_true 10 state_is "$job" failed

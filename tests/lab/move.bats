@@ -47,6 +47,31 @@ teardown() { sweep; }
     "$LAB" check -w o1
 }
 
+@test "a migration that crawls is sped up on its way and arrives; one that is stopped leaves nothing of that behind" {
+    "$LAB" guest s1 hyp01 mem=128 fill=96
+    "$LAB" shape hyp01 200mbit
+    until_true 20 rmigrate guests s1
+    before=$(virsh_on hyp01 migrate-getspeed s1)
+    begin_move s1 hyp02 --bandwidth 1MiB/s
+    until_true 30 migrates s1 hyp01
+    until_true 10 rmigrate modify "$(last_job s1)" bandwidth=1500KiB/s downtime=1s
+    [ "$(virsh_on hyp01 migrate-getspeed s1)" = 2 ]
+    run -0 rmigrate cancel "$(last_job s1)"
+    ended s1 1 'the guest stays on hyp01'
+    [ "$(virsh_on hyp01 migrate-getspeed s1)" = "$before" ]
+    rm "$OUT/s1.code"
+    begin_move s1 hyp02 --bandwidth 1MiB/s
+    until_true 30 migrates s1 hyp01
+    until_true 10 rmigrate modify "$(last_job s1)" bandwidth=16MiB/s timeout=10min --reason 'the link is free'
+    [ "$(virsh_on hyp01 migrate-getspeed s1)" = 16 ]
+    ended s1 0 's1: migrated to hyp02'
+    runs_only_on s1 hyp02
+    run -0 rmigrate show "$(last_job s1)" --json
+    [[ $output == *'bandwidth from 1.00 MiB/s to 16.0 MiB/s, timeout from 1 h to 10 min: the link is free'* ]]
+    grep -q '"bandwidth_limit": *16777216' <<<"$output"
+    grep -q '"timeout": *600' <<<"$output"
+}
+
 @test "moving it again says that it is there, also when the vm table was wrong, which is mended" {
     "$LAB" guest m2 hyp02 mem=32
     until_true 20 rmigrate guests m2

@@ -75,7 +75,9 @@ static void ask(struct client *client, RmRequest *request)
 
     for (size_t i = 0; i < sizeof(token); i++)
         token[i] = (uint8_t)world_random(world, 256);
-    client->hold = request->ask_case == RM_REQUEST__ASK_SUBMIT ? request->submit->wait_for : 0;
+    client->hold = request->ask_case == RM_REQUEST__ASK_SUBMIT   ? request->submit->wait_for
+                   : request->ask_case == RM_REQUEST__ASK_MODIFY ? request->modify->wait_for
+                                                                 : 0;
     client->only_looks = request->ask_case == RM_REQUEST__ASK_SUBMIT && request->submit->dry_run;
     client->answered = false;
     client->doubts = client->has_ideas && world_chance(world, 150);
@@ -427,6 +429,27 @@ static void release(struct client *client, const char *guest)
     ask_select(client, RM_REQUEST__ASK_RELEASE, &what);
 }
 
+/* Other limits and another priority, each now and then. */
+static void modify(struct client *client, RmSelect *what)
+{
+    struct world *world = client->world;
+    RmRequest request = RM_REQUEST__INIT;
+    RmModify modify = RM_MODIFY__INIT;
+    RmOptions options = RM_OPTIONS__INIT;
+
+    modify.what = what;
+    modify.options = &options;
+    if (world_chance(world, 600))
+        options.bandwidth = 1 + world_random(world, 100);
+    if (options.bandwidth == 0 || world_chance(world, 600))
+        modify.priority = 50 + (uint32_t)world_random(world, 100);
+    modify.wait_for = world_between(world, USEC_PER_SEC, 8 * USEC_PER_SEC);
+    request.ask_case = RM_REQUEST__ASK_MODIFY;
+    request.modify = &modify;
+    world_tell(world, "%s: modify some", client->link.peer.user);
+    ask(client, &request);
+}
+
 static void have_idea(struct client *client)
 {
     struct world *world = client->world;
@@ -438,7 +461,7 @@ static void have_idea(struct client *client)
     if (*what.host == '\0')
         what.batch = client->last_batch;
     what.all = *what.host == '\0' && what.batch == 0;
-    switch (world_random(world, 21)) {
+    switch (world_random(world, 22)) {
     case 0 ... 6:
         client_submit(client, some_guests(world, names), some_host(world), follow);
         break;
@@ -473,6 +496,9 @@ static void have_idea(struct client *client)
                                              : RM_HOST_STATE__HOST_OPEN);
         break;
     case 19:
+        modify(client, &what);
+        break;
+    case 20:
         dry_run(client, some_guests(world, names));
         break;
     default:

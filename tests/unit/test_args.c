@@ -200,6 +200,23 @@ static void args_of_modify_are_jobs_and_limits(void **state)
     is("rmigrate modify max_total=5 --guests gpok3", "modify", "");
     is("rmigrate modify max_total=5 --all", "modify", "");
     is("rmigrate modify max_total=5 --batch 7", "modify", "");
+    assert_int_equal(
+        parse("rmigrate modify 12 BANDWIDTH=200MiB/s 13 downtime=300ms --timeout 20min "
+              "stall=1min priority=7",
+              &args),
+        0);
+    assert_int_equal(args.n_operands, 2);
+    assert_int_equal(args.options.bandwidth, 200u << 20);
+    assert_int_equal(args.options.downtime_for, 300000);
+    assert_int_equal(args.options.timeout_for, 20 * 60 * USEC_PER_SEC);
+    assert_int_equal(args.options.stall_for, 60 * USEC_PER_SEC);
+    assert_int_equal(args.priority, 7);
+    args_done(&args);
+    is_wrong("rmigrate modify 12 timeout=5");
+    is_wrong("rmigrate modify 12 timeout=0");
+    is_wrong("rmigrate modify 12 bandwidth=");
+    is_wrong("rmigrate modify 12 attempts=5");
+    is_wrong("rmigrate modify 12 timeout=5min max_total=5");
     is_wrong("rmigrate modify 12");
     is_wrong("rmigrate modify --all");
     is_wrong("rmigrate modify max_total=5");

@@ -29,8 +29,10 @@ static RmStats figures(uint64_t remaining)
 
 static struct stall begun(usec_t timeout, usec_t longest, usec_t now)
 {
-    struct hv_migration migration = {.timeout = timeout, .stall = longest};
+    static struct hv_migration migration;
     struct stall stall;
+    migration.timeout = timeout;
+    migration.stall = longest;
     stall_begin(&stall, &migration, now);
     return stall;
 }
@@ -45,6 +47,24 @@ static void a_timeout_ends_it_whatever_the_figures(void **state)
     assert_false(stall_is_over(&stall, 999 + 30 * USEC_PER_SEC, text, sizeof(text)));
     assert_true(stall_is_over(&stall, 1000 + 30 * USEC_PER_SEC, text, sizeof(text)));
     assert_string_equal(text, "not finished after 30 s (setting timeout), stopped");
+}
+
+static void limits_that_change_on_the_way_count_from_the_beginning(void **state)
+{
+    (void)state;
+    struct hv_migration migration = {.timeout = 30 * USEC_PER_SEC, .stall = 10 * USEC_PER_SEC};
+    struct stall stall;
+    char text[256];
+    stall_begin(&stall, &migration, 1000);
+    migration.timeout = 60 * USEC_PER_SEC;
+    migration.stall = 45 * USEC_PER_SEC;
+    assert_false(stall_is_over(&stall, 999 + 45 * USEC_PER_SEC, text, sizeof(text)));
+    assert_true(stall_is_over(&stall, 1000 + 45 * USEC_PER_SEC, text, sizeof(text)));
+    migration.stall = 0;
+    assert_false(stall_is_over(&stall, 999 + 60 * USEC_PER_SEC, text, sizeof(text)));
+    migration.timeout = 20 * USEC_PER_SEC;
+    assert_true(stall_is_over(&stall, 1000 + 50 * USEC_PER_SEC, text, sizeof(text)));
+    assert_string_equal(text, "not finished after 20 s (setting timeout), stopped");
 }
 
 static void only_a_new_minimum_is_progress(void **state)
@@ -249,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_timeout_ends_it_whatever_the_figures),
+        cmocka_unit_test(limits_that_change_on_the_way_count_from_the_beginning),
         cmocka_unit_test(only_a_new_minimum_is_progress),
         cmocka_unit_test(figures_without_a_total_are_no_progress),
         cmocka_unit_test(without_limits_it_goes_on_for_ever),

@@ -24,10 +24,13 @@ static struct {
     atomic_int check_result;
     atomic_int migrations, aborts, repairs;
     atomic_int repair_result;
-    atomic_bool works;   /* the migration does, or else stays until it is aborted */
-    atomic_bool splits;  /* it ends with both sides running */
-    atomic_bool loses;   /* the call breaks, the migration goes on */
-    atomic_bool stopped; /* by abort */
+    atomic_int modify_result;
+    atomic_uint_fast64_t bandwidth; /* as modify() had it */
+    _Atomic usec_t timeout;         /* of the migration that runs, as it was seen last */
+    atomic_bool works;              /* the migration does, or else stays until it is aborted */
+    atomic_bool splits;             /* it ends with both sides running */
+    atomic_bool loses;              /* the call breaks, the migration goes on */
+    atomic_bool stopped;            /* by abort */
 } fake;
 
 struct hv {
@@ -130,8 +133,10 @@ static void fake_migrate(struct hv *hv, const struct hv_migration *migration,
         return;
     }
     if (!atomic_load(&fake.splits))
-        while (!atomic_load(&fake.stopped))
+        while (!atomic_load(&fake.stopped)) {
+            fake.timeout = migration->timeout;
             poll(NULL, 0, 5);
+        }
     atomic_store(&fake.source, SIDE_RUNS);
     if (atomic_load(&fake.splits))
         atomic_store(&fake.destination, SIDE_RUNS);
@@ -147,6 +152,16 @@ static int fake_abort(struct hv *hv, const char *uuid, struct rm_err *err)
     (void)err;
     atomic_fetch_add(&fake.aborts, 1);
     atomic_store(&fake.stopped, true);
+    return 0;
+}
+
+static int fake_modify(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err)
+{
+    (void)hv;
+    (void)uuid;
+    if (atomic_load(&fake.modify_result) < 0)
+        return rm_fail(err, atomic_load(&fake.modify_result), "it says no");
+    atomic_store(&fake.bandwidth, limits->bandwidth);
     return 0;
 }
 
@@ -189,6 +204,7 @@ static const struct driver fake_driver = {
     .check = fake_check,
     .migrate = fake_migrate,
     .abort = fake_abort,
+    .modify = fake_modify,
     .progress = fake_progress,
     .repair = fake_repair,
 };
@@ -211,6 +227,9 @@ static int set_up(void **state)
     atomic_store(&fake.aborts, 0);
     atomic_store(&fake.repairs, 0);
     atomic_store(&fake.repair_result, 0);
+    atomic_store(&fake.modify_result, 0);
+    atomic_store(&fake.bandwidth, 0);
+    fake.timeout = 0;
     atomic_store(&fake.works, false);
     atomic_store(&fake.splits, false);
     atomic_store(&fake.loses, false);
@@ -472,6 +491,67 @@ static void a_request_without_an_answer_is_named(void **state)
     assert_string_equal(report->unanswered[0], "hyp01");
 }
 
+/* Asks for other limits; what came of it is said, and NULL when it was done. */
+static const char *modify(uint64_t job, usec_t timeout)
+{
+    RmAsk ask = RM_ASK__INIT;
+    RmAssignment about = RM_ASSIGNMENT__INIT;
+    RmOptions limits = RM_OPTIONS__INIT;
+    limits.bandwidth = 5;
+    limits.timeout_for = timeout;
+    about.job = job;
+    about.attempt = 2;
+    about.host = "hyp01";
+    about.uuid = "u";
+    about.options = &limits;
+    ask.session = SESSION;
+    ask.kind = RM_ASK_KIND__ASK_MODIFY;
+    ask.about = &about;
+    tasks_ask(tasks, &ask);
+    for (;;) {
+        struct mail mail;
+        struct pollfd fd = {.fd = tasks_fd(tasks), .events = POLLIN};
+        assert_int_equal(poll(&fd, 1, 60000), 1);
+        arena_reset(arena);
+        if (tasks_next(tasks, arena, &mail) && mail.answer)
+            return mail.answer->ok ? NULL : mail.answer->text;
+    }
+}
+
+static void a_migration_that_runs_goes_on_with_other_limits(void **state)
+{
+    (void)state;
+    assert_string_equal(modify(7, USEC_PER_SEC), "its copy has not begun, or is over");
+    assert_int_equal(start(false, false), 0);
+    expect(RM_REPORT_KIND__REPORT_ACCEPTED, NULL);
+    while (atomic_load(&fake.migrations) == 0)
+        poll(NULL, 0, 5);
+    assert_null(modify(7, 1234));
+    assert_int_equal(atomic_load(&fake.bandwidth), 5);
+    while (fake.timeout != 1234)
+        poll(NULL, 0, 5);
+    assert_string_equal(modify(8, USEC_PER_SEC), "its copy has not begun, or is over");
+    atomic_store(&fake.modify_result, -EIO);
+    assert_string_equal(modify(7, USEC_PER_SEC), "it says no");
+    assert_int_equal(fake.timeout, 1234);
+    assert_int_equal(tasks_abort(tasks, 7), 0);
+    expect(RM_REPORT_KIND__REPORT_FINISHED, NULL);
+}
+
+static void an_adopted_migration_ends_by_its_new_limits(void **state)
+{
+    (void)state;
+    atomic_store(&fake.source, SIDE_COPIES);
+    assert_int_equal(start(true, false), 0);
+    expect(RM_REPORT_KIND__REPORT_ACCEPTED, NULL);
+    const char *why;
+    while ((why = modify(7, 1)))
+        assert_string_equal(why, "its copy has not begun, or is over");
+    const RmReport *report = expect(RM_REPORT_KIND__REPORT_FINISHED, NULL);
+    assert_int_equal(report->verdict, RM_VERDICT__VERDICT_SOURCE);
+    assert_memory_equal(report->text, "not finished after 1 us (setting timeout), stopped", 50);
+}
+
 static void inventories_come_by_themselves_in_order(void **state)
 {
     (void)state;
@@ -519,6 +599,8 @@ int main(void)
         TEST(a_settler_without_a_lease_waits_until_it_has_one_again),
         TEST(a_settler_that_is_called_off_ends_and_does_nothing),
         TEST(a_request_without_an_answer_is_named),
+        TEST(a_migration_that_runs_goes_on_with_other_limits),
+        TEST(an_adopted_migration_ends_by_its_new_limits),
         TEST(inventories_come_by_themselves_in_order),
         TEST(a_hypervisor_that_is_not_served_is_not_touched),
     };

@@ -206,7 +206,8 @@ static void unknown_keys_are_told_of_the_known_ones(void **state)
              "immediate, "
              "max_total and max_quiesce");
     is_wrong(OPERANDS_OF_LIMITS, WORDS("force=DOMAIN"),
-             "'force=DOMAIN': unknown operand; known operands are max_total and max_quiesce");
+             "'force=DOMAIN': unknown operand; known operands are bandwidth, downtime, timeout, "
+             "stall, priority, max_total and max_quiesce");
     is_wrong(OPERANDS_OF_EVACUATION, WORDS("action=TEST"),
              "'action=TEST': unknown operand; known operands are destination, force, immediate, "
              "max_total "

@@ -256,6 +256,63 @@ int lv_hv_abort(struct hv *hv, const char *uuid, struct rm_err *err)
     return 0;
 }
 
+/* ---- other limits: for the migration that runs; libvirt forgets them at its end */
+
+struct limits_op {
+    struct lv_op op;
+    unsigned long speed;         /* MiB/s; 0 = leave it */
+    unsigned long long downtime; /* ms, the same */
+};
+
+static int limits_body(struct lv_op *op)
+{
+    struct limits_op *ask = (struct limits_op *)op;
+    virDomainPtr domain = lv_guest(op);
+    if (!domain)
+        return -EIO;
+    int r = lv_still_wanted(op);
+    if (r == 0 && ((ask->speed && virDomainMigrateSetMaxSpeed(domain, ask->speed, 0) < 0) ||
+                   (ask->downtime && virDomainMigrateSetMaxDowntime(domain, ask->downtime, 0) < 0)))
+        r = lv_note(op);
+    virDomainFree(domain);
+    return r;
+}
+
+static int set_limits(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err)
+{
+    struct lv_conn *conn;
+    int r = lv_conn_get(hv, /* peer = */ NULL, &conn, NULL, err);
+    if (r < 0)
+        return r;
+    struct limits_op *ask = calloc(1, sizeof(*ask));
+    r = ask ? 0 : rm_fail(err, -ENOMEM, "no memory");
+    if (ask) {
+        lv_op_init(&ask->op, conn, uuid, limits_body);
+        ask->speed = lv_mib(limits->bandwidth);
+        ask->downtime = lv_msec(limits->downtime_for);
+        r = lv_op_run(hv, &ask->op, err);
+        lv_op_unref(&ask->op);
+    }
+    lv_conn_unref(conn);
+    return r;
+}
+
+/* Its job must have been seen: the call that begins it sets what was asked for at first, and without a job libvirt
+ * would keep the speed for whatever leaves later. */
+int lv_hv_modify(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err)
+{
+    if (!limits->bandwidth && !limits->downtime_for)
+        return 0;
+    struct lv_run *run = run_find(hv, uuid);
+    bool young = run && !atomic_load(&run->begun);
+    struct job_op job;
+    int r = young ? -ENOENT : ask_job(hv, uuid, /* stop = */ false, /* downtime = */ 0, &job, err);
+    lv_run_unref(run);
+    if (r == -ENOENT)
+        return rm_fail(err, r, "its copy has not begun, or is over");
+    return r < 0 ? r : set_limits(hv, uuid, limits, err);
+}
+
 /* ---- the resume behind the fence */
 
 struct resume_op {

@@ -30,6 +30,17 @@ void lv_run_listen(struct lv_run *run, struct lv_conn *conn, virDomainPtr domain
 /* Does one of that guest run from here, and has its job been seen? */
 bool lv_run_is_begun(struct hv *hv, const char *uuid);
 
+/* As libvirt counts them, rounded up. */
+static inline unsigned long lv_mib(uint64_t bytes)
+{
+    const uint64_t mib = 1024 * 1024;
+    return (unsigned long)(bytes / mib + (bytes % mib != 0));
+}
+static inline unsigned long long lv_msec(usec_t span)
+{
+    return span / USEC_PER_MSEC + (span % USEC_PER_MSEC != 0);
+}
+
 /* Figures of the migration that goes out, from here or not; -ENOENT: none does. downtime: ms to be
  * set on the way, 0 = nothing. */
 int lv_ask_progress(struct hv *hv, const char *uuid, unsigned long long downtime,
@@ -47,6 +58,7 @@ int lv_open_process(const struct hv *hv, const char *name, const char *uuid);
 
 /* ---- operations of the driver */
 int lv_hv_abort(struct hv *hv, const char *uuid, struct rm_err *err);
+int lv_hv_modify(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err);
 int lv_hv_progress(struct hv *hv, const char *uuid, RmStats *ret_stats);
 
 #endif

@@ -126,6 +126,7 @@ const struct driver libvirt_driver = {
     .check = lv_hv_check,
     .migrate = lv_hv_migrate,
     .abort = lv_hv_abort,
+    .modify = lv_hv_modify,
     .progress = lv_hv_progress,
     .repair = hv_repair,
 };

@@ -109,7 +109,7 @@ static int migrate_body(struct lv_op *op)
                                                  ask->address) < 0) ||
         (ask->bandwidth &&
          virTypedParamsAddULLong(&params, &n_params, &room, VIR_MIGRATE_PARAM_BANDWIDTH,
-                                 (ask->bandwidth + MIB - 1) / MIB) < 0) ||
+                                 lv_mib(ask->bandwidth)) < 0) ||
         virDomainMigrateToURI3(domain, ask->peer, params, (unsigned)n_params, ask->flags) < 0) {
         lv_note(op);
         ask->cut_off = virConnectIsAlive(op->conn->connect) != 1;
@@ -196,7 +196,7 @@ static void start_side(struct transfer *t, enum side_kind kind)
     side->run = lv_run_ref(t->run);
     side->destination = kind == SIDE_RESUME ? lv_conn_ref(t->destination) : NULL;
     if (kind == SIDE_FIGURES && !t->downtime_set && t->migration->downtime)
-        side->downtime = (t->migration->downtime + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+        side->downtime = lv_msec(t->migration->downtime);
     side->stats = (RmStats)RM_STATS__INIT;
     if (call_start(&side->call, t->run->bell) < 0)
         call_unref(&side->call); /* the next tick tries again */

@@ -267,14 +267,16 @@ static int zvm_check(struct hv *hv, const struct hv_migration *migration,
 
 /* ---- what runs */
 
-static int zvm_modify(struct hv *hv, const char *uuid, const RmRelocation *relocation,
-                      struct rm_err *err)
+static int zvm_modify(struct hv *hv, const char *uuid, const RmOptions *limits, struct rm_err *err)
 {
+    const RmRelocation *relocation = limits->relocation;
     struct smapi_request request = {.function = SMAPI_VMRELOCATE_MODIFY};
     struct smapi_answer answer = {.bytes = NULL};
     struct rm_err why = {""};
     smapi_name user;
     char text[SMAPI_CODE_TEXT_MAX];
+    if (!relocation)
+        return rm_fail(err, -EOPNOTSUPP, "z/VM knows only max_total and max_quiesce");
     zvm_user(uuid, user);
     request.target = user;
     request.operand[SMAPI_MAX_TOTAL] = relocation->max_total[0] ? relocation->max_total : NULL;
