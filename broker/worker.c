@@ -283,7 +283,8 @@ static void on_inventory(struct core *core, struct session *session, const RmInv
         inventory_input(core, host, inventory);
 }
 
-/* Said when the other one has been heard since: one that was killed, and started again, is no second worker. */
+/* Said when the other one has been heard since: one that was killed, and started again, is no second worker. Once for
+ * each session that waits, however many hosts it names how often. */
 static void tell_of_two(struct core *core, struct session *session, struct host *host)
 {
     struct session *other = host->link.session;
@@ -294,15 +295,14 @@ static void tell_of_two(struct core *core, struct session *session, struct host 
     const char *text = why_taken(core, session, name);
     if (!text)
         return;
-    host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s", text);
-    core_note(core, LOG_LEVEL_WARN, "host=%s: %s", name, text);
-    session_tell_rival(other, session, core_printf(core, "host=%s: %s", name, text));
+    session_set_told(session);
+    if (host_rival(core, host, session->peer.user, text))
+        session_tell_rival(core, other, core_printf(core, "host=%s: %s", name, text));
 }
 
 static void on_pull(struct core *core, struct session *session, char *const *hosts,
                     const RmPull *pull)
 {
-    bool tells = session->waits && !session->told;
     bool orphan = false;
 
     if (pull->session != session->id)
@@ -315,7 +315,7 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
         orphan = orphan || (host && host->link.session != session &&
                             !session_is_rival(core, host->link.session, session->instance) &&
                             may_speak_for(&session->peer, hosts, host->rec->name));
-        if (host && tells)
+        if (host && session->waits && !session->told)
             tell_of_two(core, session, host);
         if (!host || host->link.session != session)
             continue;
