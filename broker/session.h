@@ -83,7 +83,7 @@ void session_probe(struct session *session, struct session *other);
 void session_set_told(struct session *session);
 /* It was heard after another one came: it lives, and is told, but of RIVAL_ORDERS in RIVAL_SPAN at most,
  * whoever waits. text: who wants which host. */
-enum { RIVAL_ORDERS = 10 };
+enum { RIVAL_ORDERS = 256 /* each of its hypervisors once */ };
 #define RIVAL_SPAN (3600 * USEC_PER_SEC)
 void session_tell_rival(struct core *core, struct session *session, const char *text);
 void session_pulled(struct session *session, const RmPull *pull);

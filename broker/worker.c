@@ -284,25 +284,27 @@ static void on_inventory(struct core *core, struct session *session, const RmInv
 }
 
 /* Said when the other one has been heard since: one that was killed, and started again, is no second worker. Once for
- * each session that waits, however many hosts it names how often. */
+ * each session that waits and each of its hosts, however often it names them. */
 static void tell_of_two(struct core *core, struct session *session, struct host *host)
 {
     struct session *other = host->link.session;
     const char *name = host->rec->name;
 
-    if (!other || other == session || other->heard_at <= session->connected_at)
+    if (!other || other == session || other->heard_at <= session->connected_at ||
+        host->rival == session->id)
         return;
     const char *text = why_taken(core, session, name);
     if (!text)
         return;
     session_set_told(session);
-    if (host_rival(core, host, session->peer.user, text))
+    if (host_rival(core, host, session, text))
         session_tell_rival(core, other, core_printf(core, "host=%s: %s", name, text));
 }
 
 static void on_pull(struct core *core, struct session *session, char *const *hosts,
                     const RmPull *pull)
 {
+    bool tells = session->waits && !session->told;
     bool orphan = false;
 
     if (pull->session != session->id)
@@ -315,7 +317,7 @@ static void on_pull(struct core *core, struct session *session, char *const *hos
         orphan = orphan || (host && host->link.session != session &&
                             !session_is_rival(core, host->link.session, session->instance) &&
                             may_speak_for(&session->peer, hosts, host->rec->name));
-        if (host && session->waits && !session->told)
+        if (host && tells)
             tell_of_two(core, session, host);
         if (!host || host->link.session != session)
             continue;
