@@ -116,6 +116,20 @@ bool host_event(struct core *core, struct host *host, RmEventKind kind, const ch
     return true;
 }
 
+bool host_rival(struct core *core, struct host *host, const struct session *session,
+                const char *text)
+{
+    host->rival = session->id;
+    if (!log_allowed(&host->rivals, core->now, HOST_EVENTS_SPAN, HOST_RIVALS))
+        return false;
+    const char *last =
+        host->rivals.count == HOST_RIVALS ? "; no more of them are recorded in this hour" : "";
+    host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s%s", text,
+               last);
+    core_note(core, LOG_LEVEL_WARN, "host=%s: %s%s", host->rec->name, text, last);
+    return true;
+}
+
 void host_set_worker(struct core *core, struct host *host, const RmHyp *hyp)
 {
     RmHost *rec = host->rec;

@@ -70,6 +70,8 @@ struct host {
     struct host_emptying emptying;
     struct host_trouble trouble;
     struct log_limit events;    /* that its worker has caused */
+    struct log_limit rivals;    /* workers that want it as well and were told of */
+    uint64_t rival;             /* the session that was told of last */
     struct instance *instances; /* domains that it shows; linked by instance.c */
     UT_hash_handle hh;          /* core->hosts by name */
 };
@@ -90,6 +92,12 @@ enum { HOST_EVENTS = 2000 };
 #define HOST_EVENTS_SPAN (3600 * USEC_PER_SEC)
 bool host_event(struct core *core, struct host *host, RmEventKind kind, const char *who,
                 const char *guest, const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* The worker of another session wants to serve it as well: an event and a line for the log, HOST_RIVALS of them in
+ * HOST_EVENTS_SPAN, whoever comes how often; the last one says so. False: it was told of often enough. */
+enum { HOST_RIVALS = 5 };
+bool host_rival(struct core *core, struct host *host, const struct session *session,
+                const char *text);
 
 /* What its worker reports of it in a Hello. */
 void host_set_worker(struct core *core, struct host *host, const RmHyp *hyp);

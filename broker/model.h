@@ -134,8 +134,11 @@ struct tidies {
 
 /* Written by subscribe.c only. */
 struct subscribers {
-    struct subscriber *first;
+    struct subscriber *first; /* whose turn it is first */
     unsigned n;
+    size_t n_ids;   /* that all of them keep */
+    uint64_t looks; /* that answering them took in this turn */
+    bool more;      /* there was more to do than one turn may take */
 };
 
 /* Written by hold.c only. */

@@ -24,7 +24,7 @@ bool page_ends(struct page *page, const char *format, ...)
 {
     va_list args;
 
-    if (!page->is_read || !page_is_full(page))
+    if (!page->is_read || (!page_is_full(page) && page->looks < SCAN_MAX))
         return false;
     va_start(args, format);
     char *next = arena_vprintf(page->core->arena, format, args);
@@ -32,6 +32,11 @@ bool page_ends(struct page *page, const char *format, ...)
     if (next) /* else the answer has been refused as too long */
         page->reply->page = next;
     return true;
+}
+
+void page_look(struct page *page)
+{
+    page->looks++;
 }
 
 void page_count(struct page *page, const ProtobufCMessage *row)

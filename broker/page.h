@@ -18,6 +18,7 @@ enum {
     /* Of them; the last row of a page may go beyond it. NET_PEER_MAX pages may wait for one peer that
      * does not read. */
     PAGE_BYTES = 1024 * 1024,
+    SCAN_MAX = 5000, /* records that are looked at for one: it may come out short, or empty */
     PAGE_KEPT_MAX = 16 * 1024 * 1024, /* bytes of a reply that is kept whole with its token */
 };
 
@@ -27,6 +28,7 @@ struct page {
     RmReply *reply;
     bool is_read; /* the client reads pages */
     size_t rows, bytes;
+    size_t looks;         /* at records, those that became no row among them */
     RmBatchLists **lists; /* that jobs of this page refer to */
     size_t n_lists;
 };
@@ -35,7 +37,9 @@ struct page {
 void page_begin(struct page *page, struct core *core, const RmRequest *message, RmReply *reply);
 /* Was that the last row? Then the reply says where the next page begins; not for a client that reads none. */
 bool page_ends(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same, where older clients know how to go on too, by a field of their own. */
+/* A record is looked at that may become no row: after SCAN_MAX of them the page ends as well. */
+void page_look(struct page *page);
+/* The same as page_ends() but for the looks, where older clients know how to go on too, by a field of their own. */
 bool page_is_full(const struct page *page);
 /* A row of the reply was pushed. */
 void page_count(struct page *page, const ProtobufCMessage *row);

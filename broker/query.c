@@ -14,8 +14,6 @@ enum {
     LIST_DEFAULT = 1000, /* rows of a page that asks for no number */
     QUERY_ROWS_MAX = 10000,
     HISTORY_DEFAULT = 100,
-    SCAN_MAX =
-        5000, /* results that are looked at for one page: a page may come out short, or empty */
 };
 
 static uint32_t page(uint32_t limit, uint32_t usual)

@@ -221,9 +221,15 @@ void session_probe(struct session *session, struct session *other)
     other->waits = true;
 }
 
-void session_tell_rival(struct session *session, struct session *other, const char *text)
+void session_set_told(struct session *session)
 {
-    other->told = true;
+    session->told = true;
+}
+
+void session_tell_rival(struct core *core, struct session *session, const char *text)
+{
+    if (!log_allowed(&session->rivals, core->now, RIVAL_SPAN, RIVAL_ORDERS))
+        return;
     add_order(session, RM_ORDER_KIND__ORDER_RIVAL)->text = must(strdup(text));
 }
 

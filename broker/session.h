@@ -33,11 +33,12 @@ struct session {
     bool answer;     /* a pull came in this turn: confirm it */
     RmOrder *orders; /* of this turn, not sent yet; owned */
     size_t n_orders, orders_room;
-    bool gone;        /* what was sent to it could not be delivered, and nothing has come since */
-    bool waits;       /* for a host that another session serves */
-    bool told;        /* that it waits */
-    bool turns;       /* it keeps to turns (RmHello.turns) */
-    unsigned n_hosts; /* whose link is to it */
+    bool gone;  /* what was sent to it could not be delivered, and nothing has come since */
+    bool waits; /* for a host that another session serves */
+    bool told;  /* of it was told that it waits: once for each Hello */
+    struct log_limit rivals; /* that it was told of; a new Hello begins no new interval */
+    bool turns;              /* it keeps to turns (RmHello.turns) */
+    unsigned n_hosts;        /* whose link is to it */
     struct session_peer key;
     UT_hash_handle hh, hh_id; /* core->sessions.by_peer, by_id */
     struct session *prev, *next;
@@ -78,8 +79,13 @@ void session_gone(struct session *session);
 bool session_is_rival(const struct core *core, const struct session *session, uint64_t instance);
 /* `other` wants a host of it, and waits until it is gone: something is sent to it, by which that is found out. */
 void session_probe(struct session *session, struct session *other);
-/* It was heard after `other` came: it lives, and is told. text: who wants which host. */
-void session_tell_rival(struct session *session, struct session *other, const char *text);
+/* It was told of it that it waits, or was told of others often enough. */
+void session_set_told(struct session *session);
+/* It was heard after another one came: it lives, and is told, but of RIVAL_ORDERS in RIVAL_SPAN at most,
+ * whoever waits. text: who wants which host. */
+enum { RIVAL_ORDERS = 256 /* each of its hypervisors once */ };
+#define RIVAL_SPAN (3600 * USEC_PER_SEC)
+void session_tell_rival(struct core *core, struct session *session, const char *text);
 void session_pulled(struct session *session, const RmPull *pull);
 /* For how long a worker may act, after its last confirmed Pull. */
 usec_t session_lease(const struct core *core);

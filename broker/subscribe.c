@@ -17,8 +17,11 @@ enum {
     SUBSCRIBERS_MAX = 10000, /* more of them are answered at once, and have to ask again */
     HOLD_MOST_SECONDS = 30,  /* an answer is held no longer, whatever was asked */
     GAP_MSEC = 100,          /* between two answers to one client: more is not seen by people */
-    VIEWS_MAX = 100000,      /* jobs in one answer without pages */
+    VIEWS_MAX = 100000,      /* jobs in one answer without pages, and looked at for it */
 };
+
+/* In looks, see TURN_LOOKS. */
+enum { RECORD_LOOKS = 10, ROW_LOOKS = 100 };
 
 static bool selects(const struct subscriber *f, const struct journal_line *line)
 {
@@ -26,22 +29,23 @@ static bool selects(const struct subscriber *f, const struct journal_line *line)
         return false;
     if (f->ids && bsearch(&line->job, f->ids, f->n_ids, sizeof(line->job), array_compare_u64))
         return true;
-    bool ours = f->batch == 0 && !f->ids;
-    for (size_t i = 0; i < f->n_batches; i++)
-        ours = ours || f->batches[i] == line->batch;
+    bool ours = f->batch == 0 ? !f->ids
+                              : bsearch(&line->batch, f->batches, f->n_batches, sizeof(*f->batches),
+                                        array_compare_u64) != NULL;
     return ours && (!f->host || f->host == line->host);
 }
 
 /* Has anything that it looks at changed since it was looked for last? */
-static bool has_news(const struct core *core, struct subscriber *f)
+static bool has_news(struct core *core, struct subscriber *f)
 {
     const struct journal *journal = core->journal;
-    uint64_t end = journal_end(journal);
+    uint64_t end = journal_end(journal), from = f->read;
 
     if (!journal_holds(journal, f->read))
         return true; /* nobody can say */
     while (f->read < end && !selects(f, journal_at(journal, f->read + 1)))
         f->read++;
+    core->subscribers.looks += f->read - from;
     return f->read < end;
 }
 
@@ -57,7 +61,8 @@ static void changed_since(struct core *core, const struct subscriber *f, struct 
 {
     uint64_t end = journal_end(core->journal);
 
-    for (uint64_t at = f->version + 1; at <= end; at++) {
+    core->subscribers.looks += end - f->read;
+    for (uint64_t at = f->read + 1; at <= end; at++) {
         const struct journal_line *line = journal_at(core->journal, at);
         if (!selects(f, line))
             continue;
@@ -87,14 +92,14 @@ static RmState state_of(struct core *core, uint64_t id, bool named)
     return result->state;
 }
 
-/* False: the page is full. */
+/* False: the page is full. A job that is not to be told of is looked at as well. */
 static bool push_one(struct core *core, struct page *page, uint64_t at, uint64_t id, bool named)
 {
-    if (state_of(core, id, named) == RM_STATE__NO_STATE)
-        return true;
-    if (page_ends(page, "%" PRIu64, at))
+    if (page_ends(page, "%" PRIu64, at) || page->looks >= VIEWS_MAX)
         return false;
-    push_view(page, status_of(core, id));
+    page_look(page);
+    if (state_of(core, id, named) != RM_STATE__NO_STATE)
+        push_view(page, status_of(core, id));
     return true;
 }
 
@@ -106,16 +111,20 @@ static void push_named(struct core *core, const struct subscriber *f, uint64_t f
     RmBatch *batch;
     uint64_t at = 0;
 
+    core->subscribers.looks += f->n_batches * RECORD_LOOKS;
     for (size_t i = 0; i < f->n_ids; i++, at++)
         if (at >= from && !push_one(core, page, at, f->ids[i], true))
             return;
     for (size_t b = 0; b < f->n_batches; b++) {
         if (record_batch_get(core->store, f->batches[b], core->arena, &batch) < 0)
             continue;
-        for (size_t i = 0; i < batch->n_jobs; i++)
-            for (uint64_t j = 0; j < batch->jobs[i]->count; j++, at++)
-                if (at >= from && !push_one(core, page, at, batch->jobs[i]->first + j, false))
+        for (size_t i = 0; i < batch->n_jobs; i++) {
+            uint64_t n = batch->jobs[i]->count, j = from > at ? from - at : 0;
+            at += j < n ? j : n;
+            for (; j < n; j++, at++)
+                if (!push_one(core, page, at, batch->jobs[i]->first + j, false))
                     return;
+        }
     }
 }
 
@@ -128,6 +137,7 @@ static bool is_any(const struct subscriber *f, const struct job *job)
 static void push_live(struct core *core, const struct subscriber *f, uint64_t from,
                       struct page *page)
 {
+    core->subscribers.looks += HASH_COUNT(core->jobs.by_id);
     for (const struct job *job = core->jobs.by_id; job; job = job->hh.next) {
         if (job->id < from || !is_any(f, job))
             continue;
@@ -140,6 +150,9 @@ static void push_live(struct core *core, const struct subscriber *f, uint64_t fr
 /* How many of the selected jobs are in which state; NO_STATE: forgotten, or never there. */
 static void count(struct core *core, const struct subscriber *f, uint64_t *counts)
 {
+    core->subscribers.looks += (f->n_batches + f->n_ids) * RECORD_LOOKS;
+    if (f->batch == 0 && !f->ids)
+        core->subscribers.looks += HASH_COUNT(core->jobs.by_id);
     for (size_t i = 0; i < f->n_batches; i++) {
         uint64_t one_batch[STATE_COUNT];
         if (batch_count(core, f->batches[i], one_batch) < 0)
@@ -210,7 +223,7 @@ static void push_tallies(struct core *core, const struct subscriber *f, RmReply 
 }
 
 /* message: of a client that asks now, for everything; NULL: of one that waited, for what has changed, or for
- * everything where the journal does not say that. */
+ * everything where the journal does not say that, as if it asked now: for the first page. */
 static void answer(struct core *core, const struct subscriber *f, const RmRequest *message)
 {
     RmRequest first_page = RM_REQUEST__INIT;
@@ -218,7 +231,7 @@ static void answer(struct core *core, const struct subscriber *f, const RmReques
     struct page page;
 
     first_page.pages = f->pages;
-    bool all = message || !journal_holds(core->journal, f->version);
+    bool all = message || !journal_holds(core->journal, f->read);
     message = message ? message : &first_page;
     page_begin(&page, core, message, &reply);
     reply.epoch = core->epoch;
@@ -234,6 +247,7 @@ static void answer(struct core *core, const struct subscriber *f, const RmReques
         evacuated(core, f, &reply);
         push_tallies(core, f, &reply);
     }
+    core->subscribers.looks += page.looks * RECORD_LOOKS + page.rows * ROW_LOOKS;
     core_reply(core, &f->peer, f->tag, &reply);
     arena_reset(core->arena);
 }
@@ -251,6 +265,7 @@ static void refuse(struct core *core, const struct subscriber *f, RmCode code, c
 static void select_batches(struct core *core, struct subscriber *f)
 {
     f->batches = batch_all(core, f->batch, &f->n_batches);
+    qsort(f->batches, f->n_batches, sizeof(*f->batches), array_compare_u64);
     f->n_again = core->n_again;
     for (size_t i = 0; i < f->n_ids; i++)
         f->ids[i] = again_newest(core, f->ids[i]);
@@ -289,6 +304,7 @@ static void drop(struct core *core, struct subscriber *f)
 {
     DL_DELETE(core->subscribers.first, f);
     core->subscribers.n--;
+    core->subscribers.n_ids -= f->n_ids;
     select_done(core, f);
     free(f);
 }
@@ -322,34 +338,69 @@ static bool read_select(struct core *core, struct subscriber *f, const RmSelect 
     return true;
 }
 
+/* A number that is named again is the same job. */
+static void name_once(struct subscriber *f)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n_ids; i++)
+        if (n == 0 || f->ids[n - 1] != f->ids[i])
+            f->ids[n++] = f->ids[i];
+    if (n > 0 && n < f->n_ids)
+        f->ids = must(realloc(f->ids, n * sizeof(*f->ids)));
+    f->n_ids = n;
+}
+
+/* Is there room to hold one more? */
+static bool may_hold(const struct core *core, const struct subscriber *f)
+{
+    const struct subscribers *all = &core->subscribers;
+    const struct subscriber *other;
+    size_t n_ids = f->n_ids; /* of that user */
+
+    if (all->n >= SUBSCRIBERS_MAX || all->n_ids + n_ids > HELD_IDS_MAX)
+        return false;
+    if (n_ids == 0)
+        return true;
+    DL_FOREACH (all->first, other)
+        if (other->n_ids > 0 && strcmp(other->peer.user, f->peer.user) == 0)
+            n_ids += other->n_ids;
+    return n_ids <= (size_t)HELD_IDS_MAX / 100 * HELD_IDS_PERCENT;
+}
+
 static void hold(struct core *core, const struct subscriber *f, usec_t wait_for)
 {
     struct subscriber *kept = must(malloc(sizeof(*kept)));
     usec_t most = (usec_t)HOLD_MOST_SECONDS * USEC_PER_SEC;
 
     *kept = *f;
-    kept->read = f->version;
     kept->until = core->now + (wait_for < most ? wait_for : most);
     kept->not_before = core->now + GAP_MSEC * USEC_PER_MSEC;
     DL_APPEND(core->subscribers.first, kept);
     core->subscribers.n++;
+    core->subscribers.n_ids += f->n_ids;
+    has_news(core, kept); /* who is far behind is brought near here, where each peer has its turn */
 }
 
 void subscribe_request(struct core *core, const struct net_peer *peer, uint64_t tag,
                        const RmRequest *message)
 {
     const RmFollow *follow = message->follow;
-    struct subscriber f = {
-        .peer = *peer, .tag = tag, .version = follow->version, .pages = message->pages};
+    struct subscriber f = {.peer = *peer,
+                           .tag = tag,
+                           .version = follow->version,
+                           .read = follow->version,
+                           .pages = message->pages};
 
     if (follow->what && !read_select(core, &f, follow->what)) {
         select_done(core, &f);
         return;
     }
+    name_once(&f);
     /* Who is behind what the journal holds gets everything. */
     bool all = *message->page != '\0' || follow->epoch != core->epoch ||
                !journal_holds(core->journal, f.version);
-    if (!all && follow->wait_for > 0 && core->subscribers.n < SUBSCRIBERS_MAX) {
+    if (!all && follow->wait_for > 0 && may_hold(core, &f)) {
         hold(core, &f, follow->wait_for);
         return;
     }
@@ -357,20 +408,32 @@ void subscribe_request(struct core *core, const struct net_peer *peer, uint64_t 
     select_done(core, &f);
 }
 
+/* Answers it if it is to be answered now; else it stays, behind all others. */
+static void look_after(struct core *core, struct subscriber *f)
+{
+    bool over = f->until <= core->now;
+
+    if (over || f->not_before <= core->now) {
+        follow_retries(core, f);
+        if (has_news(core, f) || over) {
+            answer(core, f, NULL);
+            drop(core, f);
+            return;
+        }
+    }
+    DL_DELETE(core->subscribers.first, f);
+    DL_APPEND(core->subscribers.first, f);
+}
+
 void subscribe_tick(struct core *core)
 {
-    struct subscriber *f, *next;
+    struct subscribers *all = &core->subscribers;
+    unsigned n = all->n;
 
-    DL_FOREACH_SAFE (core->subscribers.first, f, next) {
-        bool over = f->until <= core->now;
-        if (!over && f->not_before > core->now)
-            continue;
-        follow_retries(core, f);
-        if (!over && !has_news(core, f))
-            continue;
-        answer(core, f, NULL);
-        drop(core, f);
-    }
+    all->looks = 0; /* those of requests have a bound of their own: TURN_MSEC of loop.c */
+    for (; n > 0 && all->looks < TURN_LOOKS; n--)
+        look_after(core, all->first);
+    all->more = n > 0;
 }
 
 usec_t subscribe_deadline(const struct core *core)
@@ -379,6 +442,8 @@ usec_t subscribe_deadline(const struct core *core)
     usec_t first = USEC_NEVER;
     const struct subscriber *f;
 
+    if (core->subscribers.more)
+        return core->now;
     DL_FOREACH (core->subscribers.first, f) {
         usec_t at = f->read < newest && f->not_before > core->now ? f->not_before : f->until;
         if (at < first)

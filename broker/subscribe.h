@@ -2,11 +2,22 @@
  *
  * A subscriber is forgotten when it is answered; it asks again with the version that it got, a
  * position in the journal. So nothing is lost when the broker restarts: the epoch differs, and the
- * client gets everything again. */
+ * client gets everything again.
+ *
+ * What they cost has a bound for each turn, in looks (TURN_LOOKS); whose turn it was not comes first in the
+ * next one. */
 #ifndef BROKER_SUBSCRIBE_H
 #define BROKER_SUBSCRIBE_H
 
 #include "broker/model.h"
+
+enum {
+    HELD_IDS_MAX = 4000000, /* numbers of jobs that all keep together; beyond: answered at once */
+    HELD_IDS_PERCENT = 25,  /* of them for one user */
+    /* What answering may take in one turn. One look is one at a line of the journal, or at a job in memory; a
+     * record counts as RECORD_LOOKS, a job that is told of as ROW_LOOKS. The last answer may go beyond it. */
+    TURN_LOOKS = 400000,
+};
 
 /* Written by subscribe.c only. */
 struct subscriber {
@@ -21,7 +32,7 @@ struct subscriber {
     const struct host *host; /* NULL = any */
     bool pages;              /* it reads pages */
     uint64_t version;        /* what it knows: the journal up to there */
-    uint64_t read;           /* nothing of it has changed up to there */
+    uint64_t read;           /* nothing of it has changed from `version` up to there */
     usec_t until;            /* answered then in any case */
     usec_t not_before;       /* and no sooner than this */
     struct subscriber *prev, *next;

@@ -283,20 +283,22 @@ static void on_inventory(struct core *core, struct session *session, const RmInv
         inventory_input(core, host, inventory);
 }
 
-/* Said when the other one has been heard since: one that was killed, and started again, is no second worker. */
+/* Said when the other one has been heard since: one that was killed, and started again, is no second worker. Once for
+ * each session that waits and each of its hosts, however often it names them. */
 static void tell_of_two(struct core *core, struct session *session, struct host *host)
 {
     struct session *other = host->link.session;
     const char *name = host->rec->name;
 
-    if (!other || other == session || other->heard_at <= session->connected_at)
+    if (!other || other == session || other->heard_at <= session->connected_at ||
+        host->rival == session->id)
         return;
     const char *text = why_taken(core, session, name);
     if (!text)
         return;
-    host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s", text);
-    core_note(core, LOG_LEVEL_WARN, "host=%s: %s", name, text);
-    session_tell_rival(other, session, core_printf(core, "host=%s: %s", name, text));
+    session_set_told(session);
+    if (host_rival(core, host, session, text))
+        session_tell_rival(core, other, core_printf(core, "host=%s: %s", name, text));
 }
 
 static void on_pull(struct core *core, struct session *session, char *const *hosts,
