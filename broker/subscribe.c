@@ -297,6 +297,7 @@ static void follow_retries(struct core *core, struct subscriber *f)
     unselect_batches(core, f);
     select_batches(core, f);
     f->read = f->version;
+    core->subscribers.looks += (f->n_batches + f->n_ids) * RECORD_LOOKS;
     arena_reset(core->arena);
 }
 
