@@ -332,6 +332,10 @@ void batch_settles(struct core *core, const RmJob *old)
         batch->counts[result->state]--;
     result->settled = true;
     core_check_write(core, record_result_put(core->store, result), "result");
+    journal_append(core->journal, &(struct journal_line){.kind = CHANGE_JOB_ENDED,
+                                                         .job = old->id,
+                                                         .batch = old->batch,
+                                                         .host = host_find(core, old->source)});
 }
 
 void batch_evacuates(struct core *core, uint64_t id, const struct host *host)

@@ -149,8 +149,14 @@ static void look_again(struct core *core, struct host *host)
         sub.batch = newest;
         sub.first_batch = newest != of ? of : 0;
         leave_host(core, &request, &sub, host, emptying->since);
-        if (emptying->rounds >= ROUNDS_MAX)
-            sub.look_only = true; /* somebody brings guests as fast as they leave */
+        bool cancelled = *emptying->cancelled_by != '\0';
+        const char *why =
+            cancelled
+                ? core_printf(core, "came after %s had cancelled the evacuation",
+                              emptying->cancelled_by)
+                : core_printf(core, "came after the host had been looked at %d times", ROUNDS_MAX);
+        /* Somebody brings guests as fast as they leave. */
+        sub.look_only = cancelled || emptying->rounds >= ROUNDS_MAX;
         leave_find_places(core, &request, &sub, emptying->since);
         if (sub.look_only || submission_has_room(core, &request, &sub))
             submission_carry_out(core, &request, &sub);
@@ -159,8 +165,7 @@ static void look_again(struct core *core, struct host *host)
         if (reply.count > 0)
             leave_note_room(&sub);
         for (size_t i = 0; i < sub.n_asks && sub.look_only; i++)
-            request_outcome(core, &request, sub.asks[i].guest->rec->name, false,
-                            "came after the host had been looked at %d times", ROUNDS_MAX);
+            request_outcome(core, &request, sub.asks[i].guest->rec->name, false, "%s", why);
     } else {
         request_host_outcome(core, &request, host->rec->name, false, "%s", reply.text);
     }
@@ -189,15 +194,15 @@ static void ask_to_look(struct core *core, struct host *host)
     session_ask(core, host->link.session, &ask);
 }
 
-/* Guests that run there as far as is known, "kvm1, kvm2, ...". */
-static const char *who_runs(struct core *core, const struct host *host, uint64_t *ret_n)
+/* Guests that are there as far as is known, but for those that are shut off: "kvm1, kvm2, ...". */
+static const char *who_is_there(struct core *core, const struct host *host, uint64_t *ret_n)
 {
     const char *text = "";
     const struct instance *s;
 
     *ret_n = 0;
     DL_FOREACH2 (host->instances, s, h_next) {
-        if (!guest_is_active(s->state) || tidy_is_leftover(s->guest, s))
+        if (s->state == RM_GUEST_STATE__GUEST_SHUTOFF || tidy_is_leftover(s->guest, s))
             continue;
         if (*ret_n < LEFT_MAX)
             text = core_printf(core, "%s%s%s", text, *ret_n > 0 ? ", " : "", s->guest->rec->name);
@@ -212,15 +217,16 @@ static const char *who_runs(struct core *core, const struct host *host, uint64_t
 static const char *since_empty(struct core *core, const struct host *host, const char *text,
                                uint64_t *ret_n)
 {
-    const char *names = who_runs(core, host, ret_n);
+    const char *names = who_is_there(core, host, ret_n);
     const char *opened = host->rec->state == RM_HOST_STATE__HOST_OPEN
                              ? core_printf(core, "; %s has opened it since", host->rec->changed_by)
                              : "";
 
     if (*ret_n == 0)
-        return core_printf(core, "%s%s", text, opened);
-    return core_printf(core, "is not empty any more: %s run%s there now; it was, with %s%s", names,
-                       *ret_n == 1 ? "s" : "", text + strlen(EMPTY), opened);
+        return core_printf(core, "%s%s%s", text, opened,
+                           host_link_is_up(&host->link) ? "" : "; it does not answer now");
+    return core_printf(core, "is not empty any more: %s %s there now; it was, with %s%s", names,
+                       *ret_n == 1 ? "is" : "are", text + strlen(EMPTY), opened);
 }
 
 /* Of one that said what is left, where nothing is known to be there now. */
@@ -233,14 +239,12 @@ static const char *since_left(struct core *core, const struct host *host)
         host->rec->name);
 }
 
-static bool seems_left(const struct host *host)
+static bool seems_left(struct core *core, const struct host *host)
 {
-    const struct instance *s;
+    uint64_t n;
 
-    DL_FOREACH2 (host->instances, s, h_next)
-        if (s->state != RM_GUEST_STATE__GUEST_SHUTOFF)
-            return false;
-    return host->rec->state == RM_HOST_STATE__HOST_CLOSED && host_link_is_up(&host->link);
+    who_is_there(core, host, &n);
+    return n == 0 && host->rec->state == RM_HOST_STATE__HOST_CLOSED && host_link_is_up(&host->link);
 }
 
 RmOutcome *emptied_since(struct core *core, RmOutcome *account)
@@ -252,7 +256,7 @@ RmOutcome *emptied_since(struct core *core, RmOutcome *account)
     if (host && account->ok) {
         now->text = (char *)since_empty(core, host, account->text, &now->left);
         now->ok = now->left == 0;
-    } else if (host && account->left > 0 && seems_left(host)) {
+    } else if (host && account->left > 0 && seems_left(core, host)) {
         now->text = (char *)since_left(core, host);
         now->left = 0;
     }

@@ -138,6 +138,11 @@ void evacuation_request(struct core *core, struct request *request)
 
 /* ---- what is tried again */
 
+static uint64_t first_of(const RmBatch *batch)
+{
+    return batch->first != 0 ? batch->first : batch->id;
+}
+
 static bool waits(const struct host *host, uint64_t first)
 {
     const RmEmptying *emptying = host ? host->rec->emptying : NULL;
@@ -179,16 +184,38 @@ void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const
         return;
     if (!host->rec->emptying && why_is_ours(host->rec))
         host_set_state(core, host, RM_HOST_STATE__HOST_CLOSED, who, WHY_BEGUN);
-    if (!host->rec->emptying)
+    if (!host->rec->emptying || *host->rec->emptying->cancelled_by != '\0')
         host_begin_emptying(host, first);
     host_empty_for(host, batch != 0 ? batch : first, first);
     if (batch != 0)
         batch_evacuates(core, batch, host);
 }
 
+void evacuation_cancel(struct core *core, struct request *request, uint64_t id)
+{
+    RmReply *reply = request->reply;
+    RmBatch *batch = NULL;
+
+    if (id != 0 && record_batch_get(core->store, id, core->arena, &batch) < 0)
+        return;
+    for (struct host *host = core->hosts; host; host = host->hh.next) {
+        if (!host->rec->emptying ||
+            (batch && (host->rec->emptying->n_batches > 1 || !waits(host, first_of(batch)))))
+            continue;
+        host_cancel_emptying(host, request->peer->user);
+        if (reply->code == RM_CODE__CODE_SOME_FAILED && reply->n_outcomes == 0) {
+            reply->code = RM_CODE__CODE_OK; /* that no job is left is no failure then */
+            reply->text = (char *)"";
+        }
+        if (*reply->text == '\0' && (reply->n_outcomes == 0 || !reply->outcomes[0]->job))
+            request_host_outcome(core, request, host->rec->name, true,
+                                 "is not emptied any further");
+    }
+}
+
 bool evacuation_is_of(struct core *core, const RmBatch *batch, const char *name)
 {
-    return waits(host_find(core, name), batch->first != 0 ? batch->first : batch->id);
+    return waits(host_find(core, name), first_of(batch));
 }
 
 bool evacuation_is_open(struct core *core, const RmBatch *batch)

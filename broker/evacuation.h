@@ -12,6 +12,9 @@ bool evacuation_has_room(struct core *core, const RmJob *old);
 /* While an evacuation has its host closed still, it is an evacuation again. Its account goes to `batch`, that of the new
  * job, in which those before it look for it as well; 0: there is none, and the host is looked at all the same. */
 void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const char *who);
+/* After the jobs of a batch, 0: all there are, were cancelled: hosts that only it waits for are not emptied any further. The
+ * reply says so where there was no job. */
+void evacuation_cancel(struct core *core, struct request *request, uint64_t id);
 /* Is that host being emptied, so that what the batch has of it is overtaken? */
 bool evacuation_is_of(struct core *core, const RmBatch *batch, const char *host);
 /* Does somebody's wait for this batch go on although its jobs have ended? */

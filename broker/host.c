@@ -212,6 +212,7 @@ void host_begin_emptying(struct host *host, uint64_t of)
         emptying->since = of;
     }
     emptying->of = of;
+    text_set(&emptying->cancelled_by, "");
     host->rec->evacuation = of;
     host->dirty = true;
 }
@@ -231,6 +232,12 @@ void host_empty_for(struct host *host, uint64_t batch, uint64_t first)
         e->firsts[i] = first;
     }
     e->batches[i] = batch;
+}
+
+void host_cancel_emptying(struct host *host, const char *who)
+{
+    text_set(&host->rec->emptying->cancelled_by, who);
+    host->dirty = true;
 }
 
 void host_empty_more(struct host *host)

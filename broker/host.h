@@ -117,6 +117,8 @@ void host_set_state(struct core *core, struct host *host, RmHostState state, con
  * as in host_set_state(), NULL: as it is. */
 void host_begin_emptying(struct host *host, uint64_t of);
 void host_empty_for(struct host *host, uint64_t batch, uint64_t first);
+/* Nothing more is to be moved. */
+void host_cancel_emptying(struct host *host, const char *who);
 void host_empty_more(struct host *host);
 /* That job makes room elsewhere for one of its guests. */
 void host_empty_by(struct host *host, uint64_t job);

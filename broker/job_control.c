@@ -191,6 +191,9 @@ void job_control_cancel(struct core *core, struct request *request)
         request_each_guest(core, request, what->guests, cancel_guest);
     else
         for_selected(core, request, what, cancel);
+    if ((what->batch != 0 || what->all) && what->n_jobs == 0 && *what->guests == '\0' &&
+        *what->host == '\0' && *what->to == '\0')
+        evacuation_cancel(core, request, what->batch);
 }
 
 /* ---- modify */
@@ -509,18 +512,36 @@ static void retry_if_ended(struct retry *retry, uint64_t of_batch)
         retry_ended(retry, id);
 }
 
+/* Of a batch that tries again: what its evacuation has found besides. */
+static bool is_found(struct core *core, uint64_t id)
+{
+    RmJob *job;
+
+    return record_job_get(core->store, id, core->arena, &job) == 0 && job->again_of == 0;
+}
+
 static void retry_batch(struct retry *retry, uint64_t id)
 {
+    struct core *core = retry->core;
     RmBatch *batch;
+    size_t n;
 
-    if (record_batch_get(retry->core->store, id, retry->core->arena, &batch) < 0) {
-        request_refuse(retry->core, retry->request, RM_CODE__CODE_SOME_FAILED,
-                       "no such batch: %" PRIu64, id);
+    if (record_batch_get(core->store, id, core->arena, &batch) < 0) {
+        request_refuse(core, retry->request, RM_CODE__CODE_SOME_FAILED, "no such batch: %" PRIu64,
+                       id);
         return;
     }
-    for (size_t i = 0; i < batch->n_jobs; i++)
-        for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
-            retry_if_ended(retry, batch->jobs[i]->first + j);
+    uint64_t *all = batch_all(core, id, &n);
+    for (size_t b = 0; b < n; b++) {
+        if (record_batch_get(core->store, all[b], core->arena, &batch) < 0 ||
+            (all[b] != id && batch->n_evacuate == 0))
+            continue;
+        for (size_t i = 0; i < batch->n_jobs; i++)
+            for (uint64_t j = 0; j < batch->jobs[i]->count; j++)
+                if (all[b] == id || is_found(core, batch->jobs[i]->first + j))
+                    retry_if_ended(retry, batch->jobs[i]->first + j);
+    }
+    free(all);
 }
 
 /* Is the guest of that job still to be shown by a worker that is on its way? */

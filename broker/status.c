@@ -72,6 +72,7 @@ RmJobView *status_finished(struct core *core, uint64_t id)
     v->tried_for = result->tried_for;
     v->already = result->already;
     v->locked = result->locked;
+    v->settled = result->settled;
     v->again = result->again;
     v->again_batch = result->again_batch;
     if (v->again != 0)

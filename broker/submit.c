@@ -535,11 +535,26 @@ out:
 
 /* ---- again */
 
-static bool is_on(struct core *core, const struct guest *guest, const struct host *host)
+/* A job of an evacuation is a wish about its host, not about its guest: why there is nothing to do for it any more, NULL:
+ * there is. */
+static const char *nothing_to_do(struct core *core, const RmJob *old, const struct guest *guest,
+                                 const struct host *host)
 {
+    const struct instance *s = guest && host ? instance_at(guest, host) : NULL;
     char why[600];
 
-    return inventory_where(core, guest, why, sizeof(why)) == host || instance_at(guest, host);
+    if (!old->evacuation || !guest || !host)
+        return NULL;
+    if (guest->job)
+        return guest->job->source == host
+                   ? core_printf(core, "job %llu takes it away from %s already",
+                                 (unsigned long long)guest->job->id, old->source)
+                   : NULL;
+    if (s && s->state == RM_GUEST_STATE__GUEST_SHUTOFF)
+        return core_printf(core, "is shut off on %s, and stays there: nothing to do", old->source);
+    return s || inventory_where(core, guest, why, sizeof(why)) == host
+               ? NULL
+               : core_printf(core, "is not on %s any more: nothing to do", old->source);
 }
 
 void submit_again(struct core *core, struct request *request, const RmJob *old, uint64_t batch)
@@ -560,10 +575,10 @@ void submit_again(struct core *core, struct request *request, const RmJob *old, 
     struct host *source = host_find(core, old->source);
     struct guest *guest = guest_find(core, old->guest);
 
-    /* A job of an evacuation is a wish about that host, not about its guest. */
-    if (old->evacuation && source && guest && !guest->job && !is_on(core, guest, source)) {
-        request_outcome(core, request, old->guest, true, "is not on %s any more: nothing to do",
-                        old->source);
+    const char *nothing = nothing_to_do(core, old, guest, source);
+
+    if (nothing) {
+        request_outcome(core, request, old->guest, true, "%s", nothing);
         batch_settles(core, old);
         return;
     }

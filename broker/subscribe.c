@@ -7,6 +7,7 @@
 #include "broker/evacuation.h"
 #include "broker/job.h"
 #include "broker/page.h"
+#include "broker/place.h"
 #include "broker/status.h"
 #include "conf/array.h"
 #include "store/record.h"
@@ -183,27 +184,64 @@ static bool has_host(const RmBatch *batch, const char *host)
     return false;
 }
 
-/* An evacuation: may it get more jobs, and what is to be said of the hosts that are done? Where its jobs were tried
- * again the accounts of those tell; the newest of a host is the last. */
-static void evacuated(struct core *core, const struct subscriber *f, RmReply *reply)
+/* The newest account of each of the batch's hosts that is not being emptied, out of those of all batches that try the same
+ * jobs, also others than it does. */
+static void push_accounts(struct core *core, const RmBatch *batch, RmReply *reply)
 {
-    RmBatch *batch, *other;
+    size_t n;
+    uint64_t *all = batch_all(core, batch->first != 0 ? batch->first : batch->id, &n);
+    RmBatch *other;
 
-    if (f->batch == 0 || record_batch_get(core->store, f->batch, core->arena, &batch) < 0)
-        return;
-    reply->may_grow = evacuation_is_open(core, batch);
-    for (size_t b = 0; b < f->n_batches && batch->n_evacuate > 0; b++) {
-        if (record_batch_get(core->store, f->batches[b], core->arena, &other) < 0)
+    for (size_t b = 0; b < n; b++) {
+        if (record_batch_get(core->store, all[b], core->arena, &other) < 0)
             continue;
-        for (size_t i = 0; i < other->n_account; i++) {
-            RmOutcome *account = other->account[i];
-            if (!evacuation_is_of(core, batch, account->name) &&
-                (other->id == batch->id || has_host(batch, account->name)))
-                CORE_PUSH(core, reply->n_outcomes, reply->outcomes, emptied_since(core, account));
-        }
+        for (size_t i = 0; i < other->n_account; i++)
+            if ((other->id == batch->id || has_host(batch, other->account[i]->name)) &&
+                !evacuation_is_of(core, batch, other->account[i]->name))
+                CORE_PUSH(core, reply->n_outcomes, reply->outcomes,
+                          emptied_since(core, other->account[i]));
     }
+    free(all);
     if (reply->n_outcomes > 0)
         qsort(reply->outcomes, reply->n_outcomes, sizeof(RmOutcome *), by_time);
+}
+
+/* Of a host without an account nobody may think that it is empty. */
+static void push_unknown(struct core *core, const char *host, RmReply *reply)
+{
+    RmOutcome *unknown = core_alloc(core, sizeof(*unknown));
+
+    for (size_t i = 0; i < reply->n_outcomes; i++)
+        if (strcmp(reply->outcomes[i]->name, host) == 0)
+            return;
+    rm_outcome__init(unknown);
+    unknown->name = (char *)host;
+    unknown->text = core_printf(
+        core, "may not be empty: what became of its evacuation is forgotten: rmigrate evacuate %s",
+        host);
+    CORE_PUSH(core, reply->n_outcomes, reply->outcomes, unknown);
+}
+
+/* An evacuation: may it get more jobs, and what is to be said of the hosts that are done? That waits for workers that
+ * are still on their way. */
+static void evacuated(struct core *core, const struct subscriber *f, RmReply *reply)
+{
+    RmBatch *batch;
+
+    if (f->batch == 0 || record_batch_get(core->store, f->batch, core->arena, &batch) < 0 ||
+        batch->n_evacuate == 0)
+        return;
+    reply->may_grow = evacuation_is_open(core, batch);
+    for (size_t i = 0; i < batch->n_evacuate && !reply->may_grow; i++) {
+        const struct host *host = host_find(core, batch->evacuate[i]);
+        reply->may_grow = host && !host_link_is_up(&host->link) && place_may_come(core, host);
+        if (reply->may_grow)
+            return;
+    }
+    push_accounts(core, batch, reply);
+    for (size_t i = 0; i < batch->n_evacuate; i++)
+        if (!evacuation_is_of(core, batch, batch->evacuate[i]))
+            push_unknown(core, batch->evacuate[i], reply);
 }
 
 static void push_tallies(struct core *core, const struct subscriber *f, RmReply *reply)

@@ -530,7 +530,10 @@ static size_t last_tries(const struct follow *f, RmJobView **ret_views)
             tries[n_tries++] = job;
     qsort(tries, n_tries, sizeof(struct followed *), compare_tries);
     for (size_t i = 0; i < n_tries; i++)
-        if (i + 1 == n_tries || !f->what->batch || first_of(tries[i]) != first_of(tries[i + 1]))
+        if (f->what->batch && tries[i]->view->settled)
+            continue;
+        else if (i + 1 == n_tries || !f->what->batch ||
+                 first_of(tries[i]) != first_of(tries[i + 1]))
             ret_views[n++] = tries[i]->view;
     free(tries);
     return n;

@@ -276,7 +276,7 @@ printed() { grep -q -- "$1" "$OUT.out"; }
     until_true 5 printed 'a: is empty: 1 moved'
     guests a late
     comes_to 1
-    err_has 'a: Error: is not empty any more: late runs there now; it was, with 1 moved'
+    err_has 'a: Error: is not empty any more: late is there now; it was, with 1 moved'
     [[ $account == *'1 left; b is empty; a is not empty any more'* ]] || wrong account 'a is not empty any more'
     mv "$WORLD/a/late" "$WORLD/c/late"
     until_true 5 guest_is_on late c
@@ -287,7 +287,7 @@ printed() { grep -q -- "$1" "$OUT.out"; }
     ok restore b
     until_true 5 nothing_live
     ends 1 wait 1
-    err_has 'b: Error: is not empty any more: g2 runs there now'
+    err_has 'b: Error: is not empty any more: g2 is there now'
     site_down
 }
 
@@ -401,5 +401,70 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     ok cancel --batch 1
     ok retry --batch 1
     [ "$(grep -c 'of batch 1002 tries again' <<<"$output")" = 1000 ]
+    site_down
+}
+
+# bats test_tags=slow
+@test "guests of one evacuation are tried again one by one: each batch tells of the hypervisor, and of what was found there" {
+    site_of a b
+    guests a g1 g2
+    fails g1 'ok 1500'
+    fails g2 'fail 0 fatal 9 never'
+    ends 1 evacuate a --to b
+    ok retry 2
+    ok retry 3
+    ends 1 wait 4
+    err_has 'a: Error: is not empty: 1 moved, 1 left, because: g2 (never)'
+    ends 1 wait 6
+    plan g2 'ok 1000'
+    ok retry --batch 1
+    fails late
+    guests a late
+    ends 1 wait 1
+    err_has 'because: late (no)'
+    ok retry --batch 1
+    has 'late: job '
+    ok wait 1
+    ok wait 4
+    broker_down KILL
+    guest new a
+    broker_up
+    ends 1 wait 1 # the worker is on its way
+    err_has 'a: Error: is not empty any more: new is there now'
+    site_down
+}
+
+# bats test_tags=slow
+@test "nothing is left to do for a guest: while somebody waits, shut off, crashed, and after a cancel" {
+    site_of a b c
+    guests a g1 g2 g3
+    fails g1
+    plan g2 'ok 3000'
+    fails g3
+    begin empty evacuate a --to b
+    until_true 5 state_is_failed g1
+    mv "$WORLD/a/g1" "$WORLD/c/g1"
+    guest g3 a shutoff
+    until_true 5 guest_is_on g1 c
+    until_true 5 guest_is g3 shutoff
+    ok retry --batch 1
+    lines_are 'g1: is not on a any more: nothing to do' 'g3: is shut off on a, and stays there: nothing to do'
+    comes_to 0
+    has 'a: is empty: 1 moved'
+    guest g3 a crashed
+    until_true 5 guest_is g3 crashed
+    ends 1 wait 1
+    err_has 'a: Error: is not empty any more: g3 is there now'
+    rm "$WORLD/a/g3"
+    ok open a
+    guests a g4
+    plan g4 'hang 0'
+    begin anew evacuate a --to b
+    until_true 5 is_running g4
+    ok cancel --batch "$(last batch)"
+    guests a late
+    comes_to 1
+    err_has "late (came after $(id -un) had cancelled the evacuation)"
+    runs_on late a
     site_down
 }
