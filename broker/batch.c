@@ -297,7 +297,7 @@ void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64
     RmBatch *rec;
 
     if (record_result_get(core->store, old->id, core->arena, &result) == 0) {
-        if (batch && result->again == 0)
+        if (batch && result->again == 0 && !result->settled)
             batch->counts[result->state]--;
         result->again = job;
         result->again_batch = id;

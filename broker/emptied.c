@@ -124,6 +124,29 @@ static uint64_t newest_batch(const RmEmptying *emptying)
     return emptying->of;
 }
 
+/* Why what is there is left; NULL: it is moved. */
+static const char *why_over(struct core *core, const RmEmptying *emptying)
+{
+    if (*emptying->cancelled_by != '\0')
+        return core_printf(core, "is not moved: %s has cancelled the evacuation",
+                           emptying->cancelled_by);
+    return emptying->rounds < ROUNDS_MAX /* somebody brings guests as fast as they leave */
+               ? NULL
+               : core_printf(core, "came after the host had been looked at %d times", ROUNDS_MAX);
+}
+
+static void move_more(struct core *core, struct request *request, struct submission *sub,
+                      struct host *host)
+{
+    leave_find_places(core, request, sub, host->rec->emptying->since);
+    if (submission_has_room(core, request, sub))
+        submission_carry_out(core, request, sub);
+    else
+        request_host_outcome(core, request, host->rec->name, false, "%s", request->reply->text);
+    if (request->reply->count > 0)
+        leave_note_room(sub);
+}
+
 /* The hypervisor has been looked at, and no job takes a guest away: those that are there are tried, or
  * left. */
 static void look_again(struct core *core, struct host *host)
@@ -149,23 +172,11 @@ static void look_again(struct core *core, struct host *host)
         sub.batch = newest;
         sub.first_batch = newest != of ? of : 0;
         leave_host(core, &request, &sub, host, emptying->since);
-        bool cancelled = *emptying->cancelled_by != '\0';
-        const char *why =
-            cancelled
-                ? core_printf(core, "came after %s had cancelled the evacuation",
-                              emptying->cancelled_by)
-                : core_printf(core, "came after the host had been looked at %d times", ROUNDS_MAX);
-        /* Somebody brings guests as fast as they leave. */
-        sub.look_only = cancelled || emptying->rounds >= ROUNDS_MAX;
-        leave_find_places(core, &request, &sub, emptying->since);
-        if (sub.look_only || submission_has_room(core, &request, &sub))
-            submission_carry_out(core, &request, &sub);
-        else
-            request_host_outcome(core, &request, host->rec->name, false, "%s", reply.text);
-        if (reply.count > 0)
-            leave_note_room(&sub);
-        for (size_t i = 0; i < sub.n_asks && sub.look_only; i++)
-            request_outcome(core, &request, sub.asks[i].guest->rec->name, false, "%s", why);
+        const char *over = why_over(core, emptying);
+        for (size_t i = 0; i < sub.n_asks && over; i++)
+            request_outcome(core, &request, sub.asks[i].guest->rec->name, false, "%s", over);
+        if (!over)
+            move_more(core, &request, &sub, host);
     } else {
         request_host_outcome(core, &request, host->rec->name, false, "%s", reply.text);
     }

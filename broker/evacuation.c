@@ -169,7 +169,8 @@ static bool is_still_ours(const struct host *host, const RmBatch *first)
 
     for (size_t i = 0; i < first->n_evacuate; i++)
         is_of = is_of || strcmp(first->evacuate[i], host->rec->name) == 0;
-    return is_of && host->rec->state == RM_HOST_STATE__HOST_CLOSED && host->rec->evacuation != 0;
+    return is_of && host->rec->state == RM_HOST_STATE__HOST_CLOSED &&
+           (host->rec->evacuation != 0 || host->rec->emptying);
 }
 
 void evacuation_again(struct core *core, const RmJob *old, uint64_t batch, const char *who)

@@ -355,6 +355,10 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     ok retry "$(job_of g3)"
     is 'g3: Guest is already on host b'
     ok wait "$(last batch)" # there was nothing left to do
+    mv "$WORLD/b/g3" "$WORLD/a/g3"
+    until_true 5 guest_is_on g3 a
+    ok retry "$(job_of g3)" # somebody brought it back
+    ok wait "$(last batch)"
     site_down
 }
 
@@ -464,7 +468,7 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     ok cancel --batch "$(last batch)"
     guests a late
     comes_to 1
-    err_has "late (came after $(id -un) had cancelled the evacuation)"
+    err_has "late (is not moved: $(id -un) has cancelled the evacuation)"
     runs_on late a
     site_down
 }
