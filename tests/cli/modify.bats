@@ -29,6 +29,7 @@ running() { # GUEST PLAN [OPTION...]
     echo "$job"
 }
 
+# bats test_tags=slow
 @test "a migration that runs is sped up and arrives; who, from what, to what and why is in the history" {
     local job me
     me=$(id -un)
@@ -116,6 +117,7 @@ running() { # GUEST PLAN [OPTION...]
     until_true 5 told '.rate == 5242880' show "$job"
 }
 
+# bats test_tags=slow
 @test "what cannot be changed is said, with what to do" {
     local job
     job=$(running k6 'hang 0')

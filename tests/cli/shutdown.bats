@@ -83,6 +83,7 @@ is_closed() { told '.hosts[0].state == "closed"' hosts hyp01; }
     timeout "${bound}m" true
 }
 
+# bats test_tags=slow
 @test "the machine goes down: the hypervisor is emptied, and stays closed" {
     on hyp01 g1 g2
     goes_down
@@ -99,6 +100,7 @@ is_closed() { told '.hosts[0].state == "closed"' hosts hyp01; }
     json '.hosts[0].why | contains("hyp01 shuts down")'
 }
 
+# bats test_tags=slow
 @test "a hypervisor without guests: closed, so that nobody comes" {
     goes_down
     stopped 0
@@ -119,6 +121,7 @@ is_closed() { told '.hosts[0].state == "closed"' hosts hyp01; }
     is "hyp01 keeps its guests: this machine does not shut down"
 }
 
+# bats test_tags=slow
 @test "systemd does not say: nothing is moved, and that is no success" {
     on hyp01 g1
     printf '#!/bin/sh\necho "Failed to connect to bus: Connection refused" >&2\nexit 1\n' >"$BATS_TEST_TMPDIR/systemctl"
@@ -224,6 +227,7 @@ is_closed() { told '.hosts[0].state == "closed"' hosts hyp01; }
     until_true 10 nothing_live
 }
 
+# bats test_tags=slow
 @test "a name that no hypervisor has is an error, not silence" {
     goes_down
     stopped 1 20 hyp99
