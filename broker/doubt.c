@@ -68,7 +68,10 @@ static void find_out(struct core *core, struct job *job)
 
     if (doubt_is_released(core, job))
         return;
-    if (holder) {
+    if (holder && job->letting_go) {
+        /* It would begin the turn again that it has let go meanwhile. */
+        job_settle_later(core, job, (usec_t)ANSWER_SECONDS * USEC_PER_SEC);
+    } else if (holder) {
         send(core, job, holder); /* the request may have been lost */
     } else if (returning) {
         job_give_back(core, job, returning);

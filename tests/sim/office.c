@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,6 +64,7 @@ static int start(struct world *world)
     if (r >= 0)
         r = core_new(&world->conf, office->store, world_random(world, UINT64_MAX), world_now(world),
                      env_wall(&world->sim->env), &office->core, &err);
+    memset(office->stopped, 0, sizeof(office->stopped));
     if (r < 0) {
         store_close(office->store);
         office->store = NULL;
@@ -259,6 +261,34 @@ static RmMessage__BodyCase body_of(const struct world *world, const struct core_
     return body;
 }
 
+/* Whoever lets a turn go forgets it, and would begin anew what it is asked for then. */
+static void check_stopped(struct world *world, const struct core_out *out)
+{
+    struct office *office = &world->office;
+    const size_t n = sizeof(office->stopped) / sizeof(office->stopped[0]);
+    RmMessage *message;
+
+    if (msg_unpack(world->arena, out->frame, out->length, &message, NULL) < 0)
+        return;
+    if (message->body_case == RM_MESSAGE__BODY_ORDERS)
+        for (size_t i = 0; i < message->orders->n_orders; i++) {
+            const RmOrder *order = message->orders->orders[i];
+            if (order->kind != RM_ORDER_KIND__ORDER_STOP)
+                continue;
+            office->stopped[order->job % n].job = order->job;
+            office->stopped[order->job % n].turn = order->turn;
+        }
+    if (message->body_case == RM_MESSAGE__BODY_ASSIGN)
+        for (size_t i = 0; i < message->assign->n_jobs; i++) {
+            const RmAssignment *one = message->assign->jobs[i];
+            if (office->stopped[one->job % n].job == one->job &&
+                office->stopped[one->job % n].turn == one->turn && one->turn != 0)
+                world_fail(world, "job %" PRIu64 " is asked for in a turn that was called off",
+                           one->job);
+        }
+    arena_reset(world->arena);
+}
+
 static void tell_out(struct world *world, const struct core_out *out)
 {
     RmMessage *message;
@@ -284,6 +314,7 @@ static void send_all(struct world *world, uint64_t most)
             continue;
         }
         uint8_t *forged = forge_welcome(world, &out, &length);
+        check_stopped(world, &out);
         int r = link_answer(world, out.peer, forged != NULL ? forged : out.frame,
                             forged != NULL ? length : out.length, office->busy_until);
         tell_out(world, &out);
@@ -344,6 +375,7 @@ static bool commit(struct world *world, enum crash_point crash)
         world_tell(world, "broker: the store is full");
         office->crash = CRASH_NEVER;
         office->n_anew++;
+        memset(office->stopped, 0, sizeof(office->stopped));
         r = 0;
         if (world->options.broken != BREAK_ANEW)
             r = core_begin_anew(&office->core, world_random(world, UINT64_MAX), &err);

@@ -472,6 +472,30 @@ static void restart_while_a_settler_is_silent(struct world *world)
     finish(world);
 }
 
+/* ---- the source's worker is back after a restart of the broker, and the settler, which stands still, is called
+ * off: what it was asked is not asked again, it would begin anew what it has let go meanwhile */
+
+static void called_off_settler_is_not_asked_again(struct world *world)
+{
+    begin(world);
+    world->sim->copy_least = world->sim->copy_most = 120 * USEC_PER_SEC;
+    client_submit(operator_of(world), "vm1", "hyp2", /* follow = */ false);
+    wait_for_answer(world);
+    until_running(world);
+    sim_hang_daemon(world->sim, 1, 90 * USEC_PER_SEC);
+    cut_worker(world, 0, 18);
+    while (worker_of(world, 1)->tasks == NULL && world_step(world))
+        ;
+    go_on(world, 1);
+    office_crash(world);
+    alarm_set(world, &world->office.start, world_now(world) + USEC_PER_SEC);
+    go_on(world, 3);
+    yard_hang(worker_of(world, 1), 9 * USEC_PER_SEC);
+    go_on(world, 60);
+    wait_for_end(world);
+    finish(world);
+}
+
 /* ---- a worker sleeps while the broker is started anew and has somebody else find out: its session with the
  * new broker is not the one in which it began, though each is the third of its broker */
 
@@ -791,6 +815,7 @@ const struct scenario scenarios[] = {
     SCENARIO(two_settlers_one_sleeps, .guests = 3),
     SCENARIO(late_result_of_a_settler, .guests = 3),
     SCENARIO(restart_while_a_settler_is_silent, .guests = 3),
+    SCENARIO(called_off_settler_is_not_asked_again, .guests = 3),
     SCENARIO(session_of_an_older_broker, .guests = 3),
     SCENARIO(copy_left_is_not_a_place, .guests = 3),
     SCENARIO(question_lost_with_the_worker, .guests = 3),

@@ -115,6 +115,9 @@ struct office { /* where the broker sits */
     bool crash_on_ask;        /* only in one in which a change was asked for */
     RmMessage__BodyCase lose; /* the next message of that kind meets a full queue */
     uint64_t n_turns, n_crashes, n_anew;
+    struct {
+        uint64_t job, turn;
+    } stopped[64]; /* turns that this broker has called off, by job */
 };
 
 struct sim_ask;
