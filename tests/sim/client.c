@@ -78,7 +78,9 @@ static void ask(struct client *client, RmRequest *request)
     client->hold = request->ask_case == RM_REQUEST__ASK_SUBMIT   ? request->submit->wait_for
                    : request->ask_case == RM_REQUEST__ASK_MODIFY ? request->modify->wait_for
                                                                  : 0;
-    client->only_looks = request->ask_case == RM_REQUEST__ASK_SUBMIT && request->submit->dry_run;
+    client->only_looks =
+        (request->ask_case == RM_REQUEST__ASK_SUBMIT && request->submit->dry_run) ||
+        request->ask_case == RM_REQUEST__ASK_MODIFY;
     client->answered = false;
     client->doubts = client->has_ideas && world_chance(world, 150);
     pack_request(client, request, token);

@@ -169,7 +169,7 @@ struct client {
     uint64_t tag;
     usec_t patience; /* until it is asked again */
     usec_t hold;     /* how long the broker may hold the answer */
-    bool only_looks; /* a dry run: its answer is not kept, and may be another one */
+    bool only_looks; /* a dry run, a modify: its answer is not kept, and may be another one */
     bool doubts;     /* will ask the same once more, to compare the answers */
     bool answered;   /* this token has an answer, which named: */
     uint64_t answer_batch;
