@@ -339,6 +339,7 @@ stands_nowhere_paused() { ! where "$1" | grep -q ' paused$'; }
 
 # A dump of the guest into a pipe that nobody reads from yet.
 dump_begin() { # GUEST HOST OPTION...
+    "$LAB" check -w "$1" # its memory is filled: a dump of zeros would come to its end, where the guest is stopped
     "$LAB" exec "$2" sh -c 'rm -f /run/dump /run/dump.read; mkfifo /run/dump'
     { "$LAB" exec "$2" sh -c 'exec </run/dump; until [ -e /run/dump.read ]; do sleep 0.1; done; exec cat >/dev/null' || :; } 3>&- 4>&- &
     { "$LAB" exec "$2" virsh dump "${@:3}" "$1" /run/dump >/dev/null 2>&1 || :; } 3>&- 4>&- &
