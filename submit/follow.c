@@ -54,7 +54,6 @@ struct followed {
     int percent;     /* -1: not known */
     usec_t ran_at;   /* since when the migration runs, by this clock; 0 = it does not */
     bool printed;
-    bool again;     /* another job of these tries it again */
     uint64_t round; /* of the last full answer that named it */
     UT_hash_handle hh;
 };
@@ -529,12 +528,11 @@ static size_t last_tries(const struct follow *f, RmJobView **ret_views)
         if (job->printed)
             tries[n_tries++] = job;
     qsort(tries, n_tries, sizeof(struct followed *), compare_tries);
-    for (size_t i = 0; i < n_tries; i++)
-        if (f->what->batch && tries[i]->view->settled)
-            continue;
-        else if (i + 1 == n_tries || !f->what->batch ||
-                 first_of(tries[i]) != first_of(tries[i + 1]))
+    for (size_t i = 0; i < n_tries; i++) {
+        bool last = i + 1 == n_tries || first_of(tries[i]) != first_of(tries[i + 1]);
+        if (!f->what->batch || (last && !tries[i]->view->settled))
             ret_views[n++] = tries[i]->view;
+    }
     free(tries);
     return n;
 }
