@@ -338,15 +338,21 @@ void batch_settles(struct core *core, const RmJob *old)
                                                          .host = host_find(core, old->source)});
 }
 
+bool batch_is_of_host(const RmBatch *rec, const char *host)
+{
+    for (size_t i = 0; i < rec->n_evacuate; i++)
+        if (strcmp(rec->evacuate[i], host) == 0)
+            return true;
+    return false;
+}
+
 void batch_evacuates(struct core *core, uint64_t id, const struct host *host)
 {
     RmBatch *rec;
 
-    if (record_batch_get(core->store, id, core->arena, &rec) < 0)
+    if (record_batch_get(core->store, id, core->arena, &rec) < 0 ||
+        batch_is_of_host(rec, host->rec->name)) /* with another of its guests */
         return;
-    for (size_t i = 0; i < rec->n_evacuate; i++)
-        if (strcmp(rec->evacuate[i], host->rec->name) == 0)
-            return; /* with another of its guests */
     rec->evacuate =
         (char **)list_with(core, (void **)rec->evacuate, rec->n_evacuate++, host->rec->name);
     core_check_write(core, record_batch_put(core->store, rec), "batch");

@@ -74,7 +74,9 @@ void batch_tick(struct core *core);
 void batch_tries_again(struct core *core, const RmJob *old, uint64_t job, uint64_t batch);
 /* There was nothing to do any more: its batch does not count it any more. */
 void batch_settles(struct core *core, const RmJob *old);
-/* That host is one of those that the batch's jobs empty. */
+/* Is that host one of those that the batch's jobs empty? */
+bool batch_is_of_host(const RmBatch *rec, const char *host);
+/* It becomes one. */
 void batch_evacuates(struct core *core, uint64_t id, const struct host *host);
 /* The batch and those that try its jobs again, and theirs, each once. Owned by the caller. */
 uint64_t *batch_all(struct core *core, uint64_t id, size_t *ret_n);

@@ -165,11 +165,8 @@ bool evacuation_has_room(struct core *core, const RmJob *old)
  * want it emptied. */
 static bool is_still_ours(const struct host *host, const RmBatch *first)
 {
-    bool is_of = false;
-
-    for (size_t i = 0; i < first->n_evacuate; i++)
-        is_of = is_of || strcmp(first->evacuate[i], host->rec->name) == 0;
-    return is_of && host->rec->state == RM_HOST_STATE__HOST_CLOSED &&
+    return batch_is_of_host(first, host->rec->name) &&
+           host->rec->state == RM_HOST_STATE__HOST_CLOSED &&
            (host->rec->evacuation != 0 || host->rec->emptying);
 }
 

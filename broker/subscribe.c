@@ -176,14 +176,6 @@ static int by_time(const void *a, const void *b)
     return x->at != y->at ? (x->at < y->at ? -1 : 1) : 0;
 }
 
-static bool has_host(const RmBatch *batch, const char *host)
-{
-    for (size_t i = 0; i < batch->n_evacuate; i++)
-        if (strcmp(batch->evacuate[i], host) == 0)
-            return true;
-    return false;
-}
-
 /* The newest account of each of the batch's hosts that is not being emptied, out of those of all batches that try the same
  * jobs, also others than it does. */
 static void push_accounts(struct core *core, const RmBatch *batch, RmReply *reply)
@@ -196,7 +188,7 @@ static void push_accounts(struct core *core, const RmBatch *batch, RmReply *repl
         if (record_batch_get(core->store, all[b], core->arena, &other) < 0)
             continue;
         for (size_t i = 0; i < other->n_account; i++)
-            if ((other->id == batch->id || has_host(batch, other->account[i]->name)) &&
+            if ((other->id == batch->id || batch_is_of_host(batch, other->account[i]->name)) &&
                 !evacuation_is_of(core, batch, other->account[i]->name))
                 CORE_PUSH(core, reply->n_outcomes, reply->outcomes,
                           emptied_since(core, other->account[i]));
