@@ -45,6 +45,7 @@ struct client {
     enum net_state state; /* the last one that says more than "connecting" */
     int signals;          /* signalfd */
     int signal;           /* the last one that came */
+    struct client_watch watch;
 };
 
 /* The machine of an endpoint, up to its first dot. */
@@ -208,26 +209,38 @@ static int take_answer(struct client *client, struct arena *arena, RmReply **ret
     }
 }
 
-/* 1: a frame may be there; 0: the time is over; -EINTR. */
-static int wait_for_answer(struct client *client, usec_t until)
+/* 1: a frame may be there; 0: it may be looked again whether the time is over; -EINTR: a signal came; what
+ * the watch says. net NULL: only that. */
+static int wait_once(struct client *client, struct net *net, usec_t until)
 {
-    bool ready = false;
-    usec_t now = env_now(env_system());
-    int r = net_wait(client->net, &client->signals, 1, &ready, until > now ? until - now : 0);
-    if (ready) {
-        int signal = service_signal_read(client->signals);
-        if (signal > 0) {
-            client->signal = signal;
-            return -EINTR;
-        }
+    const struct client_watch *watch = &client->watch;
+    usec_t now = env_now(env_system()), wait_for = until > now ? until - now : 0;
+    int fds[] = {client->signals, watch->fd}, r = 0;
+    nfds_t n = watch->turn ? 2 : 1;
+    bool ready[] = {false, false};
+    if (watch->turn && watch->every < wait_for)
+        wait_for = watch->every;
+    if (net) {
+        r = net_wait(net, fds, n, ready, wait_for);
+    } else {
+        struct pollfd polled[] = {{.fd = fds[0], .events = POLLIN},
+                                  {.fd = fds[1], .events = POLLIN}};
+        ready[0] = poll(polled, n, (int)(wait_for / USEC_PER_MSEC)) > 0 && polled[0].revents;
     }
-    return r == -EINTR ? 0 : r;
+    int signal = ready[0] ? service_signal_read(client->signals) : 0;
+    if (signal > 0) {
+        client->signal = signal;
+        return -EINTR;
+    }
+    int told = watch->turn ? watch->turn(watch->with) : 0;
+    return told < 0 ? told : r == -EINTR ? 0 : r;
 }
 
 static const char *trouble(const struct client *client)
 {
     return client->connected                 ? "no answer"
            : client->state == NET_CONNECTING ? "nothing answers there"
+           : client->state == NET_CONNECTED  ? "the connection was lost"
                                              : net_state_text(client->state);
 }
 
@@ -329,7 +342,7 @@ static int exchange_run(struct client *client, struct exchange *x, struct arena 
         usec_t until = x->send_at < give_up_at ? x->send_at : give_up_at;
         if (!client->met && began_at + DESERTED_FOR > now && began_at + DESERTED_FOR < until)
             until = began_at + DESERTED_FOR;
-        r = wait_for_answer(client, until);
+        r = wait_once(client, client->net, until);
         if (r > 0)
             r = take_answer(client, arena, ret_reply, err);
         if (r == 0)
@@ -480,12 +493,15 @@ const char *client_server(const struct client *client)
 
 int client_sleep(struct client *client, usec_t wait_for)
 {
-    struct pollfd fd = {.fd = client->signals, .events = POLLIN};
-    if (poll(&fd, 1, (int)(wait_for / USEC_PER_MSEC)) <= 0)
-        return 0;
-    int signal = service_signal_read(client->signals);
-    if (signal <= 0)
-        return 0;
-    client->signal = signal;
-    return -EINTR;
+    usec_t until = env_now(env_system()) + wait_for;
+    int r;
+    do
+        r = wait_once(client, NULL, until);
+    while (r == 0 && env_now(env_system()) < until);
+    return r;
+}
+
+void client_watch(struct client *client, const struct client_watch *watch)
+{
+    client->watch = *watch;
 }

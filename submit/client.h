@@ -46,6 +46,17 @@ void client_be_brief(struct client *client, usec_t timeout);
 /* Waits, or -EINTR when a signal came. */
 int client_sleep(struct client *client, usec_t wait_for);
 
+/* While the client waits, for an answer or in client_sleep(), it calls turn(with): when fd is readable, when a
+ * signal was caught, and each `every` besides. Where that is negative, the wait ends with it. turn NULL: not
+ * any more. */
+struct client_watch {
+    int fd;
+    usec_t every;
+    int (*turn)(void *with);
+    void *with;
+};
+void client_watch(struct client *client, const struct client_watch *watch);
+
 /* The exit code for an error of this module. */
 int client_code(const struct client *client, int r);
 

@@ -1,15 +1,13 @@
 /* follow.c - stay with jobs until all of them have ended
  *
- * The broker answers what changed since the version that it gave last. After a restart its epoch
- * differs and it reports everything again; `printed` keeps each result to one line. */
+ * What a broker that was restarted tells again has been printed once: `printed` keeps each result to one line. */
 #include "submit/follow.h"
-
-#define HASH_NONFATAL_OOM 1
 
 #include "conf/array.h"
 #include "conf/env.h"
 #include "conf/service.h"
 #include "submit/account.h"
+#include "submit/followed.h"
 #include "submit/job_view.h"
 #include "submit/listing.h"
 #include "submit/out.h"
@@ -23,11 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* uthash says by this that there was no memory for its table. */
-#undef uthash_nonfatal_oom
-#define uthash_nonfatal_oom(element) ((element)->id = 0)
-#include <uthash.h>
 
 /* How long the broker may hold an answer back: with a terminal, whose clock goes on, and without.
  */
@@ -48,24 +41,13 @@
 
 enum { SETTLE_MAX = 1000 }; /* jobs in one question for what was missed */
 
-struct followed {
-    uint64_t id;
-    RmJobView *view; /* the last one; owned */
-    int percent;     /* -1: not known */
-    usec_t ran_at;   /* since when the migration runs, by this clock; 0 = it does not */
-    bool printed;
-    uint64_t round; /* of the last full answer that named it */
-    UT_hash_handle hh;
-};
-
 struct follow {
     struct client *client;
     const struct args *args;
     const RmSelect *what;
     const RmReply *asked; /* see follow_jobs() */
     uint64_t batch;
-    uint64_t epoch, version, round;
-    struct followed *jobs; /* uthash by id */
+    struct followed_jobs followed;
     uint64_t counts[PROGRESS_STATES];
     struct progress *progress; /* NULL: not drawn */
     usec_t began_at;
@@ -78,71 +60,6 @@ struct follow {
     size_t n_accounts;
     struct account account;
 };
-
-/* ---- what is known of each job */
-
-static void forget(struct follow *f, struct followed *job)
-{
-    HASH_DEL(f->jobs, job);
-    rm_job_view__free_unpacked(job->view, NULL);
-    free(job);
-}
-
-static struct followed *job_of(struct follow *f, uint64_t id)
-{
-    struct followed *job;
-    HASH_FIND(hh, f->jobs, &id, sizeof(id), job);
-    if (job)
-        return job;
-    job = calloc(1, sizeof(*job));
-    if (!job)
-        return NULL;
-    job->id = id;
-    job->percent = -1;
-    HASH_ADD(hh, f->jobs, id, sizeof(job->id), job);
-    if (job->id == 0) {
-        free(job);
-        return NULL;
-    }
-    return job;
-}
-
-/* Percent never runs backwards within one attempt: a guest that writes makes work, but does not
- * unmake what is done. old: NULL at first. */
-static void set_progress(struct followed *job, const RmJobView *old, const RmJobView *view)
-{
-    usec_t now = env_now(env_system()), took = view->stats ? view->stats->elapsed_for : 0;
-    usec_t took_before = old && old->stats ? old->stats->elapsed_for : 0;
-    bool runs = view->state == RM_STATE__RUNNING || view->state == RM_STATE__CANCELLING;
-    bool is_new = !old || old->attempt != view->attempt;
-    int percent = view_percent(view->stats);
-    job->percent = is_new || percent > job->percent ? percent : job->percent;
-    if (!runs)
-        job->ran_at = 0;
-    else if (job->ran_at == 0 || is_new || took != took_before)
-        job->ran_at = took < now ? now - took : now;
-}
-
-static int learn(struct follow *f, const RmJobView *view, struct followed **ret_job)
-{
-    struct followed *job = job_of(f, view->job->id);
-    RmJob ask = *view->job;
-    RmJobView brief = *view;
-    if (ask.n_to > 1 &&
-        view->destination[0]) { /* a list of hosts may be long, and nobody reads it here */
-        ask.n_to = 0;
-        brief.job = &ask;
-    }
-    RmJobView *copy = job ? (RmJobView *)msg_copy(NULL, &brief.base) : NULL;
-    if (!copy)
-        return -ENOMEM;
-    set_progress(job, job->view, copy);
-    rm_job_view__free_unpacked(job->view, NULL);
-    job->view = copy;
-    job->round = f->round;
-    *ret_job = job;
-    return 0;
-}
 
 /* ---- results */
 
@@ -187,12 +104,11 @@ static int take_jobs(struct follow *f, struct arena *arena, const RmReply *reply
         return -ENOMEM;
     for (size_t i = 0; i < reply->n_jobs; i++) {
         RmJobView *view = reply->jobs[i];
-        struct followed *job;
         if (!view->job || view->job->id == 0)
             continue;
-        int r = learn(f, view, &job);
-        if (r < 0)
-            return r;
+        struct followed *job = followed_learn(&f->followed, view);
+        if (!job)
+            return -ENOMEM;
         if (job_is_final(view->state) && !job->printed) {
             ended[n++] = view;
             job->printed = true;
@@ -262,8 +178,8 @@ static void say_still(struct follow *f)
     const struct followed *first = NULL;
     usec_t now = env_now(env_system());
     size_t n = 0, n_paused = 0;
-    for (const struct followed *job = f->jobs; job; job = job->hh.next) {
-        if (!job->view || job_is_final(job->view->state))
+    for (const struct followed *job = f->followed.jobs; job; job = job->hh.next) {
+        if (job_is_final(job->view->state))
             continue;
         if (job_is_active(job->view->state) && job->view->state != RM_STATE__DOUBT) {
             f->still_since = 0;
@@ -321,11 +237,12 @@ static void draw(struct follow *f, struct arena *arena)
 {
     if (!f->progress)
         return;
-    struct progress_job *jobs = arena_alloc(arena, (HASH_COUNT(f->jobs) + 1) * sizeof(*jobs));
+    struct progress_job *jobs =
+        arena_alloc(arena, (HASH_COUNT(f->followed.jobs) + 1) * sizeof(*jobs));
     usec_t now = env_now(env_system());
     size_t n = 0;
-    for (struct followed *job = f->jobs; jobs && job; job = job->hh.next)
-        if (job->view && !job_is_final(job->view->state))
+    for (struct followed *job = f->followed.jobs; jobs && job; job = job->hh.next)
+        if (!job_is_final(job->view->state))
             jobs[n++] = drawn(arena, job, now);
     struct progress_sum sum = sum_of(f);
     progress_draw(f->progress, jobs, n, &sum);
@@ -343,7 +260,7 @@ static void count(struct follow *f, const RmReply *reply)
     }
     if (!f->what->all)
         return;
-    for (struct followed *job = f->jobs; job;
+    for (struct followed *job = f->followed.jobs; job;
          job = job->hh.next) /* tallies of `all` know only live ones */
         if (job->printed && (int)job->view->state < PROGRESS_STATES)
             f->counts[job->view->state]++;
@@ -363,7 +280,7 @@ static void lose(struct follow *f, struct followed *job)
     f->n_lost++;
     progress_clear(f->progress);
     out_failure(job->view->job->guest, "how its job ended is forgotten (keep, keep_jobs)");
-    forget(f, job);
+    followed_forget(&f->followed, job);
 }
 
 /* Jobs that an answer with everything does not name, or whose end was not reported though all are
@@ -372,8 +289,8 @@ static int ask_for_missed(struct follow *f, struct arena *arena, bool over)
 {
     uint64_t ids[SETTLE_MAX] = {0};
     size_t n = 0;
-    for (struct followed *job = f->jobs; job && n < SETTLE_MAX; job = job->hh.next)
-        if (!job->printed && (over || job->round != f->round))
+    for (struct followed *job = f->followed.jobs; job && n < SETTLE_MAX; job = job->hh.next)
+        if (!job->printed && (over || job->round != f->followed.round))
             ids[n++] = job->id;
     if (n == 0)
         return 0;
@@ -392,23 +309,11 @@ static int ask_for_missed(struct follow *f, struct arena *arena, bool over)
         return r;
     r = take_jobs(f, arena, reply);
     for (size_t i = 0; r == 0 && i < n; i++) {
-        struct followed *job;
-        HASH_FIND(hh, f->jobs, &ids[i], sizeof(ids[i]), job);
-        if (job && !job->printed && (over || job->round != f->round))
+        struct followed *job = followed_find(&f->followed, ids[i]);
+        if (job && !job->printed && (over || job->round != f->followed.round))
             lose(f, job);
     }
     return r < 0 ? r : 1;
-}
-
-static int ask_once(struct follow *f, struct arena *arena, RmReply **ret_reply, struct rm_err *err)
-{
-    RmFollow follow = RM_FOLLOW__INIT;
-    follow.what = (RmSelect *)f->what;
-    follow.epoch = f->epoch;
-    follow.version = f->version;
-    follow.wait_for = f->progress ? HOLD_DRAWING : HOLD_SILENT;
-    RmRequest request = client_request(RM_REQUEST__ASK_FOLLOW, &follow);
-    return client_ask(f->client, &request, follow.wait_for, arena, ret_reply, err);
 }
 
 /* 1: all are over; 0: go on; -ETIMEDOUT: the broker is away, go on all the same; otherwise the end.
@@ -416,20 +321,11 @@ static int ask_once(struct follow *f, struct arena *arena, RmReply **ret_reply, 
 static int turn(struct follow *f, struct arena *arena, struct rm_err *err)
 {
     RmReply *reply;
-    int r = ask_once(f, arena, &reply, err);
+    int r = followed_ask(&f->followed, f->client, f->what, f->progress ? HOLD_DRAWING : HOLD_SILENT,
+                         arena, &reply, err);
     if (r < 0)
         return r;
-    if (reply->code == RM_CODE__CODE_TRY_AGAIN)
-        return rm_fail(err, -ETIMEDOUT, "%s", reply->text);
-    if (reply->code != RM_CODE__CODE_OK && reply->code != RM_CODE__CODE_SOME_FAILED)
-        return rm_fail(err, reply->code == RM_CODE__CODE_NOT_PERMITTED ? -EPERM : -EINVAL, "%s",
-                       reply->text);
-    if (reply->text[0] && f->version == 0 && reply->n_jobs == 0 && reply->n_tallies == 0)
-        return rm_fail(err, -ENOENT, "%s", reply->text);
-    bool whole = f->version == 0 || reply->epoch != f->epoch;
-    f->round += whole;
-    f->epoch = reply->epoch;
-    f->version = reply->version;
+    bool whole = r > 0;
     f->away = false;
     client_be_brief(f->client, PATIENCE);
     r = take_jobs(f, arena, reply);
@@ -498,7 +394,7 @@ static bool is_told(const struct follow *f, const RmOutcome *refused)
 {
     if (f->n_accounts == 0 || refused->host[0])
         return f->n_accounts > 0;
-    for (const struct followed *job = f->jobs; job; job = job->hh.next)
+    for (const struct followed *job = f->followed.jobs; job; job = job->hh.next)
         if (strcmp(job->view->job->guest, refused->name) == 0)
             return true;
     return false;
@@ -522,9 +418,9 @@ static int compare_tries(const void *a, const void *b)
 /* Of those that somebody has tried again meanwhile the last one counts. */
 static size_t last_tries(const struct follow *f, RmJobView **ret_views)
 {
-    struct followed **tries = must(calloc(HASH_COUNT(f->jobs) + 1, sizeof(*tries)));
+    struct followed **tries = must(calloc(HASH_COUNT(f->followed.jobs) + 1, sizeof(*tries)));
     size_t n_tries = 0, n = 0;
-    for (struct followed *job = f->jobs; job; job = job->hh.next)
+    for (struct followed *job = f->followed.jobs; job; job = job->hh.next)
         if (job->printed)
             tries[n_tries++] = job;
     qsort(tries, n_tries, sizeof(struct followed *), compare_tries);
@@ -540,7 +436,7 @@ static size_t last_tries(const struct follow *f, RmJobView **ret_views)
 static void add_jobs(struct follow *f)
 {
     struct arena *arena = must(arena_new(0));
-    RmJobView **ended = must(calloc(HASH_COUNT(f->jobs) + 1, sizeof(*ended)));
+    RmJobView **ended = must(calloc(HASH_COUNT(f->followed.jobs) + 1, sizeof(*ended)));
     size_t n = last_tries(f, ended);
     qsort(ended, n, sizeof(RmJobView *), compare_finished);
     for (size_t i = 0; i < n; i++) {
@@ -563,10 +459,10 @@ static void add_refused(struct follow *f)
 /* The batch of all jobs; 0: there are several. */
 static uint64_t batch_of(const struct follow *f)
 {
-    for (const struct followed *job = f->jobs; job && !f->batch; job = job->hh.next)
-        if (job->view->job->batch != f->jobs->view->job->batch)
+    for (const struct followed *job = f->followed.jobs; job && !f->batch; job = job->hh.next)
+        if (job->view->job->batch != f->followed.jobs->view->job->batch)
             return 0;
-    return f->batch ? f->batch : f->jobs->view->job->batch;
+    return f->batch ? f->batch : f->followed.jobs->view->job->batch;
 }
 
 static uint64_t n_forgotten(const struct follow *f)
@@ -591,7 +487,7 @@ static int follow_on(struct follow *f, struct rm_err *err)
     while (r == 0) {
         struct arena *arena = arena_new(0);
         r = arena ? turn(f, arena, err) : rm_fail(err, -ENOMEM, "no memory");
-        if (r == -ETIMEDOUT && (f->batch || f->version)) {
+        if (r == -ETIMEDOUT && (f->batch || f->followed.version)) {
             say_away(f);
             r = 0;
         }
@@ -636,7 +532,7 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
     f.progress = progress_new();
     int r = follow_on(&f, &err);
     struct progress_sum sum = sum_of(&f);
-    if (r >= 0 && !f.jobs && !f.batch)
+    if (r >= 0 && !f.followed.jobs && !f.batch)
         out_note("no unfinished jobs");
     else if (r >= 0)
         progress_end(f.progress, &sum);
@@ -648,15 +544,12 @@ int follow_jobs(struct client *client, const struct args *args, const RmSelect *
     add_refused(&f);
     f.account.forgotten = n_forgotten(&f);
     int code = exit_code(&f, r, &err);
-    if (r >= 0 && (f.jobs || f.batch))
+    if (r >= 0 && (f.followed.jobs || f.batch))
         sum_up(&f);
     for (size_t i = 0; i < f.n_accounts; i++)
         rm_outcome__free_unpacked(f.accounts[i], NULL);
     free(f.accounts);
-    struct followed *job, *next;
-    HASH_ITER (hh, f.jobs, job, next) {
-        forget(&f, job);
-    }
+    followed_done(&f.followed);
     progress_free(f.progress);
     return code;
 }

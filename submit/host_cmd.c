@@ -4,6 +4,7 @@
 #include "conf/env.h"
 #include "conf/service.h"
 #include "conf/unit.h"
+#include "submit/host_view.h"
 #include "submit/job_view.h"
 #include "submit/listing.h"
 #include "submit/out.h"
@@ -49,22 +50,11 @@ static bool is_closed(const RmHostView *view)
     return view->host->state == RM_HOST_STATE__HOST_CLOSED;
 }
 
-/* The one word that matters most: what cannot be reached before what is closed. */
 static void put_word(struct cell *cell, const void *record)
 {
-    const RmHostView *view = record;
-    if (!view->connected)
-        cell_tone(cell, "no worker", TONE_BAD);
-    else if (!view->reachable)
-        cell_tone(cell, "unreachable", TONE_BAD);
-    else if (view->held[0])
-        cell_tone(cell, "held", TONE_ODD);
-    else if (view->evacuating)
-        cell_tone(cell, "emptying", TONE_ODD);
-    else if (is_closed(view))
-        cell_tone(cell, "closed", TONE_ODD);
-    else
-        cell_tone(cell, "open", TONE_GOOD);
+    enum tone tone;
+    const char *word = host_view_word(record, &tone);
+    cell_tone(cell, word, tone);
 }
 
 static void put_state(struct cell *cell, const void *record)
@@ -72,28 +62,9 @@ static void put_state(struct cell *cell, const void *record)
     cell_text(cell, is_closed(record) ? "closed" : "open");
 }
 
-/* text may be NULL, and so is what comes out where there was no memory. */
-static const char *joined(struct cell *cell, const char *text, const char *more)
-{
-    if (!text || !more || !more[0])
-        return more ? text : NULL;
-    return text[0] ? arena_printf(cell_arena(cell), "%s; %s", text, more) : more;
-}
-
-/* Why it is not reached, why it is closed, and what keeps guests from leaving it. */
 static void put_host_why(struct cell *cell, const void *record)
 {
-    const RmHostView *view = record;
-    const RmHost *host = view->host;
-    const char *text = "";
-    if (!is_closed(view) || !view->connected || !view->reachable)
-        text = view->text;
-    if (is_closed(view))
-        text = joined(cell, text,
-                      arena_printf(cell_arena(cell), "closed by %s%s%s", host->changed_by,
-                                   host->why[0] ? ": " : "", host->why));
-    text = joined(cell, text, view->held);
-    cell_text(cell, text ? text : "");
+    cell_text(cell, host_view_why(cell_arena(cell), record));
 }
 
 /* In JSON alone: by whom and why stands in "why". */
@@ -102,14 +73,9 @@ static void put_held(struct cell *cell, const void *record)
     cell_bool(cell, ((const RmHostView *)record)->held[0] != '\0');
 }
 
-/* What a person asks first: why its next job waits. */
 static void put_queue_why(struct cell *cell, const void *record)
 {
-    const RmHostView *view = record;
-    if (view->why[0])
-        cell_text(cell, view->why);
-    else
-        put_host_why(cell, record);
+    cell_text(cell, host_view_queue_why(cell_arena(cell), record));
 }
 
 static void put_host_kind(struct cell *cell, const void *record)

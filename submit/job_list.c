@@ -5,6 +5,7 @@
 #include "conf/service.h"
 #include "conf/unit.h"
 #include "submit/job_pages.h"
+#include "submit/job_story.h"
 #include "submit/job_view.h"
 #include "submit/listing.h"
 #include "submit/out.h"
@@ -134,150 +135,6 @@ static const struct column event_columns[] = {
     {"TEXT", NULL, EVENT(text), .look = LOOK_WRAP}, {0},
 };
 
-static void field(const char *name, const char *text)
-{
-    char label[32];
-    if (!text || text[0] == '\0')
-        return;
-    snprintf(label, sizeof(label), "%-12s", name);
-    char *line;
-    if (asprintf(&line, "%s%s", label, text) < 0)
-        return;
-    out_result("", line);
-    free(line);
-}
-
-static void field_time(const char *name, usec_t at)
-{
-    char text[ENV_TIME_MAX];
-    if (at)
-        field(name, env_time_text(at, text));
-}
-
-static void print_stats(struct arena *arena, const RmJobView *view)
-{
-    const RmStats *s = view->stats;
-    char a[UNIT_TEXT_MAX], b[UNIT_TEXT_MAX];
-    if (!s || s->elapsed_for == 0)
-        return;
-    field("Took", unit_duration_text(s->elapsed_for, a));
-    if (s->downtime_for && (s->measured_downtime || !job_is_final(view->state)))
-        field("Downtime", arena_printf(arena, "%s (%s)", unit_duration_text(s->downtime_for, a),
-                                       s->measured_downtime ? "measured" : "expected"));
-    if (s->throttle)
-        field("Slowed down",
-              arena_printf(arena, "by up to %" PRIu32 " %% (auto-converge)", s->throttle));
-    if (s->total)
-        field("Memory", unit_size_text(s->total, a));
-    if (s->processed)
-        field("Sent", arena_printf(arena, "%s, %" PRIu32 " iterations",
-                                   unit_size_text(s->processed, a), s->iterations));
-    if (!job_is_final(view->state) && s->total)
-        field("Rate", arena_printf(arena, "%s, the guest writes %s, %d %% copied",
-                                   unit_rate_text(s->rate, a), unit_rate_text(s->dirty_rate, b),
-                                   view_percent(s)));
-}
-
-/* The operands of z/VM that were given. */
-static const char *operands_text(struct arena *arena, const RmRelocation *relocation)
-{
-    const char *text = "";
-    const struct {
-        const char *name, *value;
-    } operands[] = {
-        {"force", relocation->force},
-        {"immediate", relocation->immediate},
-        {"max_total", relocation->max_total},
-        {"max_quiesce", relocation->max_quiesce},
-    };
-    for (size_t i = 0; text && i < sizeof(operands) / sizeof(operands[0]); i++)
-        if (operands[i].value[0])
-            text = arena_printf(arena, "%s%s%s=%s", text, text[0] ? ", " : "", operands[i].name,
-                                operands[i].value);
-    return text;
-}
-
-/* Adds ", WORD VALUE" to a text. */
-static const char *with(struct arena *arena, const char *text, const char *word, const char *value)
-{
-    return text ? arena_printf(arena, "%s%s%s%s%s", text, text[0] ? ", " : "", word,
-                               value[0] ? " " : "", value)
-                : NULL;
-}
-
-/* What it runs with, as on the command line; "": nothing was asked for. */
-static const char *options_text(struct arena *arena, const RmOptions *o)
-{
-    const char *text = "", *fence = view_fence_mode(o);
-    char value[UNIT_TEXT_MAX];
-    if (!o)
-        return "";
-    if (o->bandwidth)
-        text = with(arena, text, "bandwidth", unit_rate_text(o->bandwidth, value));
-    if (o->downtime_for)
-        text = with(arena, text, "downtime", unit_duration_text(o->downtime_for, value));
-    if (o->timeout_for)
-        text = with(arena, text, "timeout", unit_duration_text(o->timeout_for, value));
-    if (o->stall_for)
-        text = with(arena, text, "stall", unit_duration_text(o->stall_for, value));
-    if (o->attempts) {
-        snprintf(value, sizeof(value), "%" PRIu32, o->attempts);
-        text = with(arena, text, "attempts", value);
-    }
-    if (fence[0])
-        text = with(arena, text, "fence", fence);
-    if (o->auto_converge)
-        text = with(arena, text, "auto-converge", "");
-    if (o->unsafe)
-        text = with(arena, text, "unsafe", "");
-    if (o->anywhere)
-        text = with(arena, text, "anywhere", "");
-    if (o->ignore_rules)
-        text = with(arena, text, "ignore-rules", "");
-    return text;
-}
-
-static void print_job(struct arena *arena, const RmJobView *view)
-{
-    const RmJob *job = view->job;
-    char at[ENV_TIME_MAX], span[UNIT_TEXT_MAX];
-    const char *state = job_state_name(view->state);
-    field("Job", arena_printf(arena, "%" PRIu64 " of batch %" PRIu64 "%s", job->id, job->batch,
-                              job->evacuation ? ", an evacuation" : ""));
-    field("Guest", arena_printf(arena, "%s, %s", job->guest, view_identity(arena, job)));
-    if (view->phase[0])
-        state = arena_printf(arena, "%s, %s", state, view->phase);
-    if (view->already)
-        state = arena_printf(arena, "%s, already there", state);
-    if (view->locked)
-        state = arena_printf(arena, "%s, locked: it is not certain where the guest runs", state);
-    field("State", state);
-    field("Why", view->text);
-    field("From", view->source);
-    field("To", view_destination(arena, view, true));
-    field("Submitted",
-          arena_printf(arena, "%s by %s", env_time_text(job->submitted_at, at), job->submitter));
-    field("Reason", job->reason);
-    field("Options", options_text(arena, view->options));
-    if (job->options && job->options->relocation)
-        field("Operands", operands_text(arena, job->options->relocation));
-    field("Priority", arena_printf(arena, "%" PRIu32, job->priority));
-    if (view->attempt)
-        field("Attempts",
-              arena_printf(arena, view->tried_for ? "%" PRIu32 ", %s in all" : "%" PRIu32,
-                           view->attempt, unit_duration_text(view->tried_for, span)));
-    field_time("Started", view->started_at);
-    field_time("Finished", view->finished_at);
-    print_stats(arena, view);
-    field("Fence", view->fence);
-    if (*job->room_for != '\0')
-        field("Room for", job->room_for);
-    if (job->again_of)
-        field("Tries again", arena_printf(arena, "job %" PRIu64, job->again_of));
-    if (job->previous)
-        field("Previous", arena_printf(arena, "job %" PRIu64, job->previous));
-}
-
 static void print_job_json(const RmReply *reply)
 {
     struct json json = {.file = stdout};
@@ -318,7 +175,7 @@ int job_show(struct client *client, const struct args *args)
         print_job_json(reply);
         return EXIT_OK;
     }
-    print_job(client_arena(client), reply->jobs[0]);
+    job_story(stdout, client_arena(client), reply->jobs[0]);
     if (reply->n_events == 0)
         return EXIT_OK;
     putchar('\n');

@@ -162,6 +162,14 @@ int view_percent(const RmStats *stats)
     return percent > 99 ? 99 : percent; /* the last one is the hand-over */
 }
 
+usec_t view_left_for(const RmStats *stats)
+{
+    if (!stats || stats->remaining == 0 || stats->rate <= stats->dirty_rate)
+        return 0;
+    double seconds = (double)stats->remaining / (double)(stats->rate - stats->dirty_rate);
+    return seconds < 1e6 ? (usec_t)(seconds * (double)USEC_PER_SEC) : 0;
+}
+
 void view_put_state(struct cell *cell, const void *record)
 {
     RmState state = ((const RmJobView *)record)->state;

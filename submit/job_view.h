@@ -31,6 +31,9 @@ const char *view_destination(struct arena *arena, const RmJobView *view, bool wh
 /* How far the memory is copied, in percent: 0..99, or -1 when it is not known. */
 int view_percent(const RmStats *stats);
 
+/* How long the rest of the copy takes at the rates of now; 0: not known, or never. */
+usec_t view_left_for(const RmStats *stats);
+
 /* "kvm" or "zvm", as the tables call them. */
 const char *view_kind(RmKind kind);
 

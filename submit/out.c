@@ -67,6 +67,17 @@ void out_failure(const char *name, const char *text)
     put_lines(stderr, name, "Error: ", text);
 }
 
+void out_field(FILE *file, const char *name, const char *text)
+{
+    fprintf(file, "%-12s", name);
+    put_lines(file, "", "", text);
+}
+
+void out_text(FILE *file, const char *text)
+{
+    put_lines(file, "", "", text);
+}
+
 void out_say(const char *name, const char *mark, const char *format, ...)
 {
     char *text;

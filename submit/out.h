@@ -13,6 +13,10 @@
 void out_result(const char *name, const char *text);  /* stdout */
 void out_failure(const char *name, const char *text); /* stderr, with "Error: " */
 
+/* "NAME        text", without a tag; a text of several lines goes on in lines of its own. */
+void out_field(FILE *file, const char *name, const char *text);
+void out_text(FILE *file, const char *text); /* the text alone */
+
 /* "Error: TEXT", "Warning: TEXT", and a remark to the person at the terminal, "rmigrate: TEXT"; all
  * on stderr. */
 #define out_error(...)   out_say("", "Error: ", __VA_ARGS__)
