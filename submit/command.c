@@ -9,6 +9,7 @@
 #include "submit/tables/dump_cmd.h"
 #include "submit/tables/node_cmd.h"
 #include "submit/tables/restore_cmd.h"
+#include "submit/top/top_cmd.h"
 
 #include <string.h>
 
@@ -56,9 +57,10 @@ static const struct command commands[] = {
     {"wait", "NUMBER...", "Wait for jobs or batches and print how each job ended",
      1, COMMAND_ANY, OF_WAIT, .run = job_watch},
 
+    {"top", "", "Show hypervisors and jobs on the whole screen as they change; ? there shows the keys",
+     0, 0, OPTIONS_COMMON | OPTIONS_TOP, .run = top_run, .topic = "Looking"},
     {"jobs", "[NODERANGE]", "List unfinished jobs; with -a, finished ones too",
-     0, 1, OF_LISTING | OPTIONS_JOBS | OPTIONS_LIMIT, .has_nodes = true, .run = job_list,
-     .topic = "Looking"},
+     0, 1, OF_LISTING | OPTIONS_JOBS | OPTIONS_LIMIT, .has_nodes = true, .run = job_list},
     {"show", "JOB", "Show a job and its history", 1, 1, OF_LISTING, .run = job_show},
     {"history", "NODERANGE", "List the moves of guests, newest first",
      1, 1, OF_LISTING | OPTIONS_LIMIT, .has_nodes = true, .run = job_history},

@@ -110,6 +110,10 @@ static const struct option_row rows[] = {
     {"all", 0, NULL, "Also guests that somebody has moved since", 1, OPTIONS_HOME, IS_FLAG, AT(all)},
     {"all", 0, NULL, "All unfinished jobs", 1, OPTIONS_SELECT, IS_FLAG, AT(all)},
 
+    {"batch", 0, "NUMBER", "At first, only jobs of this batch", 1, OPTIONS_TOP, IS_COUNT, AT(batch),
+     UINT64_MAX},
+    {"host", 0, "HOST", "At first, only jobs from and to this host", 1, OPTIONS_TOP, IS_TEXT,
+     AT(host)},
     {"batch", 0, "NUMBER", "Only jobs of this batch, finished ones included", 1, OPTIONS_JOBS,
      IS_COUNT, AT(batch), UINT64_MAX},
     {"state", 0, "STATE,...", "Only jobs in these states, for example running,waiting", 1,

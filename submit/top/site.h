@@ -1,0 +1,42 @@
+/* site.h - what top knows of the site: its hypervisors and its jobs, as the broker told them last
+ *
+ * One answer after another: the hypervisors each HOSTS_EVERY, the jobs as soon as one has changed. A broker that is
+ * away is asked again and again; what was known stays, and `trouble` says so. */
+#ifndef SUBMIT_TOP_SITE_H
+#define SUBMIT_TOP_SITE_H
+
+#include "conf/env.h"
+#include "submit/followed.h"
+
+#include <stdbool.h>
+
+#define SITE_HOSTS_EVERY (2 * USEC_PER_SEC)
+#define SITE_JOBS_EVERY  (300 * USEC_PER_MSEC) /* at most so often */
+#define SITE_ENDED_FOR   (20 * USEC_PER_SEC)   /* a job that has ended is still shown for so long */
+
+enum { SITE_TROUBLE_MAX = 512 };
+
+struct site {
+    struct client *client;
+    struct arena *about; /* of `pong`, and of `listed` */
+    struct arena *next;  /* of what is asked now; they change places */
+    const RmReply *pong; /* NULL: not told yet */
+    struct arena *pong_memory;
+    RmHostView **hosts; /* as the broker sorts them */
+    size_t n_hosts;
+    usec_t hosts_at; /* when they were told, by this clock; 0: never */
+    struct followed_jobs jobs;
+    uint64_t ended[3]; /* since it was begun: done, failed, cancelled */
+    usec_t away_at;    /* since when the broker is away, by this clock; 0: it is there */
+    char trouble[SITE_TROUBLE_MAX];
+};
+
+int site_new(struct client *client, struct site **ret_site); /* 0 or -ENOMEM */
+void site_free(struct site *site);                           /* NULL is fine */
+
+/* One round of questions, which takes up to half a second. What it says is whole at any time: who draws while it
+ * waits sees the answer before. 0; -ETIMEDOUT: the broker is away, and it is to be asked again; what the
+ * client's watch said; other errors are the end. */
+int site_look(struct site *site, struct rm_err *err);
+
+#endif

@@ -1,0 +1,119 @@
+/* top_cmd.c - rmigrate top: the whole screen, until q */
+#include "submit/top/top_cmd.h"
+
+#include "conf/service.h"
+#include "conf/text.h"
+#include "submit/out.h"
+#include "submit/top/act.h"
+#include "submit/top/draw.h"
+#include "submit/top/keys.h"
+#include "submit/top/pen.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The clock goes on, and so does what was done since. */
+#define DRAW_EVERY (500 * USEC_PER_MSEC)
+
+/* Between two rounds of questions; longer while the broker is away. */
+#define PAUSE      (100 * USEC_PER_MSEC)
+#define PAUSE_AWAY USEC_PER_SEC
+
+struct top {
+    struct ui ui;
+    struct arena *arena; /* of what is drawn */
+    usec_t drawn_at;
+    bool busy; /* what a key asked for is on its way, and is not given up for another key */
+};
+
+static void draw(struct top *top)
+{
+    arena_reset(top->arena);
+    draw_screen(&top->ui, top->arena);
+    top->drawn_at = env_now(env_system());
+}
+
+/* While the client waits: keys, and the screen. -ECANCELED: there is something to be asked first. */
+static int turn(void *with)
+{
+    struct top *top = with;
+    struct ui *ui = &top->ui;
+    int key;
+    while (!ui->quit && ui->wanted.act == UI_NOTHING && (key = pen_key()) >= 0) {
+        if (ui->is_moved)
+            draw(top);
+        keys_press(ui, key);
+    }
+    if (ui->is_new || env_now(env_system()) >= top->drawn_at + DRAW_EVERY)
+        draw(top);
+    bool asks = ui->wanted.act != UI_NOTHING || (ui->mode == UI_DETAIL && ui->detail_at == 0);
+    return !top->busy && (ui->quit || asks) ? -ECANCELED : 0;
+}
+
+/* One round: an order, what is shown in full, what has changed. Negative: the end. */
+static int round_of_questions(struct top *top, struct rm_err *err)
+{
+    struct ui *ui = &top->ui;
+    top->busy = true;
+    int r = act_carry_out(ui, err);
+    if (r >= 0)
+        r = act_detail(ui, err);
+    top->busy = false;
+    if (r >= 0)
+        r = site_look(ui->site, err);
+    ui->is_new = true;
+    bool away = r == -ETIMEDOUT;
+    if (r >= 0 || away)
+        r = client_sleep(ui->site->client, away ? PAUSE_AWAY : PAUSE);
+    return r == -ECANCELED && !ui->quit ? 0 : r;
+}
+
+static int run(struct top *top, struct rm_err *err)
+{
+    int r = 0;
+    turn(top);
+    while (r >= 0 && !top->ui.quit)
+        r = round_of_questions(top, err);
+    return top->ui.quit ? 0 : r;
+}
+
+int top_run(struct client *client, const struct args *args)
+{
+    struct top top = {.ui.pane = UI_JOBS};
+    struct rm_err err = {0};
+    int code = EXIT_OK;
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+        out_error("top needs a terminal; queue, jobs and workers list the same");
+        return EXIT_USAGE;
+    }
+    text_format(top.ui.only_host, sizeof(top.ui.only_host), "%s", args->host);
+    top.ui.only_batch = args->batch;
+    top.arena = arena_new(0);
+    if (!top.arena || site_new(client, &top.ui.site) < 0) {
+        code = out_no_memory();
+        goto out;
+    }
+    if (!pen_begin()) {
+        out_error("this terminal cannot be drawn on (TERM is %s)",
+                  getenv("TERM") ? getenv("TERM") : "not set");
+        code = EXIT_USAGE;
+        goto out;
+    }
+    client_watch(client, &(struct client_watch){
+                             .fd = STDIN_FILENO, .every = DRAW_EVERY, .turn = turn, .with = &top});
+    int r = run(&top, &err);
+    client_watch(client, &(struct client_watch){0});
+    pen_give_back();
+    if (r == -EINTR && client_signal(client) == SIGINT)
+        r = 0; /* a way to quit */
+    if (r < 0 && r != -EINTR)
+        out_error("%s", err.text);
+    code = r < 0 ? client_code(client, r) : EXIT_OK;
+out:
+    site_free(top.ui.site);
+    arena_free(top.arena);
+    free(top.ui.detail);
+    return code;
+}
