@@ -5,6 +5,7 @@
 #include "conf/service.h"
 #include "submit/out.h"
 #include "submit/outcome.h"
+#include "submit/owner.h"
 #include "wire/key.h"
 #include "wire/net_key.h"
 
@@ -26,24 +27,6 @@ int admin_reconcile(struct client *client, const struct args *args)
 }
 
 /* ---- keygen, version */
-
-/* The user of conf/rmigrate-broker.service.in, whom conf/rmigrate.sysusers makes. */
-#define BROKER_USER "rmigrate"
-
-/* The user that the file is for; NULL: whoever calls. False: there is none of that name, which has
- * been said. */
-static bool find_owner(const struct args *args, const struct passwd **ret_owner)
-{
-    const char *name = args->owner;
-    if (!name[0] && args->broker && geteuid() == 0)
-        name = BROKER_USER;
-    *ret_owner = name[0] ? getpwnam(name) : NULL;
-    if (!name[0] || *ret_owner)
-        return true;
-    out_error("There is no user '%s' on this machine%s", name,
-              name == args->owner ? "" : ": run systemd-sysusers, or name another with --owner");
-    return false;
-}
 
 static void explain_key(const struct args *args, const char *path)
 {
@@ -80,9 +63,9 @@ int admin_keygen(struct client *client, const struct args *args)
         out_error("'%s' is not a valid name for a key", name);
         return EXIT_USAGE;
     }
-    if (!find_owner(args, &owner))
+    if (!owner_find(args->owner, args->broker, &owner))
         return EXIT_USAGE;
-    if (asprintf(&path, "%s/%s.key", args->dir, name) < 0)
+    if (asprintf(&path, "%s/%s.key", args->dir[0] ? args->dir : ".", name) < 0)
         return out_no_memory();
     int r = net_keypair(public_key, secret_key);
     if (r < 0)

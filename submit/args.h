@@ -47,6 +47,7 @@ struct args {
     bool repair, add;
     bool broker; /* the key is the broker's own */
     const char *dir;
+    const char *address, *operators; /* of a new site */
     const char *owner;
     enum role role;
     /* tables */

@@ -277,7 +277,9 @@ int cmdline_parse(int argc, char **argv, unsigned flags, const struct command **
                         .reason = "",
                         .guests = "",
                         .host = "",
-                        .dir = ".",
+                        .dir = "",
+                        .address = "",
+                        .operators = "",
                         .owner = "",
                         .role = ROLE_OPERATOR};
     rm_options__init(&args.options);

@@ -3,6 +3,7 @@
 
 #include "submit/admin_cmd.h"
 #include "submit/host_cmd.h"
+#include "submit/init_cmd.h"
 #include "submit/job_cmd.h"
 #include "submit/job_list.h"
 #include "submit/option.h"
@@ -134,6 +135,11 @@ static const struct command commands[] = {
 
     {"ping", "", "Check the broker and show my identity and role",
      0, 0, OPTIONS_COMMON | OPTIONS_JSON, .run = host_ping, .topic = "Other commands"},
+    {"init", "HYPERVISOR...",
+     "Make the settings and keys of a site: of the broker here, and of hypervisors",
+     1, COMMAND_ANY, OPTIONS_COMMON | OPTIONS_INIT, .local = true, .run = init_run,
+     .more = "Prints what is to be run next, here and on the hypervisors. Run again, it adds "
+             "hypervisors and operators to the site that it has made."},
     {"keygen", "NAME", "Create a key and show how to use it",
      1, 1, OPTIONS_COMMON | OPTIONS_KEYGEN, .local = true, .run = admin_keygen},
     {"version", "", "Show the version", 0, 0, OPTIONS_COMMON, .local = true, .run = admin_version},

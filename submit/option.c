@@ -138,6 +138,15 @@ static const struct option_row rows[] = {
      "Give the file to this user, which needs root (default: you; with --broker, from root: "
      "rmigrate)", 1, OPTIONS_KEYGEN, IS_TEXT, AT(owner)},
 
+    {"address", 0, "HOST", "Where the hypervisors reach this machine, HOST or HOST:PORT (default: its name, 9749)", 1,
+     OPTIONS_INIT, IS_TEXT, AT(address)},
+    {"operators", 0, "NAME,...", "People who get a key, to move guests from other machines", 1,
+     OPTIONS_INIT, IS_TEXT, AT(operators)},
+    {"dir", 0, "DIRECTORY", "Write there (default: /etc/rmigrate)", 1, OPTIONS_INIT, IS_TEXT,
+     AT(dir)},
+    {"owner", 0, "USER", "Whom the broker's key belongs to (default: you; from root: rmigrate)", 1,
+     OPTIONS_INIT, IS_TEXT, AT(owner)},
+
     {"addrows", 'a', NULL, "Keep the existing rows", 1, OPTIONS_RESTORE, IS_FLAG, AT(add)},
     {"where", 'w', "COLUMN==VALUE",
      "Only rows that meet this condition; also != =~ !~ > < >= <=, where % and _ are wildcards of "

@@ -37,6 +37,7 @@ enum option_set {
     OPTIONS_HOST = 1 << 20,   /* jobs away from a host */
     OPTIONS_HOME = 1 << 22,   /* of guests that come home */
     OPTIONS_HOLD = 1 << 21,   /* the same and the site, also for jobs to come */
+    OPTIONS_INIT = 1 << 25,   /* of a new site */
     OPTIONS_TOP = 1 << 24,    /* which jobs are shown at first */
     OPTIONS_MODIFY = 1 << 23, /* that a job may be given anew; without "--" too */
 };

@@ -59,9 +59,13 @@ done </etc/sysusers.d/rmigrate.conf
 END
 cat >"$D/opt/scp" <<'END'
 #!/bin/sh
-# scp FILE root@HOST:PATH, onto the other machine's disk
-to=${2#*@}
-cp --preserve=mode "$1" "/opt/../machines/${to%%:*}${to#*:}"
+# scp FILE... root@HOST:DIRECTORY/, onto the other machine's disk
+for to; do :; done
+to=${to#*@}
+while [ $# -gt 1 ]; do
+    cp --preserve=mode "$1" "/opt/../machines/${to%%:*}${to#*:}"
+    shift
+done
 END
 cat >"$D/opt/systemctl" <<'END'
 #!/bin/bash
@@ -186,12 +190,12 @@ same "the last lines on mgmt" "$(tail -n 2 "$D/opt/log/mgmt")" $'kvm1: migrated 
 same "kvm1" "$(cd "$D/world" && echo */system/kvm1)" hyp02/system/kvm1
 same "who moved it" "$(on mgmt /opt/rmigrate.bin history kvm1 --json | jq -r '.history[0].by')" alice
 same "the broker's user" "$(on mgmt sh -c 'stat -c %U /proc/$(pgrep -x rmigrate-broker)')" rmigrate
-same "keys on mgmt" "$(on mgmt stat -c '%n %a %U' /etc/rmigrate/broker.key /home/alice/alice.key)" \
+same "keys on mgmt" "$(on mgmt stat -c '%n %a %U' /etc/rmigrate/broker.key /home/alice/rmigrate.key)" \
     "/etc/rmigrate/broker.key 600 rmigrate
-/home/alice/alice.key 600 alice"
+/home/alice/rmigrate.key 600 alice"
 for machine in hyp01 hyp02; do
     same "the key on $machine" "$(on "$machine" stat -c '%a %U' /etc/rmigrate/worker.key)" "600 root"
-    [ ! -e "$D/machines/mgmt/etc/rmigrate/$machine.key" ] || die "the secret of $machine stays on mgmt"
+    [ ! -e "$D/machines/mgmt/etc/rmigrate/hypervisors/$machine" ] || die "the secret of $machine stays on mgmt"
 done
 grep -qF 'listens on tcp://' "$D/opt/log/mgmt-rmigrate-broker" || die "the broker does not listen on tcp"
 echo "first site: all is as README.md says"

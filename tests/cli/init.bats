@@ -1,0 +1,119 @@
+#!/usr/bin/env bats
+# init.bats - rmigrate init: what it writes makes a site, and nothing of a site that is there is lost
+#
+# That all of it works on machines of their own, as README.md says, is readme.bats.
+
+load common
+
+setup() {
+    export SITE=$BATS_TEST_TMPDIR/site
+    mkdir -p "$SITE"
+    D=$SITE/etc
+    ME=$(id -un)
+    unset RMIGRATE_CONF
+}
+init() { ends "$1" init --dir "$D" --owner "$ME" "${@:2}"; }
+allowed() { sed -n 's/.*name = "\([^"]*\)"; role = "\([^"]*\)".*/\1 \2/p' "$D/allow.conf" | tr '\n' ,; }
+mode() { stat -c %a "$D/$1"; }
+
+@test "a broker takes what init wrote, and workers and operators come with the keys that it made" {
+    local port=$((20000 + RANDOM % 20000))
+    init 0 hyp01,hyp02 --operators alice --address "127.0.0.1:$port"
+    [ "$(allowed)" = "hyp01 worker,hyp02 worker,alice operator," ]
+    [ "$(mode broker.key) $(mode hypervisors) $(mode hypervisors/hyp01/worker.key)" = "600 700 600" ]
+    run "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
+    [ "$status" -eq 0 ] || wrong "exit code" 0
+    # Another socket and store than the system's; and hypervisors that are directories.
+    sed -i "s|ipc:///run/rmigrate/broker|ipc://$SITE/broker|; s|^broker: {|&\n    store = \"$SITE/store\"; store_size = \"64 MiB\";|" \
+        "$D/rmigrate.conf"
+    mkdir -p "$SITE/world/hyp01" "$SITE/world/plan" "$SITE/log"
+    sed -i "s|qemu:///system|fake://$SITE/world/hyp01|; s|/etc/rmigrate/worker.key|$D/hypervisors/hyp01/worker.key|" \
+        "$D/hypervisors/hyp01/rmigrate.conf"
+    sed -i "s|key = \".*\"|key = \"$D/operators/alice/rmigrate.key\"|" "$D/operators/alice/rmigrate.conf"
+    launch broker "$BIN/rmigrate-broker" -c "$D/rmigrate.conf"
+    launch hyp01 "$BIN/fakeworker" -c "$D/hypervisors/hyp01/rmigrate.conf"
+    export RMIGRATE_CONF=$D/operators/alice/rmigrate.conf
+    until_true 10 told '.role == "operator" and .user == "alice"' ping
+    until_true 10 host_is_seen hyp01
+    site_down
+}
+
+@test "what it prints can be run: shell takes it, and each file that it names is there" {
+    init 0 hyp01 --operators "$ME,nobody-here" --address mgmt
+    printf '%s\n' "$output" >"$SITE/next"
+    bash -n "$SITE/next"
+    has "systemctl enable --now rmigrate-broker"
+    has "scp $D/hypervisors/hyp01/* root@hyp01:/etc/rmigrate/ && rm -r $D/hypervisors/hyp01"
+    has "install -b -o $ME -m 600 -t "
+    has "# $D/operators/nobody-here: for nobody-here, who is not known here"
+    has "#   systemctl enable --now rmigrate-worker"
+    [ -f "$D/hypervisors/hyp01/worker.key" ] && [ -f "$D/hypervisors/hyp01/rmigrate.conf" ]
+    [ -f "$D/operators/$ME/rmigrate.key" ] && [ -f "$D/operators/$ME/rmigrate.conf" ]
+}
+
+@test "run again it adds, with the same address, and names that are taken are refused before anything is written" {
+    init 0 hyp01 --address mgmt.example:9999
+    local before
+    before=$(cat "$D/rmigrate.conf" "$D/broker.key")
+    init 0 hyp02 --operators bob
+    has "systemctl restart rmigrate-broker"
+    [ "$(allowed)" = "hyp01 worker,hyp02 worker,bob operator," ]
+    [ "$(cat "$D/rmigrate.conf" "$D/broker.key")" = "$before" ]
+    grep -qF 'broker = "tcp://mgmt.example:9999"' "$D/hypervisors/hyp02/rmigrate.conf"
+    [ "$(grep server "$D/hypervisors/hyp01/rmigrate.conf")" = "$(grep server "$D/hypervisors/hyp02/rmigrate.conf")" ]
+    "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
+    init 1 hyp03,bob
+    err_is "Error: bob has a key already"
+    [ ! -e "$D/hypervisors/hyp03" ]
+    [ "$(allowed)" = "hyp01 worker,hyp02 worker,bob operator," ]
+}
+
+@test "settings that init has not written are left as they are" {
+    mkdir "$D"
+    echo 'broker: { };' >"$D/rmigrate.conf"
+    init 1 hyp01
+    err_has "$D/rmigrate.conf is there, and init has not written it: rmigrate keygen NAME --role worker"
+    [ "$(find "$D" -type f)" = "$D/rmigrate.conf" ]
+}
+
+@test "a list whose head was changed is not added to" {
+    init 0 hyp01
+    sed -i 1,3d "$D/allow.conf"
+    init 1 hyp02
+    err_has "$D/allow.conf: its first lines, which init needs, have been changed"
+    [ ! -e "$D/hypervisors/hyp02" ]
+}
+
+@test "this machine as a hypervisor needs no key, and is not sent the settings of one" {
+    local here
+    here=$(hostname) here=${here%%.*}
+    init 0 "$here" hyp02
+    has "systemctl enable --now rmigrate-worker"
+    has_not "root@$here:"
+    [ "$(allowed)" = "hyp02 worker," ]
+    D=$SITE/other
+    init 2 "$here"
+    err_is "Error: guests move between two: name hypervisors besides this machine"
+}
+
+@test "names and places that cannot be written are refused" {
+    init 2 'hyp 01' 'a/b'
+    err_is "Error: 'a/b' is not a valid name for a key"
+    init 2 hyp01 hyp01
+    err_has "'hyp01' is named twice"
+    init 2 hyp01 --operators hyp01
+    err_has "'hyp01' is named twice"
+    init 2 broker
+    err_has "'broker' is named twice"
+    init 2 hyp01 --address 'mg"mt'
+    err_has "is neither HOST nor HOST:PORT"
+    D="$SITE/a b"
+    init 2 hyp01
+    err_has "has more than letters, digits and /._+-"
+    [ ! -e "$D" ]
+    ends 2 init --dir "$SITE/x" --owner no-such-user hyp01
+    err_has "There is no user 'no-such-user'"
+    D=$SITE/missing/deep
+    init 1 hyp01
+    err_has "No such file or directory"
+}
