@@ -29,6 +29,8 @@ struct args {
     struct operands zvm;
     const char *reason;
     uint32_t priority;
+    bool local;       /* with a broker of its own */
+    const char *from; /* with that: URIs of where the guests run */
     bool detach, dry_run, plan, no_room, cancel_on_interrupt;
     /* which jobs or guests */
     uint64_t batch;

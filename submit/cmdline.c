@@ -274,6 +274,7 @@ int cmdline_parse(int argc, char **argv, unsigned flags, const struct command **
     struct args args = {.command = command->name,
                         .ask = command->ask,
                         .to = "",
+                        .from = "",
                         .reason = "",
                         .guests = "",
                         .host = "",

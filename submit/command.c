@@ -37,14 +37,15 @@ enum {
 /* clang-format off */
 static const struct command commands[] = {
     {"submit", "NODERANGE [TARGET] [KEY=VALUE...]",
-     "Move guests to another hypervisor and wait for them", 1, 2, OF_MOVE | OPTIONS_DRY_RUN,
+     "Move guests to another hypervisor and wait for them", 1, 2, OF_MOVE | OPTIONS_DRY_RUN | OPTIONS_LOCAL | OPTIONS_FROM,
      .has_nodes = true, .has_target = true, .takes = OPERANDS_OF_MOVE, .run = job_submit,
      .topic = "Moving guests",
      .more = "Without TARGET or --to, the destination is chosen from vm.migrationdest, or else from "
              "all open hosts. `rmigrate NODERANGE TARGET' is short for this "
              "command.\n\n" ZVM_MORE MOVE_MORE},
     {"evacuate", "HOSTS [KEY=VALUE...]",
-     "Close hypervisors, move all their guests elsewhere and wait", 1, 1, OF_MOVE | OPTIONS_PLAN,
+     "Close hypervisors, move all their guests elsewhere and wait", 1, 1,
+     OF_MOVE | OPTIONS_PLAN | OPTIONS_LOCAL,
      .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = job_evacuate,
      .more = "The destinations of all guests are chosen together.\n\n" MOVE_MORE},
     {"restore", "HOSTS [KEY=VALUE...]",

@@ -3,6 +3,7 @@
 #include "conf/service.h"
 #include "submit/client.h"
 #include "submit/cmdline.h"
+#include "submit/local.h"
 #include "submit/out.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
     const struct command *command;
     struct args args;
     struct client *client = NULL;
+    struct local *local = NULL;
     fill_closed_streams();
     service_check_output();  /* of --help, which ends the process */
     setlocale(LC_CTYPE, ""); /* only characters: numbers keep their point */
@@ -48,7 +50,9 @@ int main(int argc, char **argv)
         return EXIT_SOME_FAILED;
     }
     int code = cmdline_read_files(command, &args) < 0 ? EXIT_SOME_FAILED : EXIT_OK;
-    if (code == EXIT_OK && !command->local)
+    if (code == EXIT_OK && args.local)
+        code = local_begin(&args, &local, &client);
+    else if (code == EXIT_OK && !command->local)
         code = connect_to_broker(&args, &client);
     if (client && args.verbose)
         out_tag(client_server(client));
@@ -56,6 +60,7 @@ int main(int argc, char **argv)
         code = command->run(client, &args);
     out_tag(NULL);
     client_free(client);
+    local_end(local);
     args_done(&args);
     return out_finish(code);
 }

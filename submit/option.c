@@ -65,6 +65,11 @@ static const struct option_row rows[] = {
 
     {"to", 0, "HOSTS", "Choose the destination among these hypervisors", 1, OPTIONS_MOVE, IS_TEXT,
      AT(to)},
+    {"local", 0, NULL,
+     "Without a broker: run one for this command; hypervisors are URIs of libvirt, or NAME=URI", 1,
+     OPTIONS_LOCAL, IS_FLAG, AT(local)},
+    {"from", 0, "URI", "With --local: where the guests run (default: qemu:///system)", 1,
+     OPTIONS_FROM, IS_TEXT, AT(from)},
     {"dry-run", 0, NULL, "Check everything, move nothing", 1, OPTIONS_DRY_RUN, IS_FLAG,
      AT(dry_run)},
     {"plan", 0, NULL, "Print the plan, change nothing", 1, OPTIONS_PLAN, IS_FLAG, AT(plan)},

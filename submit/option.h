@@ -34,9 +34,11 @@ enum option_set {
     OPTIONS_NODES = 1 << 17,
     OPTIONS_DELETE = 1 << 18,
     OPTIONS_KEYGEN = 1 << 19,
-    OPTIONS_HOST = 1 << 20,   /* jobs away from a host */
-    OPTIONS_HOME = 1 << 22,   /* of guests that come home */
-    OPTIONS_HOLD = 1 << 21,   /* the same and the site, also for jobs to come */
+    OPTIONS_HOST = 1 << 20,  /* jobs away from a host */
+    OPTIONS_HOME = 1 << 22,  /* of guests that come home */
+    OPTIONS_HOLD = 1 << 21,  /* the same and the site, also for jobs to come */
+    OPTIONS_LOCAL = 1 << 26, /* a broker of one's own */
+    OPTIONS_FROM = 1 << 27,
     OPTIONS_INIT = 1 << 25,   /* of a new site */
     OPTIONS_TOP = 1 << 24,    /* which jobs are shown at first */
     OPTIONS_MODIFY = 1 << 23, /* that a job may be given anew; without "--" too */
