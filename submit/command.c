@@ -23,11 +23,22 @@ enum {
     OF_LISTING = OPTIONS_COMMON | OPTIONS_LISTING,
 };
 
-#define ZVM_MORE                                                                                   \
-    "Operands for guests on z/VM, in any order and in upper or lower case; other guests ignore "   \
-    "all but destination= and action=: destination=HOST, action=MOVE|TEST|CANCEL, "                \
+/* The words of KEY=VALUE are read by completion too (conf/completion). */
+#define ZVM_LIMITS                                                                                 \
     "force=ARCHITECTURE|DOMAIN|STORAGE (several are allowed), immediate=YES|NO, "                  \
     "max_total=NOLIMIT|SECONDS, max_quiesce=NOLIMIT|SECONDS.\n\n"
+
+#define ZVM_MORE                                                                                   \
+    "Operands for guests on z/VM, in any order and in upper or lower case; other guests ignore "   \
+    "all but destination= and action=: destination=HOST, action=MOVE|TEST|CANCEL, " ZVM_LIMITS
+
+#define ZVM_EMPTY_MORE                                                                             \
+    "Operands for guests on z/VM, in any order and in upper or lower case; other guests ignore "   \
+    "all but destination=: destination=HOST, " ZVM_LIMITS
+
+#define ZVM_HOME_MORE                                                                              \
+    "Operands for guests on z/VM, in any order and in upper or lower case; other guests ignore "   \
+    "them: " ZVM_LIMITS
 
 #define MOVE_MORE                                                                                  \
     "A noderange is a name, a list a,b, a range kvm[01-20], a group, and more: noderange(7).\n\n"  \
@@ -47,13 +58,13 @@ static const struct command commands[] = {
      "Close hypervisors, move all their guests elsewhere and wait", 1, 1,
      OF_MOVE | OPTIONS_PLAN | OPTIONS_LOCAL,
      .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = job_evacuate,
-     .more = "The destinations of all guests are chosen together.\n\n" MOVE_MORE},
+     .more = "The destinations of all guests are chosen together.\n\n" ZVM_EMPTY_MORE MOVE_MORE},
     {"restore", "HOSTS [KEY=VALUE...]",
      "Open hypervisors, bring back the guests that were evacuated from them and wait", 1, 1,
      OF_MOVE | OPTIONS_PLAN | OPTIONS_HOME, .has_nodes = true, .takes = OPERANDS_OF_EVACUATION,
      .run = job_restore,
      .more = "Guests that somebody has moved since stay where they are, unless --all is given.\n\n"
-             MOVE_MORE},
+             ZVM_HOME_MORE MOVE_MORE},
     {"watch", "[NUMBER...]", "Follow jobs or batches; without a number, all unfinished jobs",
      0, COMMAND_ANY, OF_WAIT, .run = job_watch},
     {"wait", "NUMBER...", "Wait for jobs or batches and print how each job ended",
