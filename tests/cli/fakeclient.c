@@ -16,6 +16,8 @@
  *     flood N TABLE              asks N times (fewer than 1000) for a whole table, and stops (SIGSTOP) before it reads
  *     idle N                     N connections that say nothing, as many as there may be, until it is killed; over tcp, to
  *                                an IPv4 address, they come from 127.0.0.2
+ *     broker KIND [HOSTS JOBS]   is a broker itself, until it is killed: it answers as none of ours would, in one of the
+ *                                ways that broker_kinds says, with so many hypervisors and jobs besides
  *
  * Prints a line for each message that comes back within MSEC (500), and ends when the first reply,
  * welcome or orders came; "silence" when nothing did. Exit code 0, or 1 when it could not even
@@ -30,6 +32,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +365,183 @@ static void idle(const char *endpoint, unsigned long n)
         pause();
 }
 
+/* ---- the other side: a broker */
+
+enum broker_kind {
+    BROKER_PLAIN, /* a usual one */
+    BROKER_ODD, /* parts are missing, numbers at their limits, names without end or of odd characters */
+    BROKER_SAME,   /* the same page again and again */
+    BROKER_ENDLESS /* always one page more */
+};
+static const char *const broker_kinds[] = {"plain", "odd", "same", "endless"};
+
+static void *made(size_t size, void (*init)(void *))
+{
+    void *message = arena_alloc(arena, size);
+
+    if (message == NULL)
+        die("no memory");
+    init(message);
+    return message;
+}
+#define MADE(type, init) ((type *)made(sizeof(type), (void (*)(void *))(init)))
+
+static char *long_name(const char *part, size_t times)
+{
+    size_t length = strlen(part);
+    char *text = arena_alloc(arena, length * times + 1);
+
+    if (text == NULL)
+        die("no memory");
+    for (size_t i = 0; i < times; i++)
+        memcpy(text + i * length, part, length);
+    return text;
+}
+
+static void add_host(RmReply *reply, char *name, bool odd)
+{
+    RmHostView *view = MADE(RmHostView, rm_host_view__init);
+
+    if (name) {
+        view->host = MADE(RmHost, rm_host__init);
+        view->host->name = name;
+        view->host->memory = odd ? UINT64_MAX : 1024;
+        view->host->vcpus = odd ? UINT32_MAX : 4;
+        view->host->state = odd ? (RmHostState)77 : RM_HOST_STATE__HOST_OPEN;
+    }
+    view->connected = view->reachable = true;
+    view->memory_free = odd ? UINT64_MAX : 512;
+    view->reserve = odd ? UINT64_MAX : 0;
+    view->guests = view->queued = view->running = view->waiting = view->doubt = view->incoming =
+        odd ? UINT32_MAX : 0;
+    view->done = view->failed = odd ? UINT64_MAX : 0;
+    ARENA_PUSH(arena, reply->n_hosts, reply->hosts, view);
+}
+
+static RmJobView *add_job(RmReply *reply, uint64_t id, char *guest, RmState state)
+{
+    RmJobView *view = MADE(RmJobView, rm_job_view__init);
+
+    view->job = MADE(RmJob, rm_job__init);
+    view->job->id = id;
+    view->job->batch = id;
+    view->job->guest = guest;
+    view->source = (char *)"hyp0";
+    view->state = state;
+    ARENA_PUSH(arena, reply->n_jobs, reply->jobs, view);
+    return view;
+}
+
+static void add_odd_jobs(RmReply *reply)
+{
+    RmJobView *view = add_job(reply, 1, (char *)"", RM_STATE__RUNNING);
+
+    view->stats = MADE(RmStats, rm_stats__init);
+    view->stats->total = 1000;
+    view->stats->remaining = 400;
+    view->attempt = 1;
+    view = add_job(reply, 1, (char *)"", RM_STATE__RUNNING); /* the same one, a moment later */
+    view->stats = MADE(RmStats, rm_stats__init);
+    view->stats->total = 1000;
+    view->stats->remaining = 2000;
+    view->attempt = 1;
+    view = add_job(reply, 2, (char *)"rate", RM_STATE__RUNNING);
+    view->stats = MADE(RmStats, rm_stats__init);
+    memset(&view->stats->elapsed_for, 0xFF,
+           sizeof(*view->stats) - offsetof(RmStats, elapsed_for)); /* all that it has */
+    add_job(reply, UINT64_MAX, (char *)"state", (RmState)99)->job->kind = (RmKind)99;
+    add_job(reply, 4, long_name("long", 30000), RM_STATE__FAILED)->text = long_name("why ", 30000);
+    add_job(reply, 5, long_name("\xe4\xbb\xae\xe6\x83\xb3", 20), RM_STATE__QUEUED);
+    add_job(reply, 6, long_name("e\xcc\x81\xcc\x82\xcc\x83\xcc\x84\xcc\x85\xcc\x86\xcc\x87", 9),
+            RM_STATE__QUEUED);
+    add_job(reply, 7, (char *)"\xcc\x81", RM_STATE__DOUBT)->text = (char *)"one\ntwo\tthree";
+    add_job(reply, 0, (char *)"none", RM_STATE__RUNNING);
+    view = add_job(reply, 8, (char *)"", RM_STATE__QUEUED);
+    view->job = NULL;
+}
+
+static void answer(enum broker_kind kind, const RmRequest *ask, RmReply *reply, unsigned long hosts,
+                   unsigned long jobs)
+{
+    static uint64_t page;
+    bool first = ask->page[0] == '\0';
+
+    if (ask->ask_case == RM_REQUEST__ASK_PING) {
+        reply->user = (char *)"somebody";
+        reply->role = (char *)"admin";
+        reply->started_at = kind == BROKER_ODD ? UINT64_MAX : 1;
+        return;
+    }
+    if (ask->ask_case != RM_REQUEST__ASK_QUEUE && ask->ask_case != RM_REQUEST__ASK_FOLLOW) {
+        reply->code = kind == BROKER_ODD ? (RmCode)99 : RM_CODE__CODE_OK;
+        return;
+    }
+    if (kind == BROKER_SAME || kind == BROKER_ENDLESS)
+        reply->page = kind == BROKER_SAME ? (char *)"1" : arena_printf(arena, "%" PRIu64, ++page);
+    if (ask->ask_case == RM_REQUEST__ASK_QUEUE) {
+        for (unsigned long i = 0; first && i < hosts; i++)
+            add_host(reply, arena_printf(arena, "hyp%lu", i), false);
+        if (kind == BROKER_ODD) {
+            add_host(reply, NULL, true);
+            add_host(reply, (char *)"", true);
+            add_host(reply, long_name("host", 30000), true);
+        }
+        return;
+    }
+    reply->epoch = 1;
+    reply->version = 1;
+    if (ask->follow->version != 0) {
+        env_sleep(env, ask->follow->wait_for);
+        return;
+    }
+    for (unsigned long i = 0; first && i < jobs; i++)
+        add_job(reply, 1000 + i, arena_printf(arena, "guest%lu", i), RM_STATE__QUEUED);
+    if (kind == BROKER_ODD)
+        add_odd_jobs(reply);
+}
+
+static void be_broker(char *endpoint, enum broker_kind kind, unsigned long hosts,
+                      unsigned long jobs)
+{
+    const struct conf_broker conf = {.listen = &endpoint, .n_listen = 1, .socket_mode = 0600};
+    struct net_peer peer;
+    struct net_frame frame;
+    struct rm_err err = {0};
+
+    if (net_listen(&conf, &net, &err) < 0)
+        die(err.text);
+    for (;; net_wait(net, NULL, 0, NULL, USEC_NEVER)) {
+        while (net_recv(net, &peer, &frame) >= 0) {
+            RmMessage *message, said = RM_MESSAGE__INIT;
+            RmReply reply = RM_REPLY__INIT;
+            size_t length;
+            int r = msg_unpack(arena, frame.data, frame.length, &message, &err);
+            net_frame_free(&frame);
+            if (r < 0 || message->body_case != RM_MESSAGE__BODY_REQUEST)
+                continue;
+            answer(kind, message->request, &reply, hosts, jobs);
+            said.tag = message->tag;
+            said.body_case = RM_MESSAGE__BODY_REPLY;
+            said.reply = &reply;
+            uint8_t *packed = msg_pack(&said, &length);
+            if (packed == NULL)
+                die("the answer could not be packed");
+            net_send(net, &peer, packed, length);
+            free(packed);
+            arena_reset(arena);
+        }
+    }
+}
+
+static void broker(char **args, int n)
+{
+    for (size_t i = 0; i < sizeof(broker_kinds) / sizeof(broker_kinds[0]); i++)
+        if (n >= 3 && strcmp(args[2], broker_kinds[i]) == 0)
+            be_broker(args[0], (enum broker_kind)i, n > 3 ? strtoul(args[3], NULL, 10) : 1,
+                      n > 4 ? strtoul(args[4], NULL, 10) : 1);
+    die("what broker?");
+}
+
 static bool say(const char *what, char **args, int n, usec_t span)
 {
     if (strcmp(what, "raw") == 0)
@@ -431,6 +611,8 @@ int main(int argc, char **argv)
     arena = arena_new(0);
     if (arena == NULL)
         die("no memory");
+    if (strcmp(argv[optind + 1], "broker") == 0)
+        broker(argv + optind, argc - optind);
     connect_to(argv[optind], key, server, span);
     if (!say(argv[optind + 1], argv + optind + 2, argc - optind - 2, span) || !listen_for(span))
         puts("silence");
