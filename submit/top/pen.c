@@ -3,31 +3,80 @@
 
 #include "conf/text.h"
 #include "submit/out.h"
+#include "submit/top/terminal.h"
 
 #include <curses.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
 
 enum { TEXT_MAX = 1024 /* bytes: more than any line has */ };
+enum { ESCAPE = 27, CONTROL_L = 12 };
 
 static struct {
     bool utf8, colours;
     SCREEN *screen;
+    WINDOW *
+        keys; /* from which they are read: to read from the screen's own window would also show that */
 } terminal;
+
+/* Ctrl-\ would end the program and leave the terminal as it is: it is a key as any other. */
+static void take_quit_key(void)
+{
+    struct termios modes;
+    if (tcgetattr(STDIN_FILENO, &modes) < 0)
+        return;
+    modes.c_cc[VQUIT] = _POSIX_VDISABLE;
+    if (tcsetattr(STDIN_FILENO, TCSANOW, &modes) == 0)
+        def_prog_mode();
+}
+
+void pen_give_back(void)
+{
+    /* One that Ctrl-S has stopped would not be given back; TCOON alone undoes what TCOOFF has done. */
+    tcflow(STDOUT_FILENO, TCOOFF);
+    tcflow(STDOUT_FILENO, TCOON);
+    endwin();
+    if (terminal.keys)
+        delwin(terminal.keys);
+    delscreen(terminal.screen);
+}
+
+/* SIGCONT, after a SIGSTOP too: what the shell has made of the terminal meanwhile is undone. */
+static volatile sig_atomic_t continued;
+
+static void note_continued(int signal)
+{
+    (void)signal;
+    continued = true;
+}
 
 bool pen_begin(void)
 {
     const char *no = getenv("NO_COLOR");
+    if (!terminal_can_be_drawn_on())
+        return false;
+    use_tioctl(TRUE); /* what the terminal says of its size counts, not LINES and COLUMNS */
     terminal.screen = newterm(NULL, stdout, stdin); /* initscr() would end the program */
     if (!terminal.screen)
         return false;
+    terminal.keys = newpad(1, 1);
+    if (!terminal.keys) {
+        pen_give_back();
+        return false;
+    }
     terminal.utf8 = out_is_utf8();
     terminal.colours = !(no && no[0]) && has_colors();
     cbreak();
+    take_quit_key();
+    sigaction(SIGCONT, &(struct sigaction){.sa_handler = note_continued}, NULL);
     noecho();
-    keypad(stdscr, TRUE);
-    nodelay(stdscr, TRUE);
+    keypad(terminal.keys, TRUE);
+    nodelay(terminal.keys, TRUE);
     set_escdelay(25);
     curs_set(0);
     if (terminal.colours) {
@@ -41,16 +90,62 @@ bool pen_begin(void)
     return true;
 }
 
-void pen_give_back(void)
+static bool has(int fd, short events)
 {
-    endwin();
-    delscreen(terminal.screen);
+    struct pollfd polled = {.fd = fd, .events = events};
+    return poll(&polled, 1, 0) > 0 && (polled.revents & events);
+}
+
+bool pen_is_gone(void)
+{
+    return has(STDIN_FILENO, POLLHUP | POLLERR | POLLNVAL);
+}
+
+bool pen_show(void)
+{
+    if (!has(STDOUT_FILENO, POLLOUT))
+        return false;
+    if (continued) {
+        continued = false;
+        reset_prog_mode();
+        clearok(curscr, TRUE);
+    }
+    refresh();
+    return true;
+}
+
+/* A sequence of a key that curses does not know goes as a whole: the letters in it were not pressed. False: Escape
+ * was. */
+static bool skip_sequence(void)
+{
+    int key = wgetch(terminal.keys);
+    if (key != '[' && key != 'O') {
+        if (key != ERR)
+            ungetch(key);
+        return false;
+    }
+    bool is_long = key == '[';
+    do
+        key = wgetch(terminal.keys);
+    while (is_long && key >= ' ' && key < '@');
+    return true;
 }
 
 int pen_key(void)
 {
-    int key = wgetch(stdscr);
+    int key = wgetch(terminal.keys);
+    while (key == ESCAPE && skip_sequence())
+        key = wgetch(terminal.keys);
+    if (key == CONTROL_L) {
+        clearok(curscr, TRUE); /* something else has written there */
+        return KEY_REFRESH;
+    }
     return key == ERR ? -1 : key;
+}
+
+void pen_drop_keys(void)
+{
+    flushinp();
 }
 
 unsigned pen_colour(int pair)
@@ -73,17 +168,17 @@ void pen_put(struct pen *pen, unsigned look, const char *text, int most)
     int columns, end = pen->end - pen->x > most ? pen->x + most : pen->end;
     int wide = (int)text_width(text, 1);
     bool cut = pen->x + wide > end;
-    int dots = cut ? (terminal.utf8 ? 1 : 2) : 0;
+    int dots = cut ? (terminal.utf8 ? 1 : 2) : 0, start = pen->x;
     attrset((int)(pen->base | look));
     while (*text) {
         size_t n = text_next(text, &columns);
-        bool fit = columns >= 0;
-        columns = fit ? columns : 1;
+        bool fit = columns > 0 || (columns == 0 && pen->x > start); /* that stands above another */
+        columns = fit ? columns : columns < 0;
         if (pen->x + columns > end - dots)
             break;
         if (fit)
             mvaddnstr(pen->y, pen->x, text, (int)n);
-        else
+        else if (columns > 0)
             mvaddch(pen->y, pen->x, '?');
         pen->x += columns;
         text += n;

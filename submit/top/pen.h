@@ -18,8 +18,15 @@ enum { PEN_PLAIN, PEN_RED, PEN_GREEN, PEN_YELLOW, PEN_CYAN };
 bool pen_begin(void);
 void pen_give_back(void);
 
-/* The next key, as curses numbers them; -1: none waits. */
+/* The terminal was closed: no key will come any more. */
+bool pen_is_gone(void);
+
+/* Sends what was written to the terminal. False: that takes nothing now, as it is slow, or was stopped by Ctrl-S. */
+bool pen_show(void);
+
+/* The next key, as curses numbers them (KEY_REFRESH: Ctrl-L); -1: none waits. */
 int pen_key(void);
+void pen_drop_keys(void); /* those that wait */
 
 /* Where the next text goes; nothing is written from `end` on. */
 struct pen {
