@@ -37,10 +37,13 @@ static void draw_title(const struct ui *ui)
     pen.end = COLS - (int)strlen(clock) - 1;
     pen_put(&pen, 0, "rmigrate top", COLS);
     pen.base = 0;
-    if (site->away_at) {
-        usec_t away = env_now(env_system()) - site->away_at;
+    usec_t silent = env_now(env_system()) - site->heard_at;
+    if (site->trouble[0]) {
         pen_format(&pen, pen_tone(TONE_BAD), "  the broker is away for %s: %s",
-                   unit_duration_text(away - away % USEC_PER_SEC, span), site->trouble);
+                   unit_duration_text(silent - silent % USEC_PER_SEC, span), site->trouble);
+    } else if (silent > SITE_SILENT_FOR) {
+        pen_format(&pen, pen_tone(TONE_ODD), "  no answer from the broker for %s",
+                   unit_duration_text(silent - silent % USEC_PER_SEC, span));
     } else if (site->pong) {
         usec_t up = wall > site->pong->started_at ? wall - site->pong->started_at : 0;
         pen_format(&pen, 0, "  you are %s, %s  up %s", site->pong->user, site->pong->role,
@@ -92,6 +95,11 @@ static void draw_host_sum(const struct ui *ui)
         put_count(&pen, counts[k], order[k], looks[k], &any);
 }
 
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+    return a < UINT64_MAX - b ? a + b : UINT64_MAX;
+}
+
 static void draw_job_sum(const struct ui *ui)
 {
     const struct site *site = ui->site;
@@ -104,11 +112,13 @@ static void draw_job_sum(const struct ui *ui)
         if (state <= RM_STATE__CANCELLED)
             counts[state]++;
         if (state == RM_STATE__RUNNING && stats) {
-            rate += stats->rate;
-            left += stats->remaining;
+            rate = sum(rate, stats->rate);
+            left = sum(left, stats->remaining);
         }
     }
     struct pen pen = pen_line(2, 0);
+    if (!site->knows_jobs)
+        return;
     pen_put(&pen, 0, "jobs:", COLS);
     put_count(&pen, counts[RM_STATE__RUNNING] + counts[RM_STATE__ASSIGNED], "running",
               pen_colour(PEN_CYAN), &any);
@@ -259,8 +269,9 @@ static void put_job_text(struct pen *pen, struct arena *arena, const struct foll
             unit_duration_text(left < USEC_PER_SEC ? USEC_PER_SEC : left - left % USEC_PER_SEC, b));
     else if (s->rate && s->remaining)
         pen_put(pen, pen_colour(PEN_YELLOW), "  writes faster than it is copied", COLS);
-    pen_format(pen, 0, "  %s of %s", unit_size_text(s->total - s->remaining, a),
-               unit_size_text(s->total, b));
+    if (s->remaining <= s->total)
+        pen_format(pen, 0, "  %s of %s", unit_size_text(s->total - s->remaining, a),
+                   unit_size_text(s->total, b));
 }
 
 static unsigned state_look(RmState state)
@@ -313,7 +324,10 @@ static void draw_jobs(struct ui *ui, struct arena *arena, struct followed **jobs
         pen = pen_line(y + 1, 0);
         bool narrowed = ui->filter[0] || ui->only_host[0] || ui->only_batch;
         pen_put(&pen, A_DIM,
-                narrowed ? "no such jobs; Esc shows all of them" : "no unfinished jobs", COLS);
+                !ui->site->knows_jobs ? "asking the broker ..."
+                : narrowed            ? "no such jobs; Esc shows all of them"
+                                      : "no unfinished jobs",
+                COLS);
     }
 }
 

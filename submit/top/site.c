@@ -8,8 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long the broker may take for an answer before it counts as away. */
-#define PATIENCE (3 * USEC_PER_SEC)
+/* How long the broker may take for an answer before it counts as away, and is asked again: longer each time, as one
+ * that has much to do would else do it again and again, and never be heard. */
+#define PATIENCE      (3 * USEC_PER_SEC)
+#define PATIENCE_MOST (60 * USEC_PER_SEC)
+
+static void set_patience(struct site *site, usec_t patience)
+{
+    site->patience = patience < PATIENCE_MOST ? patience : PATIENCE_MOST;
+    client_be_brief(site->client, site->patience);
+}
 
 int site_new(struct client *client, struct site **ret_site)
 {
@@ -24,7 +32,8 @@ int site_new(struct client *client, struct site **ret_site)
         site_free(site);
         return -ENOMEM;
     }
-    client_be_brief(client, PATIENCE);
+    site->heard_at = env_now(env_system());
+    set_patience(site, PATIENCE);
     *ret_site = site;
     return 0;
 }
@@ -124,6 +133,9 @@ static int ask_jobs(struct site *site, struct rm_err *err)
         followed_ask(&site->jobs, site->client, &what, SITE_JOBS_EVERY, site->next, &reply, err);
     if (r < 0)
         return r;
+    if (r > 0 && site->knows_jobs)
+        site->pong = NULL; /* it may have been restarted so fast that nobody noticed */
+    site->knows_jobs = true;
     for (size_t i = 0; i < reply->n_jobs; i++) {
         const RmJobView *view = reply->jobs[i];
         if (!view->job || view->job->id == 0)
@@ -149,18 +161,22 @@ static const char *behind_endpoint(const struct site *site, const char *text)
 
 int site_look(struct site *site, struct rm_err *err)
 {
+    usec_t began_at = env_now(env_system());
     int r = ask_pong(site, err);
     if (r >= 0)
         r = ask_hosts(site, err);
     if (r >= 0)
         r = ask_jobs(site, err);
+    usec_t now = env_now(env_system());
     if (r >= 0) {
-        site->away_at = 0;
+        site->heard_at = now;
         site->trouble[0] = '\0';
+        if (now < began_at + PATIENCE)
+            set_patience(site, PATIENCE);
     } else if (r == -ETIMEDOUT) {
-        site->away_at = site->away_at ? site->away_at : env_now(env_system());
         text_format(site->trouble, sizeof(site->trouble), "%s", behind_endpoint(site, err->text));
         site->pong = NULL;
+        set_patience(site, 2 * site->patience);
     }
     return r;
 }

@@ -12,6 +12,7 @@
 
 #define SITE_HOSTS_EVERY (2 * USEC_PER_SEC)
 #define SITE_JOBS_EVERY  (300 * USEC_PER_MSEC) /* at most so often */
+#define SITE_SILENT_FOR  (4 * USEC_PER_SEC)    /* without an answer: it is worth a word */
 #define SITE_ENDED_FOR   (20 * USEC_PER_SEC)   /* a job that has ended is still shown for so long */
 
 enum { SITE_TROUBLE_MAX = 512 };
@@ -27,8 +28,12 @@ struct site {
     usec_t hosts_at; /* when they were told, by this clock; 0: never */
     struct followed_jobs jobs;
     uint64_t ended[3]; /* since it was begun: done, failed, cancelled */
-    usec_t away_at;    /* since when the broker is away, by this clock; 0: it is there */
-    char trouble[SITE_TROUBLE_MAX];
+    bool knows_jobs;   /* they were told once */
+    usec_t
+        heard_at; /* of the last round that was answered, by this clock; at first: the beginning */
+    usec_t patience; /* with one answer */
+    char trouble
+        [SITE_TROUBLE_MAX]; /* why the broker is away; "": it is there, or it is not known yet */
 };
 
 int site_new(struct client *client, struct site **ret_site); /* 0 or -ENOMEM */
