@@ -17,24 +17,32 @@
 
 #define DETAIL_EVERY USEC_PER_SEC
 
+/* With an order, which is carried out once however often it is sent: longer than with what only looks. */
+#define PATIENCE (10 * USEC_PER_SEC)
+
 /* ---- orders */
 
-/* What the answer says in one line: the first that went wrong, else the only one, else how many. */
+/* What the answer says: how many there were, the first that went wrong or else the first, and what is besides. */
 static void tell(struct ui *ui, const RmReply *reply)
 {
-    const RmOutcome *wrong = NULL;
-    for (size_t i = 0; i < reply->n_outcomes && !wrong; i++)
-        if (!reply->outcomes[i]->ok)
-            wrong = reply->outcomes[i];
-    bool bad = wrong || reply->code != RM_CODE__CODE_OK;
-    if (wrong)
-        ui_say(ui, true, "%s: %s", wrong->name, wrong->text);
-    else if (reply->n_outcomes == 1)
-        ui_say(ui, bad, "%s: %s", reply->outcomes[0]->name, reply->outcomes[0]->text);
-    else if (reply->n_outcomes > 1)
-        ui_say(ui, bad, "%zu jobs: %s", reply->n_outcomes, reply->outcomes[0]->text);
+    const RmOutcome *first = reply->n_outcomes ? reply->outcomes[0] : NULL;
+    const char *but = reply->n_warnings ? reply->warnings[0] : "", *mark = but[0] ? "; " : "";
+    size_t n = reply->n_outcomes, n_wrong = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!reply->outcomes[i]->ok && n_wrong++ == 0)
+            first = reply->outcomes[i];
+    }
+    bool bad = n_wrong > 0 || reply->code != RM_CODE__CODE_OK;
+    if (!first)
+        ui_say(ui, bad, "%s%s%s", reply->text[0] ? reply->text : "there was nothing to change",
+               mark, but);
+    else if (n == 1)
+        ui_say(ui, bad, "%s: %s%s%s", first->name, first->text, mark, but);
+    else if (n_wrong > 0)
+        ui_say(ui, bad, "%zu of %zu were refused; %s: %s%s%s", n_wrong, n, first->name, first->text,
+               mark, but);
     else
-        ui_say(ui, bad, "%s", reply->text[0] ? reply->text : "there was nothing to change");
+        ui_say(ui, bad, "%zu were changed; %s: %s%s%s", n, first->name, first->text, mark, but);
 }
 
 static int carry_out(struct ui *ui, RmRequest__AskCase ask, void *message, struct rm_err *err)
@@ -44,7 +52,10 @@ static int carry_out(struct ui *ui, RmRequest__AskCase ask, void *message, struc
     RmReply *reply;
     if (!arena)
         return rm_fail(err, -ENOMEM, "no memory");
+    ui_say(ui, false, "asking the broker ...");
+    client_be_brief(ui->site->client, PATIENCE);
     int r = client_ask(ui->site->client, &request, 0, arena, &reply, err);
+    client_be_brief(ui->site->client, ui->site->patience);
     if (r >= 0)
         tell(ui, reply);
     else if (r == -ETIMEDOUT)
@@ -139,7 +150,7 @@ static int put_job(struct ui *ui, FILE *file, struct arena *arena, struct rm_err
     RmShow show = RM_SHOW__INIT;
     RmRequest request = client_request(RM_REQUEST__ASK_SHOW, &show);
     RmReply *reply;
-    show.job = ui->job;
+    show.job = ui->detail_of.job;
     int r = client_ask(ui->site->client, &request, 0, arena, &reply, err);
     if (r < 0)
         return r;
@@ -156,13 +167,16 @@ static int put_job(struct ui *ui, FILE *file, struct arena *arena, struct rm_err
 
 static int make(struct ui *ui, FILE *file, struct arena *arena, struct rm_err *err)
 {
-    if (ui->pane == UI_JOBS)
+    if (ui->detail_of.pane == UI_JOBS)
         return put_job(ui, file, arena, err);
     for (size_t i = 0; i < ui->site->n_hosts; i++) {
         const RmHostView *view = ui->site->hosts[i];
-        if (view->host && strcmp(view->host->name, ui->host) == 0)
+        if (view->host && strcmp(view->host->name, ui->detail_of.host) == 0) {
             put_host(file, arena, view);
+            return 0;
+        }
     }
+    out_text(file, "there is no such hypervisor any more");
     return 0;
 }
 
@@ -173,13 +187,14 @@ int act_detail(struct ui *ui, struct rm_err *err)
     usec_t now = env_now(env_system());
     if (ui->mode != UI_DETAIL || (ui->detail_at && now < ui->detail_at + DETAIL_EVERY))
         return 0;
+    unsigned detail = ui->details_asked = ui->details;
     struct arena *arena = arena_new(0);
     FILE *file = arena ? open_memstream(&text, &length) : NULL;
     int r = file ? make(ui, file, arena, err) : -ENOMEM;
     if (file && fclose(file) != 0)
         r = -ENOMEM;
     arena_free(arena);
-    if (r < 0) {
+    if (r < 0 || detail != ui->details) { /* another row was opened meanwhile */
         free(text);
         return r == -ETIMEDOUT ? 0 : r;
     }

@@ -5,7 +5,7 @@
  *                                                                where there are many jobs
  *     jobs                                                       a heading and the rest
  *     all of the text of the selected row                        1 line
- *     what was done, what is asked, which keys there are         1 line */
+ *     what was done, what is asked, which keys there are         1 line, or as many as the text needs */
 #include "submit/top/draw.h"
 
 #include "conf/env.h"
@@ -353,78 +353,127 @@ static void draw_selected(const struct ui *ui, struct arena *arena, RmHostView *
         pen_format(&pen, 0, "%s: %s", job->view->job->guest, text);
 }
 
-static void draw_bottom(const struct ui *ui)
+/* ---- texts of several lines */
+
+/* How a text looks that is folded at the width of the screen. */
+struct folded {
+    const char *text;
+    unsigned base, look;
+    int indent; /* of what is folded */
+};
+
+/* Bytes of a character with all that stands above it. */
+static size_t next_cell(const char *text, int *ret_columns)
 {
-    struct pen pen = pen_line(LINES - 1, ui->mode == UI_CONFIRM ? A_REVERSE : 0);
-    if (ui->mode == UI_CONFIRM)
-        pen_format(&pen, 0, "%s [y/N] ", ui->question);
-    else if (ui->mode == UI_FILTER)
-        pen_format(&pen, A_BOLD, "show rows with: %s_", ui->filter);
-    else if (ui->message[0])
-        pen_put(&pen, ui->message_is_bad ? pen_tone(TONE_BAD) : pen_tone(TONE_GOOD), ui->message,
-                COLS);
-    else
-        pen_put(&pen, A_DIM, keys_hint(ui), COLS);
-    pen_end(&pen);
+    enum { MOST = 60 };
+    int above = 0;
+    size_t bytes = text_next(text, ret_columns);
+    for (size_t n = bytes; *ret_columns > 0 && n > 0 && above == 0 && bytes < MOST; bytes += n)
+        if ((n = text_next(text + bytes, &above)) == 0 || above != 0)
+            n = 0;
+    return bytes;
 }
 
-/* ---- a text in place of the rows: help, all of one row */
-
-/* Draws the lines of the text from `from` on, folded at the width of the screen; returns how many there are. */
-static size_t draw_text(const char *text, size_t from, int y, int end)
+/* Draws the lines from `from` on between y and end, and returns how many there are. */
+static size_t draw_folded(const struct folded *folded, size_t from, int y, int end)
 {
+    const char *text = folded->text;
     size_t n = 0;
-    struct pen pen = pen_line(y, 0);
-    bool shown = from == 0;
+    bool shown = from == 0 && y < end;
+    struct pen pen = {.end = COLS};
+    if (y < end)
+        pen = pen_line(y, folded->base);
     for (;;) {
         int columns = 0;
-        size_t bytes = text[0] == '\n' || !text[0] ? 0 : text_next(text, &columns);
-        bool folds = bytes > 0 && pen.x + (columns < 0 ? 1 : columns) > COLS;
-        if (text[0] == '\0' || text[0] == '\n' || folds) {
+        size_t bytes = text[0] == '\n' || !text[0] ? 0 : next_cell(text, &columns);
+        columns = columns < 0 ? 1 : columns;
+        bool folds = bytes > 0 && pen.x + columns > COLS;
+        if (bytes == 0 || folds) {
             n++;
+            if (shown)
+                pen_end(&pen);
             text += text[0] == '\n';
             pen.x = 0;
             if (text[0] == '\0')
                 break;
-            shown = n >= from && y + (int)(n - from) < end;
+            shown = n >= from && n - from < (size_t)(end > y ? end - y : 0);
             if (shown)
-                pen = pen_line(y + (int)(n - from), 0);
-            if (folds)
-                pen_blank(&pen, 12);
+                pen = pen_line(y + (int)(n - from), folded->base);
+            if (shown && folds)
+                pen_blank(&pen, folded->indent);
+            else if (folds)
+                pen.x = folded->indent;
             continue;
         }
         if (shown) {
-            char one[8];
-            snprintf(one, sizeof(one), "%.*s", (int)bytes, text);
-            pen_put(&pen, 0, one, COLS);
+            char cell[72];
+            snprintf(cell, sizeof(cell), "%.*s", (int)bytes, text);
+            pen_put(&pen, folded->look, cell, COLS);
         } else {
-            pen.x += columns < 0 ? 1 : columns;
+            pen.x += columns;
         }
         text += bytes;
     }
-    for (int rest = y + (int)(n > from ? n - from : 0); rest < end; rest++)
-        pen_line(rest, 0);
+    for (size_t rest = n > from ? n - from : 0; y + (int)rest < end; rest++)
+        pen_line(y + (int)rest, 0);
     return n;
 }
 
+/* The last lines: as many as the text needs, over what stands there. False: there is no room for all of it. */
+static bool draw_below(const struct folded *folded)
+{
+    int most = LINES - 4;
+    size_t n = draw_folded(folded, 0, 0, 0);
+    bool fits = n <= (size_t)most;
+    draw_folded(folded, 0, LINES - (fits ? (int)n : most), LINES);
+    return fits;
+}
+
+static void draw_question(struct ui *ui)
+{
+    char text[UI_TEXT_MAX + 16];
+    struct folded folded = {.text = text, .base = A_REVERSE};
+    text_format(text, sizeof(text), "%s [y/N] ", ui->question);
+    ui->question_is_shown = draw_below(&folded);
+    if (ui->question_is_shown)
+        return;
+    folded.text = "the terminal is too small for the question";
+    draw_below(&folded);
+}
+
+static void draw_bottom(struct ui *ui)
+{
+    char text[UI_FILTER_MAX + 32];
+    struct folded folded = {.text = text};
+    if (ui->mode == UI_CONFIRM) {
+        draw_question(ui);
+    } else if (ui->mode == UI_FILTER) {
+        folded.look = A_BOLD;
+        text_format(text, sizeof(text), "show rows with: %s_", ui->filter);
+        draw_below(&folded);
+    } else if (ui->message[0]) {
+        folded.look = ui->message_is_bad ? pen_tone(TONE_BAD) : pen_tone(TONE_GOOD);
+        folded.text = ui->message;
+        draw_below(&folded);
+    } else {
+        struct pen pen = pen_line(LINES - 1, 0);
+        pen_put(&pen, A_DIM, keys_hint(ui), COLS);
+    }
+}
+
+/* A text in place of the rows: help, all of one row. */
 static void draw_detail(struct ui *ui)
 {
-    const char *text = ui->mode == UI_HELP ? keys_help() : ui->detail ? ui->detail : "asking ...";
+    const struct folded folded = {.text = ui->mode == UI_HELP ? keys_help()
+                                          : ui->detail        ? ui->detail
+                                                              : "asking ...",
+                                  .indent = 12};
     size_t room = (size_t)(LINES - 5);
-    ui->detail_lines = draw_text(text, ui->detail_from, 4, LINES - 1);
-    pen_line(3, 0);
-    if (ui->detail_from + room > ui->detail_lines && ui->detail_from > 0) {
+    ui->detail_lines = draw_folded(&folded, 0, 0, 0);
+    if (ui->detail_from + room > ui->detail_lines)
         ui->detail_from = ui->detail_lines > room ? ui->detail_lines - room : 0;
-        draw_text(text, ui->detail_from, 4, LINES - 1);
-    }
-    struct pen pen = pen_line(LINES - 1, 0);
-    if (ui->message[0])
-        pen_put(&pen, ui->message_is_bad ? pen_tone(TONE_BAD) : pen_tone(TONE_GOOD), ui->message,
-                COLS);
-    else
-        pen_put(&pen, A_DIM,
-                ui->detail_lines > room ? "Esc back  Up, Down scroll  q quit" : "Esc back  q quit",
-                COLS);
+    pen_line(3, 0);
+    draw_folded(&folded, ui->detail_from, 4, LINES - 1);
 }
 
 /* ---- all of it */
@@ -449,12 +498,25 @@ static void keep_selected(struct ui *ui, RmHostView **hosts, struct followed **j
         ui->job = jobs[ui->at[UI_JOBS]]->id;
 }
 
+/* What could not be sent now is drawn anew. */
+static void show(struct ui *ui)
+{
+    usec_t now = env_now(env_system());
+    ui->is_new = !pen_show();
+    ui->is_moved = false;
+    if (ui->is_new || !ui->question_is_shown)
+        ui->question_at = 0;
+    else if (ui->question_at == 0)
+        ui->question_at = now;
+}
+
 void draw_screen(struct ui *ui, struct arena *arena)
 {
+    ui->question_is_shown = false;
     if (LINES < ROWS_LEAST || COLS < COLUMNS_LEAST) {
         erase();
         mvaddnstr(0, 0, "the terminal is too small", COLS);
-        refresh();
+        show(ui);
         return;
     }
     size_t n_hosts, n_jobs, room = (size_t)(LINES - AROUND);
@@ -480,8 +542,7 @@ void draw_screen(struct ui *ui, struct arena *arena)
         draw_hosts(ui, arena, hosts, 3);
         draw_jobs(ui, arena, jobs, 4 + (int)for_hosts);
         draw_selected(ui, arena, hosts, jobs);
-        draw_bottom(ui);
     }
-    refresh();
-    ui->is_new = ui->is_moved = false;
+    draw_bottom(ui);
+    show(ui);
 }

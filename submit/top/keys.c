@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ESCAPE = 27, DELETE = 127, STEP = 10 /* of a priority */, PRIORITY_USUAL = 100 };
+enum { QUIT = 28 /* Ctrl-\ */, ESCAPE = 27, DELETE = 127 };
+enum { STEP = 10 /* of a priority */, PRIORITY_USUAL = 100 };
+
+/* A yes counts that comes so long after the question was shown and after the key before it. What is typed ahead or
+ * pasted, and a key that repeats, answer nothing. */
+#define CALM_FOR (200 * USEC_PER_MSEC)
 
 /* ---- moving about */
 
@@ -30,45 +35,55 @@ static void select_row(struct ui *ui, size_t at)
 static void move_by(struct ui *ui, size_t rows, bool up)
 {
     if (ui->mode != UI_LIST) {
-        ui->detail_from =
-            up ? (ui->detail_from > rows ? ui->detail_from - rows : 0) : ui->detail_from + rows;
+        size_t from = ui->detail_from;
+        from = !up ? from + rows : from > rows ? from - rows : 0;
+        ui->detail_from = from < UI_ROWS_MAX ? from : UI_ROWS_MAX;
         return;
     }
     size_t at = ui->at[ui->pane];
     select_row(ui, up ? (at > rows ? at - rows : 0) : at + rows);
 }
 
+enum step { ROW, PAGE, ALL };
+
+static const struct {
+    int key;
+    enum step step;
+    bool up;
+} moves[] = {
+    {KEY_UP, ROW, true},   {'k', ROW, true},        {KEY_DOWN, ROW, false},
+    {'j', ROW, false},     {KEY_PPAGE, PAGE, true}, {KEY_NPAGE, PAGE, false},
+    {' ', PAGE, false},    {KEY_HOME, ALL, true},   {'g', ALL, true},
+    {KEY_END, ALL, false}, {'G', ALL, false},
+};
+
+enum { MOVES = sizeof(moves) / sizeof(moves[0]) };
+
+static size_t find_move(int key)
+{
+    size_t i = 0;
+    while (i < MOVES && moves[i].key != key)
+        i++;
+    return i;
+}
+
+bool keys_moves(int key)
+{
+    return find_move(key) < MOVES;
+}
+
 /* True: it was such a key. */
 static bool move_about(struct ui *ui, int key)
 {
-    size_t page = ui->mode == UI_LIST ? ui->n_shown[ui->pane] : (size_t)(LINES - 6);
-    switch (key) {
-    case KEY_UP:
-    case 'k':
-        move_by(ui, 1, true);
-        return true;
-    case KEY_DOWN:
-    case 'j':
-        move_by(ui, 1, false);
-        return true;
-    case KEY_PPAGE:
-        move_by(ui, page, true);
-        return true;
-    case KEY_NPAGE:
-    case ' ':
-        move_by(ui, page, false);
-        return true;
-    case KEY_HOME:
-    case 'g':
-        move_by(ui, SIZE_MAX / 2, true);
-        return true;
-    case KEY_END:
-    case 'G':
-        move_by(ui, SIZE_MAX / 2, false);
-        return true;
-    default:
-        return false;
-    }
+    size_t i = find_move(key);
+    size_t page = ui->mode == UI_LIST ? ui->n_shown[ui->pane] : (size_t)(LINES > 6 ? LINES - 6 : 1);
+    if (i < MOVES)
+        move_by(ui,
+                moves[i].step == ROW    ? 1
+                : moves[i].step == PAGE ? page
+                                        : UI_ROWS_MAX,
+                moves[i].up);
+    return i < MOVES;
 }
 
 /* ---- orders */
@@ -102,6 +117,8 @@ static void ask(struct ui *ui, struct ui_order order, const char *format, ...)
     va_end(list);
     text_one_line(ui->question);
     ui->asked = order;
+    ui->question_is_shown = false;
+    ui->question_at = 0;
     ui->mode = UI_CONFIRM;
 }
 
@@ -114,7 +131,7 @@ static void ask_for_host(struct ui *ui, enum ui_act act)
     static const char *const questions[] = {
         [UI_CANCEL] = "Cancel all jobs that move guests away from %s?",
         [UI_PAUSE] = "Hold everything that moves guests away from %s, also jobs to come?",
-        [UI_RESUME] = "Lift the hold of %s, and let its paused jobs continue?",
+        [UI_RESUME] = "Lift the hold of %s? Where there is none, its paused jobs continue.",
         [UI_OPEN] = "Open %s: allow guests to be sent there?",
         [UI_CLOSE] = "Close %s: stop guests from being sent there?",
     };
@@ -159,7 +176,12 @@ static void ask_for_priority(struct ui *ui, bool sooner)
     if (!view)
         return;
     uint32_t now = view->job->priority ? view->job->priority : PRIORITY_USUAL;
-    uint32_t then = !sooner ? now + STEP : now > STEP ? now - STEP : 1;
+    uint32_t later = now < UINT32_MAX - STEP ? now + STEP : UINT32_MAX;
+    uint32_t then = !sooner ? later : now > STEP ? now - STEP : 1;
+    if (then == now) {
+        ui_say(ui, true, "job %" PRIu64 " has priority %" PRIu32 " already", view->job->id, now);
+        return;
+    }
     struct ui_order order = {.act = UI_PRIORITY, .job = view->job->id, .priority = then};
     ask(ui, order,
         "Let job %" PRIu64 " (%s) start %s: priority %" PRIu32 " instead of %" PRIu32 "?",
@@ -225,8 +247,11 @@ static void open_detail(struct ui *ui)
     if (ui->n_rows[ui->pane] == 0)
         return;
     ui->mode = UI_DETAIL;
+    ui->detail_of = (struct ui_row){.pane = ui->pane, .job = ui->job};
+    memcpy(ui->detail_of.host, ui->host, sizeof(ui->host));
     ui->detail_from = 0;
     ui->detail_at = 0;
+    ui->details++;
     free(ui->detail);
     ui->detail = NULL;
 }
@@ -292,19 +317,36 @@ static void press_in_list(struct ui *ui, int key)
     }
 }
 
+/* y after the question was read; any other key is a no. */
+static void press_in_question(struct ui *ui, int key, usec_t now, usec_t key_before_at)
+{
+    bool yes = key == 'y' || key == 'Y';
+    bool calm =
+        ui->question_at && now >= ui->question_at + CALM_FOR && now >= key_before_at + CALM_FOR;
+    if (yes && !calm)
+        return;
+    ui->mode = UI_LIST;
+    if (yes)
+        ui->wanted = ui->asked;
+}
+
 void keys_press(struct ui *ui, int key)
 {
+    usec_t now = env_now(env_system()), key_before_at = ui->key_at;
     ui->is_new = true;
-    if (key == KEY_RESIZE)
+    if (key == KEY_RESIZE || key == KEY_REFRESH)
         return;
+    ui->key_at = now;
+    if (key == QUIT) {
+        ui->quit = true;
+        return;
+    }
     if (ui->mode == UI_FILTER) {
         type_filter(ui, key);
         return;
     }
     if (ui->mode == UI_CONFIRM) {
-        ui->mode = UI_LIST;
-        if (key == 'y' || key == 'Y')
-            ui->wanted = ui->asked;
+        press_in_question(ui, key, now, key_before_at);
         return;
     }
     ui->message[0] = '\0';
@@ -323,9 +365,11 @@ void keys_press(struct ui *ui, int key)
 
 const char *keys_hint(const struct ui *ui)
 {
+    if (ui->mode != UI_LIST)
+        return "Esc back  Up, Down scroll  q quit";
     return ui->pane == UI_JOBS
-               ? "? help  q quit  Tab hosts  Enter all  c cancel  p pause  r resume  s sort  / find"
-               : "? help  q quit  Tab jobs  Enter all  h its jobs  p hold  o open  x close  / find";
+               ? "? help  q quit  Tab hosts  Enter all  c cancel  p pause  r resume  / find"
+               : "? help  q quit  Tab jobs  Enter all  h its jobs  p hold  o open  x close";
 }
 
 const char *keys_help(void)
@@ -353,5 +397,6 @@ const char *keys_help(void)
            "  p, r               hold all that moves guests away from it; lift the hold\n"
            "  o, x               open, close it for guests that are sent there\n"
            "\n"
-           "  ?, q               this help; quit\n";
+           "  ?, q               this help; quit\n"
+           "  Ctrl-L             draw the screen anew\n";
 }

@@ -25,8 +25,13 @@ struct top {
     struct ui ui;
     struct arena *arena; /* of what is drawn */
     usec_t drawn_at;
-    bool busy; /* what a key asked for is on its way, and is not given up for another key */
+    bool busy;    /* an order is on its way, and is not given up for another key but q */
+    bool unknown; /* it was: what became of an order is not known */
+    bool gone;    /* the terminal was closed */
 };
+
+/* Nobody types so many keys ahead: the rest was pasted, and means nothing here. */
+enum { KEYS_MOST = 100 };
 
 static void draw(struct top *top)
 {
@@ -35,21 +40,32 @@ static void draw(struct top *top)
     top->drawn_at = env_now(env_system());
 }
 
-/* While the client waits: keys, and the screen. -ECANCELED: there is something to be asked first. */
+static void take_keys(struct top *top)
+{
+    struct ui *ui = &top->ui;
+    int key, n = 0;
+    while (!ui->quit && ui->wanted.act == UI_NOTHING && (key = pen_key()) >= 0) {
+        if (ui->is_moved && !keys_moves(key))
+            draw(top);
+        keys_press(ui, key);
+        if (++n >= KEYS_MOST)
+            pen_drop_keys();
+    }
+}
+
+/* While the client waits: keys, and the screen. -ECANCELED: there is something to be asked first, or it is the end. */
 static int turn(void *with)
 {
     struct top *top = with;
     struct ui *ui = &top->ui;
-    int key;
-    while (!ui->quit && ui->wanted.act == UI_NOTHING && (key = pen_key()) >= 0) {
-        if (ui->is_moved)
-            draw(top);
-        keys_press(ui, key);
-    }
-    if (ui->is_new || env_now(env_system()) >= top->drawn_at + DRAW_EVERY)
+    take_keys(top);
+    if (pen_is_gone())
+        ui->quit = top->gone = true;
+    else if (ui->is_new || env_now(env_system()) >= top->drawn_at + DRAW_EVERY)
         draw(top);
-    bool asks = ui->wanted.act != UI_NOTHING || (ui->mode == UI_DETAIL && ui->detail_at == 0);
-    return !top->busy && (ui->quit || asks) ? -ECANCELED : 0;
+    bool opened = ui->mode == UI_DETAIL && ui->details_asked != ui->details;
+    bool asks = !top->busy && (ui->wanted.act != UI_NOTHING || opened);
+    return ui->quit || asks ? -ECANCELED : 0;
 }
 
 /* One round: an order, what is shown in full, what has changed. Negative: the end. */
@@ -58,9 +74,10 @@ static int round_of_questions(struct top *top, struct rm_err *err)
     struct ui *ui = &top->ui;
     top->busy = true;
     int r = act_carry_out(ui, err);
+    top->busy = false;
+    top->unknown = r == -ECANCELED || r == -EINTR;
     if (r >= 0)
         r = act_detail(ui, err);
-    top->busy = false;
     if (r >= 0)
         r = site_look(ui->site, err);
     ui->is_new = true;
@@ -110,7 +127,13 @@ int top_run(struct client *client, const struct args *args)
         r = 0; /* a way to quit */
     if (r < 0 && r != -EINTR)
         out_error("%s", err.text);
-    code = r < 0 ? client_code(client, r) : EXIT_OK;
+    if (top.unknown)
+        out_note("it is not known whether the last order was carried out; see rmigrate jobs and "
+                 "rmigrate events");
+    code = top.gone      ? 128 + SIGHUP
+           : r < 0       ? client_code(client, r)
+           : top.unknown ? EXIT_NO_BROKER
+                         : EXIT_OK;
 out:
     site_free(top.ui.site);
     arena_free(top.arena);

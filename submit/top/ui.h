@@ -11,6 +11,8 @@
 
 enum { UI_NAME_MAX = 256, UI_TEXT_MAX = 1024, UI_FILTER_MAX = 64 };
 
+#define UI_ROWS_MAX (SIZE_MAX / 4) /* more than there can be */
+
 enum ui_pane { UI_HOSTS, UI_JOBS, UI_PANES };
 
 /* LIST: both panes. DETAIL: all of one row. FILTER: a text is typed. CONFIRM: yes or no. */
@@ -36,6 +38,13 @@ struct ui_order {
     uint32_t priority;
 };
 
+/* A row, whatever is selected. */
+struct ui_row {
+    enum ui_pane pane;
+    uint64_t job;
+    char host[UI_NAME_MAX];
+};
+
 struct ui {
     struct site *site;
     enum ui_mode mode;
@@ -51,13 +60,19 @@ struct ui {
     char filter[UI_FILTER_MAX];  /* rows that have this text in a name */
     char only_host[UI_NAME_MAX]; /* jobs from it or to it */
     uint64_t only_batch;
+    struct ui_row detail_of;    /* DETAIL */
     char *detail;               /* lines; owned */
     size_t detail_from;         /* the first one that is shown */
     size_t detail_lines;        /* as last drawn, folded */
     usec_t detail_at;           /* when it was made, by this clock; 0: it is to be made */
+    unsigned details;           /* how often a row was opened, and */
+    unsigned details_asked;     /* up to which the broker was asked */
     struct ui_order asked;      /* CONFIRM */
     struct ui_order wanted;     /* to be carried out now */
     char question[UI_TEXT_MAX]; /* CONFIRM */
+    bool question_is_shown;     /* all of it is drawn, and */
+    usec_t question_at;         /* since when the terminal has it, by this clock; 0: not yet */
+    usec_t key_at;              /* when the last key was pressed, by this clock */
     char message[UI_TEXT_MAX];  /* what became of the last order */
     bool message_is_bad;
     bool is_moved; /* which row is selected now is known when it is drawn */
