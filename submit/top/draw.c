@@ -85,7 +85,7 @@ static void draw_host_sum(const struct ui *ui)
             }
     }
     struct pen pen = pen_line(1, 0);
-    if (!site->hosts_at) {
+    if (!site->knows_hosts) {
         pen_put(&pen, 0, "asking the broker ...", COLS);
         return;
     }

@@ -224,6 +224,7 @@ static void show_all(struct ui *ui)
 
 static void type_filter(struct ui *ui, int key)
 {
+    ui->is_moved = ui->is_moved || key == '\n' || key == KEY_ENTER || key == ESCAPE;
     size_t n = strlen(ui->filter);
     if (key == '\n' || key == KEY_ENTER) {
         ui->mode = UI_LIST;
@@ -273,12 +274,15 @@ static void press_in_list(struct ui *ui, int key)
         break;
     case ESCAPE:
         show_all(ui);
+        ui->is_moved = true;
         break;
     case 'h':
         narrow_to_host(ui);
+        ui->is_moved = true;
         break;
     case 'b':
         narrow_to_batch(ui);
+        ui->is_moved = true;
         break;
     case 's':
         next_order(ui);

@@ -16,6 +16,7 @@
 
 enum { TEXT_MAX = 1024 /* bytes: more than any line has */ };
 enum { ESCAPE = 27, CONTROL_L = 12 };
+enum { ESCAPE_MSEC = 100 /* within which the sequence of a key arrives over a slow link */ };
 
 static struct {
     bool utf8, colours;
@@ -73,11 +74,12 @@ bool pen_begin(void)
     terminal.colours = !(no && no[0]) && has_colors();
     cbreak();
     take_quit_key();
-    sigaction(SIGCONT, &(struct sigaction){.sa_handler = note_continued}, NULL);
+    sigaction(SIGCONT, &(struct sigaction){.sa_handler = note_continued, .sa_flags = SA_RESTART},
+              NULL);
     noecho();
     keypad(terminal.keys, TRUE);
     nodelay(terminal.keys, TRUE);
-    set_escdelay(25);
+    set_escdelay(ESCAPE_MSEC);
     curs_set(0);
     if (terminal.colours) {
         start_color();

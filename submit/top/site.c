@@ -88,7 +88,7 @@ static int ask_hosts(struct site *site, struct rm_err *err)
     RmRequest request = client_request(RM_REQUEST__ASK_QUEUE, &list);
     RmReply *reply;
     usec_t now = env_now(env_system());
-    if (site->hosts_at && now < site->hosts_at + SITE_HOSTS_EVERY)
+    if (now < site->hosts_at)
         return 0;
     arena_reset(site->next);
     int r = client_ask(site->client, &request, 0, site->next, &reply, err);
@@ -101,7 +101,9 @@ static int ask_hosts(struct site *site, struct rm_err *err)
     site->next = before;
     site->hosts = reply->hosts;
     site->n_hosts = reply->n_hosts;
-    site->hosts_at = now;
+    site->knows_hosts = true;
+    usec_t after = env_now(env_system()), pause = 10 * (after - now);
+    site->hosts_at = after + (pause > SITE_HOSTS_EVERY ? pause : SITE_HOSTS_EVERY);
     return 0;
 }
 

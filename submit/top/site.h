@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#define SITE_HOSTS_EVERY (2 * USEC_PER_SEC)
+#define SITE_HOSTS_EVERY (2 * USEC_PER_SEC)    /* or ten times as long as the answer takes */
 #define SITE_JOBS_EVERY  (300 * USEC_PER_MSEC) /* at most so often */
 #define SITE_SILENT_FOR  (4 * USEC_PER_SEC)    /* without an answer: it is worth a word */
 #define SITE_ENDED_FOR   (20 * USEC_PER_SEC)   /* a job that has ended is still shown for so long */
@@ -25,7 +25,8 @@ struct site {
     struct arena *pong_memory;
     RmHostView **hosts; /* as the broker sorts them */
     size_t n_hosts;
-    usec_t hosts_at; /* when they were told, by this clock; 0: never */
+    bool knows_hosts; /* they were told once */
+    usec_t hosts_at;  /* when they are to be asked for again, by this clock */
     struct followed_jobs jobs;
     uint64_t ended[3]; /* since it was begun: done, failed, cancelled */
     bool knows_jobs;   /* they were told once */
