@@ -19,6 +19,10 @@ static void set_patience(struct site *site, usec_t patience)
     client_be_brief(site->client, site->patience);
 }
 
+/* After so many answers that cannot be, all jobs are asked for anew; at most so often. */
+enum { DIFFER_MOST = 20 };
+#define WHOLE_EVERY (30 * USEC_PER_SEC)
+
 int site_new(struct client *client, struct site **ret_site)
 {
     struct site *site = calloc(1, sizeof(*site));
@@ -125,6 +129,24 @@ static void drop_old(struct site *site)
     }
 }
 
+/* Who is behind what the broker remembers of changes, as after a long Ctrl-Z, is told what there is, but not what has
+ * ended meanwhile; the broker does not say so, but it says how many there are. Of an answer in several parts the
+ * numbers differ for a while, of one that names no job they do not. */
+static void check_numbers(struct site *site, const RmReply *reply)
+{
+    uint64_t known = 0, told = 0;
+    usec_t now = env_now(env_system());
+    for (const struct followed *job = site->jobs.jobs; job; job = job->hh.next)
+        known += job->ended_at == 0;
+    for (size_t i = 0; i < reply->n_tallies; i++)
+        told += reply->tallies[i]->count;
+    site->n_differ = known == told ? 0 : site->n_differ + 1;
+    if (site->n_differ < (reply->n_jobs ? DIFFER_MOST : 1) || now < site->whole_at + WHOLE_EVERY)
+        return;
+    site->jobs.version = 0; /* all of it anew: who is not named then has ended */
+    site->whole_at = now;
+}
+
 static int ask_jobs(struct site *site, struct rm_err *err)
 {
     RmSelect what = RM_SELECT__INIT;
@@ -150,6 +172,7 @@ static int ask_jobs(struct site *site, struct rm_err *err)
             return rm_fail(err, -ENOMEM, "no memory");
     }
     drop_old(site);
+    check_numbers(site, reply);
     return 0;
 }
 

@@ -29,7 +29,10 @@ struct site {
     usec_t hosts_at;  /* when they are to be asked for again, by this clock */
     struct followed_jobs jobs;
     uint64_t ended[3]; /* since it was begun: done, failed, cancelled */
-    bool knows_jobs;   /* they were told once */
+    unsigned
+        n_differ; /* answers, one after another, that speak of another number of jobs than is known */
+    usec_t whole_at; /* when all jobs were asked for because of that, by this clock */
+    bool knows_jobs; /* they were told once */
     usec_t
         heard_at; /* of the last round that was answered, by this clock; at first: the beginning */
     usec_t patience; /* with one answer */

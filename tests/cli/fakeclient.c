@@ -370,10 +370,11 @@ static void idle(const char *endpoint, unsigned long n)
 enum broker_kind {
     BROKER_PLAIN, /* a usual one */
     BROKER_ODD, /* parts are missing, numbers at their limits, names without end or of odd characters */
-    BROKER_SAME,   /* the same page again and again */
-    BROKER_ENDLESS /* always one page more */
+    BROKER_SAME,    /* the same page again and again */
+    BROKER_ENDLESS, /* always one page more */
+    BROKER_BEHIND   /* it does not remember how its first job ended, which it told of before */
 };
-static const char *const broker_kinds[] = {"plain", "odd", "same", "endless"};
+static const char *const broker_kinds[] = {"plain", "odd", "same", "endless", "behind"};
 
 static void *made(size_t size, void (*init)(void *))
 {
@@ -490,11 +491,20 @@ static void answer(enum broker_kind kind, const RmRequest *ask, RmReply *reply, 
     }
     reply->epoch = 1;
     reply->version = 1;
+    static bool began;
+    bool behind = kind == BROKER_BEHIND && began;
+    began = true;
+    if (first) {
+        RmTally *tally = MADE(RmTally, rm_tally__init);
+        tally->state = RM_STATE__QUEUED;
+        tally->count = behind ? jobs - 1 : jobs;
+        ARENA_PUSH(arena, reply->n_tallies, reply->tallies, tally);
+    }
     if (ask->follow->version != 0) {
         env_sleep(env, ask->follow->wait_for);
         return;
     }
-    for (unsigned long i = 0; first && i < jobs; i++)
+    for (unsigned long i = behind; first && i < jobs; i++)
         add_job(reply, 1000 + i, arena_printf(arena, "guest%lu", i), RM_STATE__QUEUED);
     if (kind == BROKER_ODD)
         add_odd_jobs(reply);

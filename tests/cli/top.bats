@@ -518,6 +518,15 @@ odd_broker() { # KIND [HOSTS JOBS]
     end_it odd
 }
 
+@test "a job whose end nobody tells of any more does not stay" {
+    odd_broker behind 1 3
+    TOP_ENV="RMIGRATE_BROKER=ipc://$SITE/odd" top
+    shows "jobs: 2 queued"
+    hides guest0
+    shows guest2
+    end_it odd
+}
+
 # bats test_tags=slow
 @test "keys are obeyed while there are many rows, and a paste of keys is no work for minutes" {
     odd_broker plain 3000 3000
