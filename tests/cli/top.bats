@@ -174,6 +174,7 @@ moving() { # GUEST...
     shows_like 'hyp02 +open'
 }
 
+# bats test_tags=slow
 @test "all of a job, of a hypervisor, and the help; they are left by Esc" {
     moving fiv1
     ask submit fiv1 hyp02 --detach --reason 'new memory' >/dev/null
@@ -340,6 +341,7 @@ moving() { # GUEST...
     hides "3 hypervisors"
 }
 
+# bats test_tags=slow
 @test "where no broker was ever there, it is waited for and q works" {
     TOP_ENV="RMIGRATE_BROKER=ipc://$BATS_TEST_TMPDIR/nobody" top
     shows "the broker is away"
@@ -429,7 +431,6 @@ helps() { keys '?' && screen_has "Changing jobs"; }
     shows_not "[y/N]"
 }
 
-# bats test_tags=slow
 @test "the terminal is given back by Ctrl-\\, and by SIGTERM while Ctrl-S has stopped it" {
     top
     shows "3 hypervisors"
@@ -452,7 +453,6 @@ helps() { keys '?' && screen_has "Changing jobs"; }
     until_true 30 has_ended "$(top_pid)"
 }
 
-# bats test_tags=slow
 @test "the size is the terminal's, not that of LINES and COLUMNS; Ctrl-L and SIGCONT draw it anew" {
     TOP_ENV='LINES=50 COLUMNS=132' top
     shows "3 hypervisors"
@@ -527,7 +527,6 @@ odd_broker() { # KIND [HOSTS JOBS]
     end_it odd
 }
 
-# bats test_tags=slow
 @test "keys are obeyed while there are many rows, and a paste of keys is no work for minutes" {
     odd_broker plain 3000 3000
     TOP_ENV="RMIGRATE_BROKER=ipc://$SITE/odd" top
