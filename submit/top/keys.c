@@ -145,14 +145,23 @@ static void ask_for_host(struct ui *ui, enum ui_act act)
 static const char *const verbs[] = {
     [UI_CANCEL] = "Cancel", [UI_PAUSE] = "Pause", [UI_RESUME] = "Resume", [UI_RETRY] = "Retry"};
 
+/* One job, and only as long as it moves its guest from there: another broker may use its number for another one. */
+static struct ui_order order_for_job(enum ui_act act, const RmJobView *view)
+{
+    struct ui_order order = {.act = act, .job = view->job->id};
+    if (strlen(view->source) < sizeof(order.host))
+        strcpy(order.host, view->source);
+    return order;
+}
+
 static void ask_for_job(struct ui *ui, enum ui_act act, bool batch)
 {
     const RmJobView *view = selected_job(ui);
     if (!view)
         return;
-    struct ui_order order = {.act = act, .job = batch ? 0 : view->job->id};
+    struct ui_order order = order_for_job(act, view);
     if (batch) {
-        order.batch = view->job->batch;
+        order = (struct ui_order){.act = act, .batch = view->job->batch};
         ask(ui, order, "%s batch %" PRIu64 "%s?", verbs[act], order.batch,
             view->job->evacuation ? ", an evacuation" : "");
     } else {
@@ -182,7 +191,8 @@ static void ask_for_priority(struct ui *ui, bool sooner)
         ui_say(ui, true, "job %" PRIu64 " has priority %" PRIu32 " already", view->job->id, now);
         return;
     }
-    struct ui_order order = {.act = UI_PRIORITY, .job = view->job->id, .priority = then};
+    struct ui_order order = order_for_job(UI_PRIORITY, view);
+    order.priority = then;
     ask(ui, order,
         "Let job %" PRIu64 " (%s) start %s: priority %" PRIu32 " instead of %" PRIu32 "?",
         order.job, view->job->guest, sooner ? "sooner" : "later", then, now);

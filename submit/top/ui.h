@@ -30,7 +30,7 @@ enum ui_act {
     UI_CLOSE,
 };
 
-/* What it is about: one of them. */
+/* What it is about: one of them, or a job and the host that it moves a guest from. */
 struct ui_order {
     enum ui_act act;
     uint64_t job, batch;

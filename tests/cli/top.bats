@@ -26,9 +26,8 @@ gone() { ! screen_has "$1"; }
 hides() { until_true 30 gone "$1" || { screen >&2; return 1; }; }
 # The question is answered with y, which must not come at once: what is typed ahead answers nothing.
 confirms() {
-    local try
     shows "[y/N]"
-    for try in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         sleep 0.3
         keys y
         ! until_true 5 gone "[y/N]" || return 0
@@ -120,7 +119,7 @@ moving() { # GUEST...
     shows_like 'Cancel job [0-9]+, which moves thr3 from'
     confirms
     until_true 5 state_is "$(last_job thr3)" cancelled
-    ! state_is "$(last_job thr1)" cancelled
+    run ! state_is "$(last_job thr1)" cancelled
     ask resume --site >/dev/null
 }
 
