@@ -400,22 +400,15 @@ static bool is_told(const struct follow *f, const RmOutcome *refused)
     return false;
 }
 
-/* The first of those that try the same. */
-static uint64_t first_of(const struct followed *job)
-{
-    return job->view->job->first_job ? job->view->job->first_job : job->id;
-}
-
 static int compare_tries(const void *a, const void *b)
 {
     const struct followed *x = *(struct followed *const *)a, *y = *(struct followed *const *)b;
-    uint64_t p = first_of(x), q = first_of(y);
-    if (p != q)
-        return p < q ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    int r = strcmp(x->view->job->guest, y->view->job->guest);
+    return r ? r : x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Of those that somebody has tried again meanwhile the last one counts. */
+/* Of those of one guest the last one counts: somebody has tried it again, or a hypervisor is emptied that an earlier
+ * job, of whomever, did not take it from. One after which there was nothing to do any more tells nothing. */
 static size_t last_tries(const struct follow *f, RmJobView **ret_views)
 {
     struct followed **tries = must(calloc(HASH_COUNT(f->followed.jobs) + 1, sizeof(*tries)));
@@ -425,9 +418,12 @@ static size_t last_tries(const struct follow *f, RmJobView **ret_views)
             tries[n_tries++] = job;
     qsort(tries, n_tries, sizeof(struct followed *), compare_tries);
     for (size_t i = 0; i < n_tries; i++) {
-        bool last = i + 1 == n_tries || first_of(tries[i]) != first_of(tries[i + 1]);
-        if (!f->what->batch || (last && !tries[i]->view->settled))
-            ret_views[n++] = tries[i]->view;
+        RmJobView *view = tries[i]->view;
+        const RmJobView *next = i + 1 < n_tries ? tries[i + 1]->view : NULL;
+        bool last = !next || strcmp(view->job->guest, next->job->guest) != 0 ||
+                    (next->settled && view_is_good(view));
+        if (!f->what->batch || (last && !view->settled))
+            ret_views[n++] = view;
     }
     free(tries);
     return n;

@@ -120,6 +120,24 @@ only_open() { ask close n1,n2,n3,room,w1,x1,y1,z1,full >/dev/null; ask open "$1"
 }
 
 # bats test_tags=slow
+@test "a guest that an older job of somebody else does not take, and the evacuation does, is moved: nothing is left" {
+    guest older1 w1
+    until_true 5 guest_is_seen older1
+    only_open room
+    plan older1 'fail 1500 fatal 38 boom'
+    ask submit older1 room --detach >/dev/null
+    until_true 5 is_running older1
+    ok evacuate w1
+    matches '^older1: job [0-9]+ takes it to room'
+    has "older1: migrated to room"
+    has "w1: is empty: 1 moved"
+    err_has "boom"
+    [[ $account == "rmigrate: batch "*": 1 moved; w1 is empty" ]] || wrong account "1 moved; w1 is empty"
+    runs_on older1 room
+    rm "$WORLD/room/older1"
+}
+
+# bats test_tags=slow
 @test "what is left is said with why: on the terminal, in JSON, in the history, by wait" {
     guest y1 y1
     guest 'y 2' y1

@@ -42,17 +42,14 @@ class Account:
         return "; ".join(parts)
 
 
-def _first(job: Job) -> int:
-    """Of the jobs that one after another try the same."""
-    return job.raw.job.first_job or job.id
-
-
 def _last_tries(jobs: Iterable[Job]) -> List[Job]:
-    """Of those that somebody has tried again the last one counts, unless there was nothing to do any more."""
-    last: Dict[int, Job] = {}
+    """Of those of one guest the last one counts: somebody has tried it again, or a hypervisor is emptied that an earlier
+    job, of whomever, did not take it from. One after which there was nothing to do any more tells nothing."""
+    last: Dict[str, Job] = {}
     for job in sorted(jobs, key=lambda job: job.id):
-        if job.is_over:
-            last[_first(job)] = job
+        before = last.get(job.guest)
+        if job.is_over and not (job.raw.settled and before and before.is_done):
+            last[job.guest] = job
     return [job for job in last.values() if not job.raw.settled]
 
 
