@@ -246,9 +246,10 @@ END
     until_true 30 grep -q begun "$OUT.out"
     until_true 10 is_running kvm1
     broker_down KILL
-    sleep 1
+    sleep 1 # so long is it away for who waits
     broker_up
     until_true 10 is_running kvm1
+    until_true 10 host_is_seen hyp01
     ask modify --guests kvm1 bandwidth=1GiB/s >/dev/null
     comes_to 0
     has '2 moved; hyp01 is empty'
