@@ -3,6 +3,8 @@
 #
 # The module is run as Ansible runs it, with its arguments in a file; only the playbook needs all of Ansible, which takes its time.
 
+# bats file_tags=friends
+
 PYTHON=/usr/bin/python3 # for which Debian's modules are
 
 setup_file() {

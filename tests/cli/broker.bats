@@ -197,6 +197,7 @@ powerless() { [ "$(id -u)" != 0 ] || echo setpriv --bounding-set=-all; }
     rm -r "$SITE/store"
 }
 
+# bats test_tags=zvm
 @test "--check: of the worker its key, and the files of each hypervisor" {
     needs_zvm
     site_new

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # completion.bats - completion for bash: commands, options, and what the broker knows
 
+# bats file_tags=friends
+
 setup_file() {
     load common
     site_new

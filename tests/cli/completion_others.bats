@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # completion_others.bats - completion for zsh and fish: both offer the same, in the real shells
 
+# bats file_tags=friends
+
 setup_file() {
     load common
     site_new

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # nagios.bats - the check of contrib/nagios against the real broker: each status with what makes it so
 
+# bats file_tags=friends
+
 setup_file() {
     load common
     site_new 'limits: { source = 1; destination = 8; };'

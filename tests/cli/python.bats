@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # python.bats - the Python client of contrib/python against the real broker
 
+# bats file_tags=friends
+
 PYTHON=/usr/bin/python3 # for which Debian's modules are
 
 setup_file() {
