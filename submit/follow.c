@@ -15,6 +15,7 @@
 #include "submit/progress.h"
 #include "wire/job.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -420,6 +421,7 @@ static size_t last_tries(const struct follow *f, RmJobView **ret_views)
     for (size_t i = 0; i < n_tries; i++) {
         RmJobView *view = tries[i]->view;
         const RmJobView *next = i + 1 < n_tries ? tries[i + 1]->view : NULL;
+        assert(view);
         bool last = !next || strcmp(view->job->guest, next->job->guest) != 0 ||
                     (next->settled && view_is_good(view));
         if (!f->what->batch || (last && !view->settled))

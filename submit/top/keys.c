@@ -149,8 +149,8 @@ static const char *const verbs[] = {
 static struct ui_order order_for_job(enum ui_act act, const RmJobView *view)
 {
     struct ui_order order = {.act = act, .job = view->job->id};
-    if (strlen(view->source) < sizeof(order.host))
-        strcpy(order.host, view->source);
+    if (strlen(view->source) < sizeof(order.host)) /* no name of a host is longer */
+        text_format(order.host, sizeof(order.host), "%s", view->source);
     return order;
 }
 
