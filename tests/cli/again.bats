@@ -465,8 +465,8 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     plan g4 'hang 0'
     begin anew evacuate a --to b
     until_true 5 is_running g4
+    guests a late # it would be found by the look at the end
     ok cancel --batch "$(last batch)"
-    guests a late
     comes_to 1
     err_has "late (is not moved: $(id -un) has cancelled the evacuation)"
     runs_on late a
