@@ -63,7 +63,7 @@ mode() { stat -c %a "$D/$1"; }
     [ "$(grep server "$D/hypervisors/hyp01/rmigrate.conf")" = "$(grep server "$D/hypervisors/hyp02/rmigrate.conf")" ]
     "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
     init 1 hyp03,bob
-    err_is "Error: bob has a key already"
+    err_is "Error: bob has a key already: $D/operators/bob has it, which nobody has taken there yet"
     [ ! -e "$D/hypervisors/hyp03" ]
     [ "$(allowed)" = "hyp01 worker,hyp02 worker,bob operator," ]
 }
@@ -96,9 +96,17 @@ mode() { stat -c %a "$D/$1"; }
     err_is "Error: guests move between two: name hypervisors besides this machine"
 }
 
+# bats test_tags=slow
 @test "names and places that cannot be written are refused" {
     init 2 'hyp 01' 'a/b'
-    err_is "Error: 'a/b' is not a valid name for a key"
+    err_has "Error: 'a/b' is not a valid name for a key"
+    local name
+    for name in 'a;b' '$(id)' '..' '-x' 'a\\b' 'h*' 'fe80::1'; do
+        init 2 -- "$name"
+        err_has "'$name' is not a valid name for a key"
+    done
+    init 2 hyp01,HYP01
+    err_has "'HYP01' is named twice"
     init 2 hyp01 hyp01
     err_has "'hyp01' is named twice"
     init 2 hyp01 --operators hyp01
@@ -107,6 +115,10 @@ mode() { stat -c %a "$D/$1"; }
     err_has "'broker' is named twice"
     init 2 hyp01 --address 'mg"mt'
     err_has "is neither HOST nor HOST:PORT"
+    for name in mgmt/x fe80::1 '[fe80::1' mgmt: mgmt:0 mgmt:99999 mgmt:x tcp://mgmt 'a;b' -x; do
+        init 2 hyp01 --address="$name"
+        err_has "'$name' is neither HOST nor HOST:PORT"
+    done
     D="$SITE/a b"
     init 2 hyp01
     err_has "has more than letters, digits and /._+-"
@@ -116,4 +128,109 @@ mode() { stat -c %a "$D/$1"; }
     D=$SITE/missing/deep
     init 1 hyp01
     err_has "No such file or directory"
+}
+
+# bats test_tags=slow
+@test "a list that somebody has edited is added to, whatever stands at its end, and nothing of it is lost" {
+    init 0 hyp01 --address mgmt
+    cp -r "$D" "$SITE/first"
+    local edit old
+    for edit in 'printf "# the end"' 'printf "// {"' 'printf "/* , */"' "sed -i '/name/d'" "sed -i 's/^  {/# {/'" \
+        "truncate -s -1"; do
+        rm -r "$D"
+        cp -r "$SITE/first" "$D"
+        case $edit in
+        printf*) eval "$edit" >>"$D/allow.conf" ;;
+        *) eval "$edit" '"$D/allow.conf"' ;;
+        esac
+        chmod 640 "$D/allow.conf"
+        old=$(cat "$D/allow.conf")
+        init 0 hyp02
+        [[ $(cat "$D/allow.conf") == "$old"$'\n'*'name = "hyp02"'* ]]
+        [ "$(mode allow.conf)" = 640 ]
+        "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
+        init 1 hyp02
+        err_has "Error: hyp02 has a key already"
+    done
+}
+
+# bats test_tags=slow
+@test "a list that the broker does not take, with the rows or without them, stays as it was" {
+    init 0 hyp01
+    cp -r "$D" "$SITE/first"
+    echo '} {' >>"$D/allow.conf"
+    cp "$D/allow.conf" "$SITE/old"
+    init 1 hyp02
+    err_has "syntax error"
+    cmp "$D/allow.conf" "$SITE/old"
+    cp "$SITE/first/allow.conf" "$D/other.conf"
+    cp "$SITE/first/allow.conf" "$D/allow.conf"
+    sed -i s/allow.conf/other.conf/ "$D/rmigrate.conf"
+    init 1 hyp02
+    err_is "Error: $D/rmigrate.conf: does not include the rows of allow.conf"
+    cmp "$D/allow.conf" "$SITE/first/allow.conf"
+    mv "$D/allow.conf" "$D/real.conf"
+    ln -s real.conf "$D/allow.conf"
+    cp "$SITE/first/rmigrate.conf" "$D/"
+    init 0 hyp02
+    [ -L "$D/allow.conf" ]
+    grep -q hyp02 "$D/real.conf"
+}
+
+# bats test_tags=slow
+@test "what was broken off is repeated: a key, settings, folders without rows" {
+    init 0 hyp01,hyp02
+    local before
+    before=$(cat "$D/broker.key")
+    rm "$D/allow.conf" "$D/hypervisors/hyp02/worker.key"
+    touch "$D/allow.conf.new"
+    init 0 hyp01,hyp02
+    has "systemctl enable --now rmigrate-broker"
+    [ "$(cat "$D/broker.key")" = "$before" ]
+    [ "$(allowed)" = "hyp01 worker,hyp02 worker," ]
+    "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
+    grep -qF "$(sed -n 's/^public = //p' "$D/hypervisors/hyp02/worker.key")" "$D/allow.conf"
+    rm "$D/allow.conf" "$D/rmigrate.conf"
+    : >"$D/broker.key"
+    init 0 hyp01
+    "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
+    rm "$D/rmigrate.conf" # by somebody: the rows may be somebody's too
+    init 1 hyp02
+    err_is "Error: $D/rmigrate.conf is missing, but $D/allow.conf is there"
+}
+
+@test "two at a time lose nothing of each other" {
+    init 0 hyp00
+    local i pids=()
+    for i in 1 2 3 4 5 6; do
+        "$BIN/rmigrate" init --dir "$D" --owner "$ME" "hyp0$i" >/dev/null &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i"; done
+    [ "$(grep -c 'name = ' "$D/allow.conf")" = 7 ]
+    "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
+}
+
+# bats test_tags=slow
+@test "modes do not depend on the umask, and what others could write to is not used" {
+    umask 077
+    init 0 hyp01
+    [ "$(mode .) $(mode allow.conf) $(mode rmigrate.conf)" = "755 644 644" ]
+    umask 000
+    D=$SITE/open
+    init 0 hyp01 --operators bob
+    [ "$(mode .) $(mode broker.key) $(mode operators) $(mode operators/bob/rmigrate.conf)" = "755 600 700 600" ]
+    chmod 777 "$D"
+    init 1 hyp02
+    err_has "$D: others may write to it (mode 0777); chmod 755 $D"
+    chmod 755 "$D"
+    chmod 755 "$D/hypervisors"
+    init 1 hyp02
+    err_has "$D/hypervisors: others may enter it (mode 0755); chmod 700"
+    D=$SITE/planted
+    mkdir -m 755 "$D" "$SITE/elsewhere"
+    ln -s "$SITE/elsewhere" "$D/hypervisors"
+    init 1 hyp01
+    err_has "$D/hypervisors: is not a directory"
+    [ -z "$(ls "$SITE/elsewhere")" ]
 }
