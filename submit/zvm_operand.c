@@ -151,7 +151,7 @@ int operands_take(struct operands *operands, unsigned allowed, const char *word,
         return 0;
     const char *value = word + length + 1;
     const struct key *key = key_of(allowed, word, length);
-    if (!key && (value[0] == '=' || value[0] == '~'))
+    if (!key && (value[0] == '=' || value[0] == '~' || strstr(value, "://"))) /* NAME=URI */
         return 0;
     if (!key)
         return unknown(allowed, word, err);
