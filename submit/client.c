@@ -46,6 +46,7 @@ struct client {
     int signals;          /* signalfd */
     int signal;           /* the last one that came */
     struct client_watch watch;
+    bool is_told; /* the last wait ended with what it says */
 };
 
 /* The machine of an endpoint, up to its first dot. */
@@ -233,6 +234,7 @@ static int wait_once(struct client *client, struct net *net, usec_t until)
         return -EINTR;
     }
     int told = watch->turn ? watch->turn(watch->with) : 0;
+    client->is_told = told < 0;
     return told < 0 ? told : r == -EINTR ? 0 : r;
 }
 
@@ -368,6 +370,8 @@ static int ask_page(struct client *client, RmRequest *request, uint8_t token[sta
     r = exchange_run(client, &x, arena, ret_reply, err);
     if (r == -EINTR)
         rm_fail(err, r, "interrupted");
+    else if (r < 0 && client->is_told && client->watch.why)
+        rm_fail(err, r, "%s", client->watch.why);
     if (r < 0 && !client->connected) /* what was never sent shall not be carried out later */
         net_reconnect(client->net, NULL);
     free(frame);

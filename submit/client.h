@@ -48,12 +48,13 @@ int client_sleep(struct client *client, usec_t wait_for);
 
 /* While the client waits, for an answer or in client_sleep(), it calls turn(with): when fd is readable, when a
  * signal was caught, and each `every` besides. Where that is negative, the wait ends with it. turn NULL: not
- * any more. */
+ * any more. why: what an ask says then; NULL: nothing. */
 struct client_watch {
     int fd;
     usec_t every;
     int (*turn)(void *with);
     void *with;
+    const char *why;
 };
 void client_watch(struct client *client, const struct client_watch *watch);
 

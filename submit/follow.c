@@ -360,7 +360,9 @@ static void say_away(struct follow *f)
 
 static void say_goodbye(const struct follow *f, const char *why)
 {
-    if (f->batch)
+    if (f->args->local)
+        out_note("%swhat is being moved is seen to its end, and nothing else moves", why);
+    else if (f->batch)
         out_note("%sthe jobs continue: rmigrate wait %" PRIu64, why, f->batch);
     else
         out_note("%sthe jobs continue: rmigrate watch", why);
@@ -492,6 +494,7 @@ static int follow_on(struct follow *f, struct rm_err *err)
         if (r == 0) {
             draw(f, arena);
             r = client_sleep(f->client, f->away ? 5 * PAUSE : PAUSE);
+            r = r == -ECHILD ? 0 : r; /* the next question says why it is none */
         }
         arena_free(arena);
         if (r == -EINTR && f->args->cancel_on_interrupt && !f->cancelling) {

@@ -1,16 +1,22 @@
 /* local.c - --local: a broker and a worker of one's own, for the length of one command */
 #include "submit/local.h"
 
+#include "conf/endpoint.h"
 #include "conf/env.h"
 #include "conf/io.h"
 #include "conf/service.h"
 #include "conf/text.h"
+#include "conf/word.h"
+#include "submit/job_pages.h"
 #include "submit/out.h"
+#include "wire/job.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +34,15 @@
 #define TOLD_IN   (6 * USEC_PER_SEC)
 #define LOOK      (100 * USEC_PER_MSEC)
 
+/* How long what an earlier command has begun is waited for: a guest that nobody is sure of is looked at for half a
+ * minute. */
+#define OTHERS_IN (2 * 60 * USEC_PER_SEC)
+
 /* How long their end is waited for. */
 #define END_IN (5 * USEC_PER_SEC)
 
-enum { HOSTS_MAX = 64, LOG_SHOWN = 2000 /* bytes */ };
+/* How often each of its programs is started again, when it ends by itself. */
+enum { HOSTS_MAX = 64, LOG_SHOWN = 2000 /* bytes */, STARTS_MAX = 4 };
 
 struct host {
     char *name, *uri; /* owned */
@@ -50,31 +61,70 @@ struct local {
 
 /* ---- hypervisors: [NAME=]URI, joined by commas */
 
-/* "hyp02" of qemu+ssh://root@hyp02.example/system; this machine where the URI names none. */
-static char *name_of(const char *uri)
+/* Behind "://", without the user; *ret_length: without the port. */
+static const char *host_in(const char *uri, size_t *ret_length)
 {
-    char here[HOST_NAME_MAX + 1] = "";
     const char *host = strstr(uri, "://");
     host = host ? host + 3 : "";
-    size_t n = strcspn(host, "/?");
-    const char *at = memchr(host, '@', n);
-    if (at) {
+    size_t n = strcspn(host, "/?#");
+    for (const char *at = memchr(host, '@', n); at; at = memchr(host, '@', n)) {
         n -= (size_t)(at + 1 - host);
         host = at + 1;
     }
+    size_t end = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+    *ret_length = end < n ? end : n;
+    return host;
+}
+
+/* "hyp02" of qemu+ssh://root@hyp02.example/system, "10.0.0.2" and "2001_db8__2" of addresses; this machine where the
+ * URI names none. */
+static char *name_of(const char *uri)
+{
+    char here[HOST_NAME_MAX + 1] = "";
+    size_t n;
+    const char *host = host_in(uri, &n);
     if (n == 0 && gethostname(here, sizeof(here)) == 0) {
         here[sizeof(here) - 1] = '\0';
         return strndup(here, strcspn(here, "."));
     }
-    size_t first = strcspn(host, ".:/?");
-    return strndup(host, first < n ? first : n);
+    bool in_brackets = host[0] == '[' && n > 2;
+    char *name = in_brackets ? strndup(host + 1, n - 2) : strndup(host, n);
+    if (!name)
+        return NULL;
+    for (char *p = name; in_brackets && *p; p++)
+        if (*p == ':' || *p == '%')
+            *p = '_';
+    if (!in_brackets && !endpoint_is_ipv4(name))
+        name[strcspn(name, ".")] = '\0';
+    return name;
+}
+
+/* It stands in settings and in a noderange, where digits alone are something else. */
+static bool is_name(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return conf_name_is_valid(name) && strspn(name, allowed) == strlen(name) && name[0] != '-' &&
+           name[0] != '.' && strspn(name, "0123456789") != strlen(name);
 }
 
 /* One that others must reach is named by a URI that says where it is. */
 static bool is_only_here(const char *uri)
 {
-    const char *host = strstr(uri, ":///");
-    return host && (strcmp(host, ":///system") == 0 || strcmp(host, ":///session") == 0);
+    size_t n;
+    const char *host = host_in(uri, &n), *path = host + n;
+    return n == 0 && (strncmp(path, "/system", 7) == 0 || strncmp(path, "/session", 8) == 0);
+}
+
+/* Two ways to one hypervisor: its guests would be seen on both. What names mean is not looked up, and behind another
+ * port another machine may be. */
+static bool is_same(const char *uri, const char *other)
+{
+    size_t n, scheme = strcspn(uri, "+:");
+    const char *host = host_in(uri, &n), *host_other = host_in(other, &n);
+    n = strcspn(host, "?#");
+    return n == strcspn(host_other, "?#") && strncasecmp(host, host_other, n) == 0 &&
+           scheme == strcspn(other, "+:") && strncmp(uri, other, scheme) == 0;
 }
 
 static int add_host(struct local *local, const char *text, size_t length, bool is_source,
@@ -93,12 +143,12 @@ static int add_host(struct local *local, const char *text, size_t length, bool i
         r = rm_fail(err, -ENOMEM, "no memory");
     else if (local->n_hosts == HOSTS_MAX)
         r = rm_fail(err, -EINVAL, "--local takes %d hypervisors at most", HOSTS_MAX);
-    else if (!strstr(host.uri, ":/"))
+    else if (!strstr(host.uri, "://"))
         r = rm_fail(err, -EINVAL,
                     "with --local a hypervisor is a URI of libvirt, or NAME=URI, as "
                     "qemu+ssh://hyp02/system: '%s'",
                     host.uri);
-    else if (!conf_name_is_valid(host.name) || strpbrk(host.uri, "\"\\\n"))
+    else if (!is_name(host.name) || word_check_uri(host.uri, NULL) < 0 || strpbrk(host.uri, "\"\\"))
         r = rm_fail(err, -EINVAL, "'%.*s': not a name and a URI", (int)length, text);
     else if (!is_source && is_only_here(host.uri))
         r = rm_fail(err, -EINVAL,
@@ -106,10 +156,13 @@ static int add_host(struct local *local, const char *text, size_t length, bool i
                     "others do, as qemu+ssh://%s/system",
                     host.uri, host.name);
     for (size_t i = 0; r == 0 && i < local->n_hosts; i++)
-        if (strcmp(local->hosts[i].name, host.name) == 0)
+        if (strcasecmp(local->hosts[i].name, host.name) == 0)
             r = rm_fail(err, -EINVAL,
                         "two hypervisors are called %s; NAME=URI gives one another name",
                         host.name);
+        else if (is_same(local->hosts[i].uri, host.uri))
+            r = rm_fail(err, -EINVAL, "%s and %s are the same hypervisor: %s", local->hosts[i].name,
+                        host.name, host.uri);
     if (r < 0) {
         free(host.name);
         free(host.uri);
@@ -177,27 +230,63 @@ static int make_path(char *path)
     return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static int find_place(struct local *local, struct rm_err *err)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const struct passwd *user = home && home[0] == '/' ? NULL : getpwuid(geteuid());
+    if (user)
+        home = user->pw_dir;
+    bool is_set = state && state[0] == '/';
+    if (!is_set && (!home || home[0] != '/'))
+        return rm_fail(err, -ENOENT, "--local needs a place for its store: HOME is not set");
+    if (asprintf(&local->directory, is_set ? "%s/rmigrate" : "%s/.local/state/rmigrate",
+                 is_set ? state : home) >= 0)
+        return 0;
+    local->directory = NULL;
+    return rm_fail(err, -ENOMEM, "no memory");
+}
+
+/* Nobody else can put anything into it: what is written there is followed, and decides what is moved. */
+static int check_place(const char *path, struct rm_err *err)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return rm_fail(err, -errno, "%s: %s", path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return rm_fail(err, -ENOTDIR, "%s: is not a directory", path);
+    if (st.st_uid != geteuid())
+        return rm_fail(err, -EPERM,
+                       "%s: belongs to another user (uid %u); set XDG_STATE_HOME to a directory of "
+                       "your own",
+                       path, (unsigned)st.st_uid);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return rm_fail(err, -EPERM, "%s: others may write to it (mode %04o); chmod 700 %s", path,
+                       (unsigned)(st.st_mode & 07777), path);
+    return 0;
+}
+
 /* The user's state directory, locked: one command at a time has its store. */
 static int take_place(struct local *local, struct rm_err *err)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     char *lock = NULL;
     struct sockaddr_un address;
-    int n = state && state[0] == '/'
-                ? asprintf(&local->directory, "%s/rmigrate", state)
-                : asprintf(&local->directory, "%s/.local/state/rmigrate", home ? home : "");
-    if (n < 0) {
-        local->directory = NULL;
-        return rm_fail(err, -ENOMEM, "no memory");
-    }
-    if ((size_t)n + sizeof("/broker") > sizeof(address.sun_path) ||
-        strpbrk(local->directory, "\"\\\n"))
+    int r = find_place(local, err);
+    if (r < 0)
+        return r;
+    bool is_plain = strpbrk(local->directory, "\"\\") == NULL;
+    for (const char *p = local->directory; *p; p++)
+        is_plain = is_plain && *p > ' ' && *p <= '~';
+    if (!is_plain || strlen(local->directory) + sizeof("/broker") > sizeof(address.sun_path))
         return rm_fail(err, -ENAMETOOLONG,
-                       "%s: no socket can be there; set XDG_STATE_HOME to a shorter path",
-                       local->directory);
-    int r = make_path(local->directory);
+                       "%s: no socket can be there; set XDG_STATE_HOME to a path of less than %zu "
+                       "letters, without blanks and quotes",
+                       local->directory, sizeof(address.sun_path) - sizeof("/rmigrate/broker"));
+    r = make_path(local->directory);
     if (r < 0)
         return rm_fail(err, r, "%s: %s", local->directory, strerror(-r));
+    r = check_place(local->directory, err);
+    if (r < 0)
+        return r;
     if (asprintf(&lock, "%s/lock", local->directory) < 0)
         return rm_fail(err, -ENOMEM, "no memory");
     local->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -255,23 +344,37 @@ static void find_program(const char *name, char path[static PATH_MAX])
     text_format(path, PATH_MAX, "/usr/sbin/%s", name);
 }
 
-/* Of who looks after both: a new process that becomes one of them, and ends if that one is killed. */
-static pid_t start(const struct local *local, const char *name)
+/* One of them. */
+struct kept {
+    const char *name;
+    pid_t pid; /* 0: it does not run */
+    int starts;
+    bool was_killed; /* it has not ended by itself */
+};
+
+/* Of who looks after both: a new process that becomes one of them, and ends if that one is killed. A worker that has
+ * something to tell then waits for the broker of the next command. */
+static void start(const struct local *local, struct kept *kept)
 {
     char path[PATH_MAX], log[PATH_MAX], settings[PATH_MAX];
-    find_program(name, path);
-    text_format(log, sizeof(log), "%s/%s.log", local->directory, name);
+    find_program(kept->name, path);
+    text_format(log, sizeof(log), "%s/%s.log", local->directory, kept->name);
     text_format(settings, sizeof(settings), "%s/rmigrate.conf", local->directory);
+    kept->starts++;
+    kept->was_killed = false;
     pid_t parent = getpid(), pid = fork();
-    if (pid != 0)
-        return pid < 0 ? 0 : pid;
+    if (pid != 0) {
+        kept->pid = pid < 0 ? 0 : pid;
+        return;
+    }
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
-    int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int begin = kept->starts == 1 ? O_TRUNC : O_APPEND;
+    int fd = open(log, O_WRONLY | O_CREAT | O_CLOEXEC | begin, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
-    execl(path, name, "-c", settings, (char *)NULL);
+    execl(path, kept->name, "-c", settings, (char *)NULL);
     _exit(127);
 }
 
@@ -282,30 +385,50 @@ static bool has_ended(pid_t *pid)
     return *pid == 0;
 }
 
+static bool is_over(struct kept *kept)
+{
+    int status;
+    if (kept->pid && waitpid(kept->pid, &status, WNOHANG) == kept->pid) {
+        kept->pid = 0;
+        kept->was_killed = WIFSIGNALED(status);
+    }
+    return kept->pid == 0;
+}
+
+/* It runs, or is started again: what it left half done is seen to its end. anyhow: also where it has ended by itself,
+ * which a broker that was there does only when it is told to. */
+static bool goes_on(const struct local *local, struct kept *kept, bool anyhow)
+{
+    if (is_over(kept) && (kept->was_killed || anyhow) && kept->starts < STARTS_MAX)
+        start(local, kept);
+    return kept->pid != 0;
+}
+
 /* Looks after both until whoever started it is done, or gone: then the worker ends when what is in progress has
- * ended, and the broker, to which it tells that, after it. If one of them ends by itself, so does the other. */
+ * ended, and the broker, to which it tells that, after it. If one of them ends by itself, so does the other; a worker
+ * waits for a broker for ever, if it is not told twice. */
 static void keep(const struct local *local, int word)
 {
-    pid_t broker = start(local, "rmigrate-broker"), worker = 0;
-    bool wanted = true, has_worker = false;
+    struct kept broker = {.name = "rmigrate-broker"}, worker = {.name = "rmigrate-worker"};
+    bool wanted = true;
     struct pollfd fd = {.fd = word, .events = POLLIN};
-    while (broker && wanted && !(has_worker && has_ended(&worker)) && !has_ended(&broker)) {
+    start(local, &broker);
+    while (wanted && goes_on(local, &broker, worker.starts > 0) &&
+           (worker.starts == 0 || goes_on(local, &worker, false))) {
         char byte;
         if (poll(&fd, 1, LOOK / USEC_PER_MSEC) <= 0)
             continue;
         wanted = read(word, &byte, 1) == 1;
-        if (wanted && !has_worker) {
-            has_worker = true;
-            worker = start(local, "rmigrate-worker");
-        }
+        if (wanted && worker.starts == 0)
+            start(local, &worker);
     }
-    if (worker && kill(worker, SIGTERM) == 0)
-        while (!has_ended(&worker) && !has_ended(&broker))
+    if (worker.pid && kill(worker.pid, SIGTERM) == 0)
+        while (!is_over(&worker) && goes_on(local, &broker, true))
             env_sleep(env_system(), LOOK / 10);
-    if (worker)
-        kill(worker, SIGTERM);
-    if (broker && kill(broker, SIGTERM) == 0)
-        waitpid(broker, NULL, 0);
+    if (worker.pid)
+        kill(worker.pid, SIGTERM);
+    if (broker.pid && kill(broker.pid, SIGTERM) == 0)
+        waitpid(broker.pid, NULL, 0);
 }
 
 /* In a session of its own: a Ctrl-C is the command's alone, and a terminal that is closed ends nothing. It keeps
@@ -320,6 +443,10 @@ static int start_keeper(struct local *local, struct rm_err *err)
         if (access(path, X_OK) < 0)
             return rm_fail(err, -ENOENT, "%s is not installed, which --local needs", programs[i]);
     }
+    static const char *const others[] = {"RMIGRATE_BROKER", "NOTIFY_SOCKET", "WATCHDOG_USEC",
+                                         "JOURNAL_STREAM"}; /* they are not meant for these */
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        unsetenv(others[i]);
     if (pipe2(ends, O_CLOEXEC) < 0)
         return rm_fail(err, -errno, "%s", strerror(errno));
     local->keeper = fork();
@@ -365,12 +492,18 @@ static int connect_to(const char *settings, const char *line, struct client **re
                       struct rm_err *err)
 {
     struct conf_client conf = {0};
-    unsetenv("RMIGRATE_BROKER"); /* this one is meant */
     int r = conf_client_load(settings, &conf, err);
     if (r >= 0)
         r = client_new(&conf, line, ret_client, err);
     conf_client_done(&conf);
     return r;
+}
+
+/* Nobody would start them again. */
+static int watch_keeper(void *with)
+{
+    struct local *local = with;
+    return has_ended(&local->keeper) ? -ECHILD : 0;
 }
 
 static int wait_for_broker(struct local *local, struct client *client, struct rm_err *err)
@@ -383,6 +516,8 @@ static int wait_for_broker(struct local *local, struct client *client, struct rm
         RmReply *reply;
         client_be_brief(client, USEC_PER_SEC);
         int r = client_ask(client, &request, 0, arena, &reply, err);
+        if (r >= 0)
+            client_be_brief(client, USEC_NEVER);
         if (r != -ETIMEDOUT)
             return r;
         if (has_ended(&local->keeper) || env_now(env_system()) >= until) {
@@ -394,6 +529,9 @@ static int wait_for_broker(struct local *local, struct client *client, struct rm
             return r;
     }
 }
+
+#define KEEPER_GONE                                                                                \
+    "the broker of --local has ended: whether guests have moved is to be looked at there"
 
 #define NOT_YET "it has not answered yet"
 
@@ -449,7 +587,7 @@ static int wait_for_hosts(struct local *local, struct client *client, struct rm_
         if (r >= 0)
             r = client_sleep(client, LOOK);
         if (r < 0) {
-            if (local->keeper == 0)
+            if (r != -EINTR && has_ended(&local->keeper))
                 show_log(local, "rmigrate-worker");
             return r;
         }
@@ -457,15 +595,101 @@ static int wait_for_hosts(struct local *local, struct client *client, struct rm_
     return 0;
 }
 
-/* What an evacuation of an earlier command has closed is a destination again. */
-static int open_destinations(struct local *local, struct client *client, struct rm_err *err)
+/* What earlier commands have not done, as they were killed: before there is a worker, so that nothing moves that this
+ * command has not asked for. */
+static int end_others(struct client *client, struct rm_err *err)
+{
+    RmSelect what = RM_SELECT__INIT;
+    what.all = true;
+    what.reason = (char *)"the command with --local that asked for it is gone";
+    RmRequest request = client_request(RM_REQUEST__ASK_CANCEL, &what);
+    RmReply *reply;
+    int r = client_ask(client, &request, 0, client_arena(client), &reply, err);
+    for (size_t i = 0; r >= 0 && i < reply->n_outcomes; i++)
+        out_note("of an earlier command: job %" PRIu64 " %s", reply->outcomes[i]->job,
+                 reply->outcomes[i]->text);
+    return r;
+}
+
+static bool has_host(const struct local *local, const char *name)
+{
+    for (size_t i = 0; i < local->n_hosts; i++)
+        if (strcmp(local->hosts[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The first one that is still being moved between hypervisors that are there; NULL: none is. */
+static const RmJobView *first_left(const struct local *local, const struct job_pages *pages)
+{
+    for (size_t i = 0; i < pages->n; i++)
+        if (has_host(local, pages->jobs[i]->source) &&
+            (!pages->jobs[i]->destination[0] || has_host(local, pages->jobs[i]->destination)))
+            return pages->jobs[i];
+    return NULL;
+}
+
+/* Its guests are moved by nobody else until then. Returns the exit code. */
+static int wait_for_others(const struct local *local, struct client *client)
+{
+    usec_t until = env_now(env_system()) + OTHERS_IN;
+    bool told = false;
+    for (;;) {
+        struct arena *arena = arena_new(0);
+        struct job_pages pages = {0};
+        RmListJobs list = RM_LIST_JOBS__INIT;
+        RmSelect what = RM_SELECT__INIT;
+        what.all = true;
+        list.what = &what;
+        int code = arena ? job_pages_ask(client, &list, 0, arena, &pages) : out_no_memory();
+        const RmJobView *left = code == EXIT_OK ? first_left(local, &pages) : NULL;
+        if (left && !told)
+            out_note("waiting for what an earlier command has begun: %s: %s", left->job->guest,
+                     left->text[0] ? left->text : job_state_name(left->state));
+        told = told || left;
+        arena_free(arena);
+        if (!left || env_now(env_system()) >= until)
+            return code;
+        int r = client_sleep(client, LOOK);
+        if (r < 0)
+            return client_code(client, r);
+    }
+}
+
+static int set_hosts(struct client *client, const char *names, RmHostState state,
+                     const char *reason, struct rm_err *err)
 {
     RmHostChange change = RM_HOST_CHANGE__INIT;
-    change.hosts = local->to;
-    change.state = RM_HOST_STATE__HOST_OPEN;
+    change.hosts = (char *)names;
+    change.state = state;
+    change.reason = (char *)reason;
     RmRequest request = client_request(RM_REQUEST__ASK_HOST_CHANGE, &change);
     RmReply *reply;
     return client_ask(client, &request, 0, client_arena(client), &reply, err);
+}
+
+/* The destinations are open, whatever an earlier command has done to them; nobody is sent to hypervisors of earlier
+ * ones, which have no worker. */
+static int open_destinations(struct local *local, struct client *client, struct rm_err *err)
+{
+    RmReply *reply;
+    char *others = NULL;
+    size_t length = 0;
+    int r = ask_hosts(client, client_arena(client), &reply, err);
+    if (r < 0)
+        return r;
+    FILE *file = open_memstream(&others, &length);
+    for (size_t i = 0; file && i < reply->n_hosts; i++) {
+        const RmHost *host = reply->hosts[i]->host;
+        if (host && host->state == RM_HOST_STATE__HOST_OPEN && !has_host(local, host->name))
+            fprintf(file, "%s%s", ftell(file) > 0 ? "," : "", host->name);
+    }
+    if (!file || fclose(file) != 0)
+        r = rm_fail(err, -ENOMEM, "no memory");
+    if (r >= 0 && others[0])
+        r = set_hosts(client, others, RM_HOST_STATE__HOST_CLOSED, "of an earlier command", err);
+    free(others);
+    return r < 0 ? r : set_hosts(client, local->to, RM_HOST_STATE__HOST_OPEN, "", err);
 }
 
 int local_begin(struct args *args, struct local **ret_local, struct client **ret_client)
@@ -493,13 +717,21 @@ int local_begin(struct args *args, struct local **ret_local, struct client **ret
     if (r >= 0)
         r = wait_for_broker(local, *ret_client, &err);
     if (r >= 0)
+        r = end_others(*ret_client, &err);
+    if (r >= 0)
         r = start_worker(local, &err);
     if (r >= 0)
         r = wait_for_hosts(local, *ret_client, &err);
     if (r >= 0)
         r = open_destinations(local, *ret_client, &err);
-    if (r >= 0)
-        return EXIT_OK;
+    if (r >= 0) {
+        client_watch(*ret_client, &(struct client_watch){.fd = local->word,
+                                                         .every = LOOK,
+                                                         .turn = watch_keeper,
+                                                         .with = local,
+                                                         .why = KEEPER_GONE});
+        return wait_for_others(local, *ret_client);
+    }
     if (r != -EINTR)
         out_error("%s", err.text);
     return r == -EINTR ? client_code(*ret_client, r) : EXIT_SOME_FAILED;

@@ -60,6 +60,115 @@ settled() { [ -n "$(where "$1")" ] && [ "$(where "$1")" = "$2" ]; }
     [[ $account == *"1 moved, 1 left; h1 is not empty"* ]]
 }
 
+# bats test_tags=slow
+@test "names: of addresses, and of letters alone" {
+    ends 1 --local vm1 'qemu+tcp://127.0.0.1:1/system,qemu+tcp://127.0.0.2:1/system,qemu+tcp://root@[::1]:1/system' --from "$H1"
+    err_has "Error: 127.0.0.1: "
+    grep -qF 'name = "127.0.0.2"' "$LOCAL/rmigrate.conf"
+    grep -qF 'name = "__1"' "$LOCAL/rmigrate.conf"
+    guest le1 h1
+    ok --local le1 "other=fake://$WORLD/h2" --from "$H1"
+    is "le1: migrated to other"
+}
+
+# bats test_tags=slow
+@test "what an earlier command has not done is not done now, and what it has begun is waited for" {
+    local i
+    for i in 1 2 3 4; do
+        guest "ea$i" h1
+        plan "ea$i" "ok 2000"
+    done
+    begin it --local 'ea[1-4]' "$H2" --from "$H1"
+    until_true 10 grep -q "begun" "$LOCAL/rmigrate-worker.log"
+    kill -KILL "$(cat "$OUT.pid")"
+    until_true 20 nothing_runs
+    runs_on ea3 h1
+    guest ea5 h1
+    ok --local ea5 "$H2" --from "$H1"
+    err_has "of an earlier command: job 4 cancelled; ea3 stays on h1"
+    runs_on ea5 h2
+    runs_on ea3 h1
+    runs_on ea4 h1
+    # Both programs killed, and nobody to start them again: it is found out where the guest is.
+    plan ea3 "hang 60000"
+    rm "$LOCAL/rmigrate-worker.log"
+    begin it --local ea3 "$H2" --from "$H1"
+    until_true 10 grep -q "begun" "$LOCAL/rmigrate-worker.log"
+    killed
+    ok --local ea3 "$H2" --from "$H1"
+    err_has "waiting for what an earlier command has begun: ea3: "
+    runs_on ea3 h2
+}
+killed() {
+    pgrep -f "^$BIN/rmigrate .*--local" | xargs kill -KILL
+    pgrep -f "^rmigrate-(broker|worker) -c $LOCAL/" | xargs -r kill -KILL
+    until_true 10 nothing_runs
+}
+
+# bats test_tags=slow
+@test "hypervisors of earlier commands are no destinations, and their guests are told at once" {
+    guest he1 h1
+    guest he2 h3
+    ok --local he1 "$H3" --from "$H1"
+    ok --local he1 "$H1" --from "$H3" --anywhere
+    # The first of them fits only where it went before.
+    plan he1 "fail 10 unfit 38 has no room"
+    ends 1 --local he1 "$H2" --from "$H1" --anywhere
+    runs_on he1 h1
+    ends 1 --local he2 "$H2" --from "$H1"
+    err_has "Cannot communicate via libvirt to h3, where it was last seen"
+    ok --local he1 "$H3" --from "$H1" # which is open again
+    runs_on he1 h3
+}
+
+# bats test_tags=slow
+@test "a broker or a worker that is killed is started again, and the guest is moved" {
+    local name
+    for name in broker worker; do
+        guest "ks$name" h1
+        plan "ks$name" "ok 2000"
+        rm -f "$LOCAL/rmigrate-worker.log"
+        begin "$name" --local "ks$name" "$H2" --from "$H1"
+        until_true 10 grep -q "begun" "$LOCAL/rmigrate-worker.log"
+        pkill -KILL -f "^rmigrate-$name -c $LOCAL/"
+        until_true 90 test -s "$OUT.code"
+        comes_to 0
+        runs_on "ks$name" h2
+    done
+}
+
+@test "a broker that does not come again ends the command, which says so" {
+    guest gb1 h1
+    plan gb1 "hang 60000"
+    begin it --local gb1 "$H2" --from "$H1"
+    until_true 10 grep -q "begun" "$LOCAL/rmigrate-worker.log"
+    rm "$BIN/rmigrate-broker"
+    pkill -KILL -f "^rmigrate-broker -c $LOCAL/"
+    comes_to 3
+    [[ $stderr == *"Error: the broker of --local has ended: whether guests have moved is to be looked at there"* ]] ||
+        wrong stderr "its end"
+    pkill -f "^rmigrate-worker -c $LOCAL/" || :
+}
+
+@test "what others could have put there is not followed, and what is set for others is not used" {
+    mkdir -m 777 "$LOCAL"
+    ends 1 --local po1 "$H2" --from "$H1"
+    err_has "$LOCAL: others may write to it (mode 0777); chmod 700"
+    rmdir "$LOCAL"
+    mkdir "$BATS_TEST_TMPDIR/elsewhere"
+    ln -s elsewhere "$LOCAL"
+    ends 1 --local po1 "$H2" --from "$H1"
+    err_is "Error: $LOCAL: is not a directory"
+    [ -z "$(ls "$BATS_TEST_TMPDIR/elsewhere")" ]
+    rm "$LOCAL"
+    XDG_STATE_HOME="$BATS_TEST_TMPDIR/a b" ends 1 --local po1 "$H2" --from "$H1"
+    err_has "a b/rmigrate: no socket can be there; set XDG_STATE_HOME to a path of less than "
+    guest po1 h1
+    export RMIGRATE_BROKER=ipc://$BATS_TEST_TMPDIR/none RMIGRATE_CONF=/nonexistent NOTIFY_SOCKET=/nonexistent
+    ok --local po1 "$H2" --from "$H1"
+    runs_on po1 h2
+}
+
 @test "a plan and a dry run change nothing" {
     guest pl1 h1
     ok evacuate --local "$H1" --to "$H2" --plan
@@ -81,6 +190,19 @@ settled() { [ -n "$(where "$1")" ] && [ "$(where "$1")" = "$2" ]; }
     err_has "--detach and --local exclude each other"
     ends 2 --local vm1 'qemu+ssh://a"b/system'
     err_has "not a name and a URI"
+    local uri
+    for uri in qemu+unix:///system 'qemu:///system?socket=/x' qemu+ssh:///session; do
+        ends 2 --local vm1 "$uri"
+        err_has "the source's libvirtd cannot find this machine by it"
+    done
+    for uri in '12=qemu+ssh://a/system' 'x[1-2]=qemu+ssh://a/system' 'qemu+ssh://a b/system'; do
+        ends 2 --local vm1 "$uri"
+        err_has "not a name and a URI"
+    done
+    ends 2 --local vm1 'a=qemu+ssh://hyp/system,b=qemu+tls://root@HYP/system'
+    err_is "Error: a and b are the same hypervisor: qemu+tls://root@HYP/system"
+    ends 2 --local vm1 "qemu+ssh://hyp/system,h2=fake://$WORLD/h2,H2=fake://$WORLD/h3"
+    err_has "two hypervisors are called H2"
     [ ! -e "$LOCAL" ]
 }
 

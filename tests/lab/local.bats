@@ -33,3 +33,22 @@ there() { "$LAB" exec hyp01 env -u RMIGRATE_CONF HOME="$HOME_THERE" XDG_STATE_HO
     runs_only_on lo1 hyp01
     ! pgrep -f "rmigrate-(broker|worker) -c $HOME_THERE/"
 }
+
+# bats test_tags=slow
+@test "worker and command killed in the middle: the next command finds out, and the guest runs once, unharmed" {
+    HYPS=2
+    "$LAB" guest lo3 hyp01 fill=64 ws=8 rate=1024
+    "$LAB" shape hyp01 100mbit
+    rm -f "$HOME_THERE/rmigrate/rmigrate-worker.log"
+    there --local lo3 qemu+tcp://hyp02/system >/dev/null 2>&1 3>&- 4>&- &
+    until_true 20 grep -q begun "$HOME_THERE/rmigrate/rmigrate-worker.log"
+    sleep 1
+    pgrep -f "^$BIN/rmigrate --local lo3" | xargs kill -KILL
+    pgrep -f "^rmigrate-(broker|worker) -c $HOME_THERE/" | xargs -r kill -KILL
+    "$LAB" shape hyp01 off
+    run --separate-stderr there --local lo3 qemu+tcp://hyp02/system
+    echo "$output" "$stderr"
+    [ "$status" -eq 0 ]
+    runs_only_on lo3 hyp02
+    "$LAB" check -w lo3
+}
