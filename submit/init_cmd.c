@@ -475,6 +475,21 @@ static int read_key(const char *path, char public_key[static CONF_Z85_LEN + 1], 
     return r;
 }
 
+/* Settings that are there stay, as somebody may have changed them. */
+static int check_port(const char *settings, const char *port, struct rm_err *err)
+{
+    char *text, listens[sizeof(":99999\"")];
+    int r = read_text(settings, &text, err);
+    if (r < 0)
+        return r;
+    text_format(listens, sizeof(listens), ":%s\"", port);
+    if (!strstr(text, listens))
+        r = rm_fail(err, -EINVAL, "%s: broker.listen has not the port %s of --address", settings,
+                    port);
+    free(text);
+    return r;
+}
+
 /* Of one that was broken off there may be its key, and its settings. */
 static int begin_site(struct init *init, const char *key, const char *rows, const char *settings,
                       struct rm_err *err)
@@ -498,7 +513,8 @@ static int begin_site(struct init *init, const char *key, const char *rows, cons
     int r = lstat(key, &st) == 0 ? read_key(key, init->server, err)
                                  : write_key(key, init->owner, init->server, err);
     if (r >= 0)
-        r = write_file(settings, NULL, text, err);
+        r = lstat(settings, &st) == 0 ? check_port(settings, port, err)
+                                      : write_file(settings, NULL, text, err);
     if (r >= 0)
         r = make_all(init, err);
     if (r >= 0)
@@ -533,6 +549,9 @@ static int check_names(const struct init *init, const char *before, const char *
     for (size_t i = 0; r >= 0 && i < conf.n_keys; i++)
         if (is_taken(init, conf.keys[i].name))
             r = say_taken(init, &conf.keys[i], err);
+    if (r >= 0 && conf.n_keys + init->hypervisors.n + init->operators.n > CONF_KEYS_MAX)
+        r = rm_fail(err, -EINVAL, "there are %zu keys already, and %d is the most", conf.n_keys,
+                    CONF_KEYS_MAX);
     conf_broker_done(&conf);
     return r;
 }

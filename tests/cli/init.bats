@@ -154,7 +154,6 @@ mode() { stat -c %a "$D/$1"; }
     done
 }
 
-# bats test_tags=slow
 @test "a list that the broker does not take, with the rows or without them, stays as it was" {
     init 0 hyp01
     cp -r "$D" "$SITE/first"
@@ -177,14 +176,17 @@ mode() { stat -c %a "$D/$1"; }
     grep -q hyp02 "$D/real.conf"
 }
 
-# bats test_tags=slow
 @test "what was broken off is repeated: a key, settings, folders without rows" {
     init 0 hyp01,hyp02
     local before
     before=$(cat "$D/broker.key")
     rm "$D/allow.conf" "$D/hypervisors/hyp02/worker.key"
     touch "$D/allow.conf.new"
+    sed -i 's/^broker: {/&\n    attempts = 7;/' "$D/rmigrate.conf"
+    init 1 hyp01,hyp02 --address mgmt:99
+    err_is "Error: $D/rmigrate.conf: broker.listen has not the port 99 of --address"
     init 0 hyp01,hyp02
+    grep -q 'attempts = 7;' "$D/rmigrate.conf"
     has "systemctl enable --now rmigrate-broker"
     [ "$(cat "$D/broker.key")" = "$before" ]
     [ "$(allowed)" = "hyp01 worker,hyp02 worker," ]
@@ -211,7 +213,6 @@ mode() { stat -c %a "$D/$1"; }
     "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
 }
 
-# bats test_tags=slow
 @test "modes do not depend on the umask, and what others could write to is not used" {
     umask 077
     init 0 hyp01
