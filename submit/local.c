@@ -344,6 +344,14 @@ static void find_program(const char *name, char path[static PATH_MAX])
     text_format(path, PATH_MAX, "/usr/sbin/%s", name);
 }
 
+/* What ends the command, as killall does, is not meant for who looks after what it has begun. */
+static void heed_signals(void (*how)(int))
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], how);
+}
+
 /* One of them. */
 struct kept {
     const char *name;
@@ -367,6 +375,7 @@ static void start(const struct local *local, struct kept *kept)
         kept->pid = pid < 0 ? 0 : pid;
         return;
     }
+    heed_signals(SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
@@ -456,6 +465,7 @@ static int start_keeper(struct local *local, struct rm_err *err)
             dup2(null, fd);
         close(ends[1]);
         setsid();
+        heed_signals(SIG_IGN);
         keep(local, ends[0]);
         _exit(EXIT_SUCCESS);
     }

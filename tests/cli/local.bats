@@ -137,6 +137,18 @@ killed() {
     done
 }
 
+@test "a signal to all that is called rmigrate is an interruption, and nothing stays behind" {
+    guest sa1 h1
+    plan sa1 "hang 60000"
+    begin it --local sa1 "$H2" --from "$H1"
+    until_true 10 grep -q "begun" "$LOCAL/rmigrate-worker.log"
+    pkill -TERM -f "^$BIN/rmigrate .*--local"
+    comes_to 143
+    [[ $stderr == *"sa1: Error: cancelled"* ]] || wrong stderr cancelled
+    runs_on sa1 h1
+    nothing_runs
+}
+
 @test "a broker that does not come again ends the command, which says so" {
     guest gb1 h1
     plan gb1 "hang 60000"
