@@ -149,6 +149,7 @@ killed() {
     nothing_runs
 }
 
+# bats test_tags=slow
 @test "a broker that does not come again ends the command, which says so" {
     guest gb1 h1
     plan gb1 "hang 60000"
