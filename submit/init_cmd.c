@@ -437,14 +437,17 @@ static int write_rows(struct init *init, const char *rows, const char *before, c
 
 /* ---- the broker */
 
-static int read_text(const char *path, char **ret_text, struct rm_err *err)
+/* To be freed. NULL: it cannot be read, and *ret_r says why. */
+static char *read_text(const char *path, int *ret_r, struct rm_err *err)
 {
     size_t length;
+    char *text = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int r = fd < 0 ? -errno : io_read(fd, FILE_MAX, ret_text, &length);
+    int r = fd < 0 ? -errno : io_read(fd, FILE_MAX, &text, &length);
     if (fd >= 0)
         close(fd);
-    return r < 0 ? rm_fail(err, r, "%s: %s", path, strerror(-r)) : 0;
+    *ret_r = r < 0 ? rm_fail(err, r, "%s: %s", path, strerror(-r)) : 0;
+    return r < 0 ? NULL : text;
 }
 
 /* What `text` has behind `before`, up to the quote. -EINVAL: it has been changed. */
@@ -463,9 +466,9 @@ static int read_value(const char *text, const char *before, char *value, size_t 
 /* The public half of the broker's key. */
 static int read_key(const char *path, char public_key[static CONF_Z85_LEN + 1], struct rm_err *err)
 {
-    char *text;
-    int r = read_text(path, &text, err);
-    if (r < 0)
+    int r;
+    char *text = read_text(path, &r, err);
+    if (!text)
         return r;
     if (read_value(text, "\npublic = \"", public_key, CONF_Z85_LEN + 1) < 0 ||
         !net_key_is_valid(public_key))
@@ -478,9 +481,10 @@ static int read_key(const char *path, char public_key[static CONF_Z85_LEN + 1], 
 /* Settings that are there stay, as somebody may have changed them. */
 static int check_port(const char *settings, const char *port, struct rm_err *err)
 {
-    char *text, listens[sizeof(":99999\"")];
-    int r = read_text(settings, &text, err);
-    if (r < 0)
+    char listens[sizeof(":99999\"")];
+    int r;
+    char *text = read_text(settings, &r, err);
+    if (!text)
         return r;
     text_format(listens, sizeof(listens), ":%s\"", port);
     if (!strstr(text, listens))
@@ -560,9 +564,10 @@ static int check_names(const struct init *init, const char *before, const char *
 static int add_to_site(struct init *init, const char *key, const char *rows, const char *settings,
                        bool has_address, struct rm_err *err)
 {
-    char address[sizeof(init->address)], server[CONF_Z85_LEN + 1], *before;
-    int r = read_text(rows, &before, err);
-    if (r < 0)
+    char address[sizeof(init->address)], server[CONF_Z85_LEN + 1];
+    int r;
+    char *before = read_text(rows, &r, err);
+    if (!before)
         return r;
     if (read_value(before, "#   broker = \"tcp://", address, sizeof(address)) < 0 ||
         read_value(before, "#   server = \"", init->server, sizeof(init->server)) < 0 ||
@@ -598,12 +603,10 @@ static int lock_site(struct init *init, struct rm_err *err)
 /* Settings that take the rows of allow.conf. */
 static bool is_of_init(const char *settings)
 {
-    char *text;
-    bool is = read_text(settings, &text, NULL) >= 0;
-    if (is) {
-        is = strstr(text, "@include \"allow.conf\"") != NULL;
-        free(text);
-    }
+    int r;
+    char *text = read_text(settings, &r, NULL);
+    bool is = text && strstr(text, "@include \"allow.conf\"");
+    free(text);
     return is;
 }
 
