@@ -68,6 +68,7 @@ mode() { stat -c %a "$D/$1"; }
     [ "$(allowed)" = "hyp01 worker,hyp02 worker,bob operator," ]
 }
 
+# bats test_tags=slow
 @test "settings that init has not written are left as they are" {
     mkdir "$D"
     echo 'broker: { };' >"$D/rmigrate.conf"
@@ -76,6 +77,7 @@ mode() { stat -c %a "$D/$1"; }
     [ "$(find "$D" -type f)" = "$D/rmigrate.conf" ]
 }
 
+# bats test_tags=slow
 @test "a list whose head was changed is not added to" {
     init 0 hyp01
     sed -i 1,3d "$D/allow.conf"
@@ -84,6 +86,7 @@ mode() { stat -c %a "$D/$1"; }
     [ ! -e "$D/hypervisors/hyp02" ]
 }
 
+# bats test_tags=slow
 @test "this machine as a hypervisor needs no key, and is not sent the settings of one" {
     local here
     here=$(hostname) here=${here%%.*}
@@ -154,6 +157,7 @@ mode() { stat -c %a "$D/$1"; }
     done
 }
 
+# bats test_tags=slow
 @test "a list that the broker does not take, with the rows or without them, stays as it was" {
     init 0 hyp01
     cp -r "$D" "$SITE/first"
@@ -176,6 +180,7 @@ mode() { stat -c %a "$D/$1"; }
     grep -q hyp02 "$D/real.conf"
 }
 
+# bats test_tags=slow
 @test "what was broken off is repeated: a key, settings, folders without rows" {
     init 0 hyp01,hyp02
     local before
@@ -201,6 +206,7 @@ mode() { stat -c %a "$D/$1"; }
     err_is "Error: $D/rmigrate.conf is missing, but $D/allow.conf is there"
 }
 
+# bats test_tags=slow
 @test "two at a time lose nothing of each other" {
     init 0 hyp00
     local i pids=()
@@ -213,6 +219,7 @@ mode() { stat -c %a "$D/$1"; }
     "$BIN/rmigrate-broker" -c "$D/rmigrate.conf" --check
 }
 
+# bats test_tags=slow
 @test "modes do not depend on the umask, and what others could write to is not used" {
     umask 077
     init 0 hyp01

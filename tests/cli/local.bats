@@ -38,6 +38,7 @@ settled() { [ -n "$(where "$1")" ] && [ "$(where "$1")" = "$2" ]; }
     runs_on vm1 h1
 }
 
+# bats test_tags=slow
 @test "a hypervisor is emptied, its guests spread over several, and it is a destination again afterwards" {
     local i
     for i in 1 2 3 4; do guest "ev$i" h1; done
@@ -137,6 +138,7 @@ killed() {
     done
 }
 
+# bats test_tags=slow
 @test "a signal to all that is called rmigrate is an interruption, and nothing stays behind" {
     guest sa1 h1
     plan sa1 "hang 60000"
@@ -163,6 +165,7 @@ killed() {
     pkill -f "^rmigrate-worker -c $LOCAL/" || :
 }
 
+# bats test_tags=slow
 @test "what others could have put there is not followed, and what is set for others is not used" {
     mkdir -m 777 "$LOCAL"
     ends 1 --local po1 "$H2" --from "$H1"
@@ -182,6 +185,7 @@ killed() {
     runs_on po1 h2
 }
 
+# bats test_tags=slow
 @test "a plan and a dry run change nothing" {
     guest pl1 h1
     ok evacuate --local "$H1" --to "$H2" --plan
@@ -219,6 +223,7 @@ killed() {
     [ ! -e "$LOCAL" ]
 }
 
+# bats test_tags=slow
 @test "a hypervisor that does not answer is named, with what it says" {
     down h2 "Failed to connect socket: Connection refused"
     guest na1 h1
@@ -228,6 +233,7 @@ killed() {
     runs_on na1 h1
 }
 
+# bats test_tags=slow
 @test "Ctrl-C cancels what runs, and the guest stays" {
     guest cc1 h1
     plan cc1 "hang 60000"
@@ -239,6 +245,7 @@ killed() {
     runs_on cc1 h1
 }
 
+# bats test_tags=slow
 @test "of a command that is killed the migration is seen to its end, and then nothing runs" {
     guest ki1 h1
     guest ki2 h1
@@ -257,6 +264,7 @@ killed() {
     runs_on ki1 h1
 }
 
+# bats test_tags=slow
 @test "a program that is not installed, and a broker that does not start, are told" {
     guest no1 h1
     mkdir "$LOCAL"

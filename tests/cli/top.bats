@@ -284,6 +284,7 @@ moving() { # GUEST...
     hides "too small"
 }
 
+# bats test_tags=slow
 @test "without UTF-8 and without colours it says the same" {
     moving ten1
     ask submit ten1 hyp02 --detach >/dev/null
@@ -430,6 +431,7 @@ helps() { keys '?' && screen_has "Changing jobs"; }
     shows_not "[y/N]"
 }
 
+# bats test_tags=slow
 @test "the terminal is given back by Ctrl-\\, and by SIGTERM while Ctrl-S has stopped it" {
     top
     shows "3 hypervisors"
@@ -445,6 +447,7 @@ helps() { keys '?' && screen_has "Changing jobs"; }
     hides "3 hypervisors"
 }
 
+# bats test_tags=slow
 @test "where the terminal is closed it ends, also where SIGHUP is ignored" {
     TOP_BEFORE="trap '' HUP;" top
     shows "3 hypervisors"
@@ -452,6 +455,7 @@ helps() { keys '?' && screen_has "Changing jobs"; }
     until_true 30 has_ended "$(top_pid)"
 }
 
+# bats test_tags=slow
 @test "the size is the terminal's, not that of LINES and COLUMNS; Ctrl-L and SIGCONT draw it anew" {
     TOP_ENV='LINES=50 COLUMNS=132' top
     shows "3 hypervisors"
@@ -492,6 +496,7 @@ odd_broker() { # KIND [HOSTS JOBS]
     until_true 10 test -S "$SITE/odd"
 }
 
+# bats test_tags=slow
 @test "answers with missing parts, numbers at their limits and names of any kind are borne" {
     odd_broker odd 3 3
     COLUMNS_OF=132 TOP_ENV="RMIGRATE_BROKER=ipc://$SITE/odd" top
@@ -509,6 +514,7 @@ odd_broker() { # KIND [HOSTS JOBS]
     end_it odd
 }
 
+# bats test_tags=slow
 @test "a broker that answers the same page again is told of, and that is the end" {
     odd_broker same
     TOP_ENV="RMIGRATE_BROKER=ipc://$SITE/odd" top
@@ -517,6 +523,7 @@ odd_broker() { # KIND [HOSTS JOBS]
     end_it odd
 }
 
+# bats test_tags=slow
 @test "a job whose end nobody tells of any more does not stay" {
     odd_broker behind 1 3
     TOP_ENV="RMIGRATE_BROKER=ipc://$SITE/odd" top
@@ -526,6 +533,7 @@ odd_broker() { # KIND [HOSTS JOBS]
     end_it odd
 }
 
+# bats test_tags=slow
 @test "keys are obeyed while there are many rows, and a paste of keys is no work for minutes" {
     odd_broker plain 3000 3000
     TOP_ENV="RMIGRATE_BROKER=ipc://$SITE/odd" top
