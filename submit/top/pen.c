@@ -241,7 +241,9 @@ void pen_bar(struct pen *pen, int percent, unsigned look)
     }
     text[used] = '\0';
     pen_cell(pen, look, text, PEN_BAR, false);
-    snprintf(text, sizeof(text), percent >= 0 ? "%3d %%" : "", percent);
+    text[0] = '\0';
+    if (percent >= 0)
+        snprintf(text, sizeof(text), "%3d %%", percent);
     pen_cell(pen, 0, text, 5, false);
 }
 
