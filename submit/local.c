@@ -1,7 +1,6 @@
 /* local.c - --local: a broker and a worker of one's own, for the length of one command */
 #include "submit/local.h"
 
-#include "conf/endpoint.h"
 #include "conf/env.h"
 #include "conf/io.h"
 #include "conf/service.h"
@@ -9,6 +8,7 @@
 #include "conf/word.h"
 #include "submit/job_pages.h"
 #include "submit/out.h"
+#include "submit/uri.h"
 #include "wire/job.h"
 
 #include <errno.h>
@@ -61,72 +61,6 @@ struct local {
 
 /* ---- hypervisors: [NAME=]URI, joined by commas */
 
-/* Behind "://", without the user; *ret_length: without the port. */
-static const char *host_in(const char *uri, size_t *ret_length)
-{
-    const char *host = strstr(uri, "://");
-    host = host ? host + 3 : "";
-    size_t n = strcspn(host, "/?#");
-    for (const char *at = memchr(host, '@', n); at; at = memchr(host, '@', n)) {
-        n -= (size_t)(at + 1 - host);
-        host = at + 1;
-    }
-    size_t end = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
-    *ret_length = end < n ? end : n;
-    return host;
-}
-
-/* "hyp02" of qemu+ssh://root@hyp02.example/system, "10.0.0.2" and "2001_db8__2" of addresses; this machine where the
- * URI names none. */
-static char *name_of(const char *uri)
-{
-    char here[HOST_NAME_MAX + 1] = "";
-    size_t n;
-    const char *host = host_in(uri, &n);
-    if (n == 0 && gethostname(here, sizeof(here)) == 0) {
-        here[sizeof(here) - 1] = '\0';
-        return strndup(here, strcspn(here, "."));
-    }
-    bool in_brackets = host[0] == '[' && n > 2;
-    char *name = in_brackets ? strndup(host + 1, n - 2) : strndup(host, n);
-    if (!name)
-        return NULL;
-    for (char *p = name; in_brackets && *p; p++)
-        if (*p == ':' || *p == '%')
-            *p = '_';
-    if (!in_brackets && !endpoint_is_ipv4(name))
-        name[strcspn(name, ".")] = '\0';
-    return name;
-}
-
-/* It stands in settings and in a noderange, where digits alone are something else. */
-static bool is_name(const char *name)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    return conf_name_is_valid(name) && strspn(name, allowed) == strlen(name) && name[0] != '-' &&
-           name[0] != '.' && strspn(name, "0123456789") != strlen(name);
-}
-
-/* One that others must reach is named by a URI that says where it is. */
-static bool is_only_here(const char *uri)
-{
-    size_t n;
-    const char *host = host_in(uri, &n), *path = host + n;
-    return n == 0 && (strncmp(path, "/system", 7) == 0 || strncmp(path, "/session", 8) == 0);
-}
-
-/* Two ways to one hypervisor: its guests would be seen on both. What names mean is not looked up, and behind another
- * port another machine may be. */
-static bool is_same(const char *uri, const char *other)
-{
-    size_t n, scheme = strcspn(uri, "+:");
-    const char *host = host_in(uri, &n), *host_other = host_in(other, &n);
-    n = strcspn(host, "?#");
-    return n == strcspn(host_other, "?#") && strncasecmp(host, host_other, n) == 0 &&
-           scheme == strcspn(other, "+:") && strncmp(uri, other, scheme) == 0;
-}
-
 static int add_host(struct local *local, const char *text, size_t length, bool is_source,
                     struct rm_err *err)
 {
@@ -137,7 +71,7 @@ static int add_host(struct local *local, const char *text, size_t length, bool i
     host.uri = strndup(uri, length - (size_t)(uri - text));
     host.name = !host.uri  ? NULL
                 : is_named ? strndup(text, (size_t)(equals - text))
-                           : name_of(host.uri);
+                           : uri_name(host.uri);
     int r = 0;
     if (!host.uri || !host.name)
         r = rm_fail(err, -ENOMEM, "no memory");
@@ -148,9 +82,10 @@ static int add_host(struct local *local, const char *text, size_t length, bool i
                     "with --local a hypervisor is a URI of libvirt, or NAME=URI, as "
                     "qemu+ssh://hyp02/system: '%s'",
                     host.uri);
-    else if (!is_name(host.name) || word_check_uri(host.uri, NULL) < 0 || strpbrk(host.uri, "\"\\"))
+    else if (!uri_is_name(host.name) || word_check_uri(host.uri, NULL) < 0 ||
+             strpbrk(host.uri, "\"\\"))
         r = rm_fail(err, -EINVAL, "'%.*s': not a name and a URI", (int)length, text);
-    else if (!is_source && is_only_here(host.uri))
+    else if (!is_source && uri_is_only_here(host.uri))
         r = rm_fail(err, -EINVAL,
                     "%s: the source's libvirtd cannot find this machine by it; name it as "
                     "others do, as qemu+ssh://%s/system",
@@ -160,7 +95,7 @@ static int add_host(struct local *local, const char *text, size_t length, bool i
             r = rm_fail(err, -EINVAL,
                         "two hypervisors are called %s; NAME=URI gives one another name",
                         host.name);
-        else if (is_same(local->hosts[i].uri, host.uri))
+        else if (uri_is_same(local->hosts[i].uri, host.uri))
             r = rm_fail(err, -EINVAL, "%s and %s are the same hypervisor: %s", local->hosts[i].name,
                         host.name, host.uri);
     if (r < 0) {
@@ -316,7 +251,7 @@ static int write_settings(const struct local *local, const char *path, struct rm
     for (size_t i = 0; i < local->n_hosts; i++) {
         const struct host *host = &local->hosts[i];
         fprintf(file, "    { name = \"%s\"; connect = \"%s\";", host->name, host->uri);
-        if (!is_only_here(host->uri))
+        if (!uri_is_only_here(host->uri))
             fprintf(file, " peer = \"%s\";", host->uri);
         fprintf(file, " }%s\n", i + 1 < local->n_hosts ? "," : "");
     }
