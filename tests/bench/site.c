@@ -945,22 +945,23 @@ const RmReply *site_ask(RmRequest *request, double seconds)
     return answered ? asker->reply : NULL;
 }
 
-bool site_is_true(double seconds)
+/* Of all guests that the broker knows of, page by page: are they where the books say, and not held? *ret_known: how many. */
+static bool is_true_of_known(double seconds, size_t *ret_known)
 {
     RmListGuests what = RM_LIST_GUESTS__INIT;
     RmRequest request = RM_REQUEST__INIT;
-    size_t n = 0, all = site.n_groups * site.options.list;
     char page[128] = "";
 
     request.ask_case = RM_REQUEST__ASK_GUESTS;
     request.guests = &what;
     request.pages = true;
+    *ret_known = 0;
     do {
         request.page = page;
         const RmReply *reply = site_ask(&request, seconds);
         if (!reply)
             return false;
-        for (size_t i = 0; i < reply->n_guests; i++, n++) {
+        for (size_t i = 0; i < reply->n_guests; i++, ++*ret_known) {
             const RmGuest *guest = reply->guests[i];
             unsigned host = (unsigned)strtoul(guest->host + 1, NULL, 10);
             if (host != site.guests[guest_of(guest->name)].host || guest->locked)
@@ -968,7 +969,23 @@ bool site_is_true(double seconds)
         }
         snprintf(page, sizeof(page), "%s", reply->page);
     } while (*page != '\0');
-    return n == all;
+    return true;
+}
+
+/* After a start the broker lists the guests of those hosts alone whose workers are back. */
+bool site_is_true(double seconds)
+{
+    usec_t end = env_now(site.env) + (usec_t)(seconds * (double)USEC_PER_SEC);
+    size_t known, all = site.n_groups * site.options.list;
+
+    while (is_true_of_known(seconds, &known)) {
+        if (known == all)
+            return true;
+        if (env_now(site.env) >= end)
+            return false;
+        site_run_for(0.1);
+    }
+    return false;
 }
 
 double site_first_answer(usec_t started_at, double most)

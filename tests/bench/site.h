@@ -64,7 +64,8 @@ struct site_look {
 };
 void site_look(struct site_look *look, double seconds); /* seconds 0: no more */
 
-/* Is every guest where the books say? That is where its newest job has taken it. Asks the broker. */
+/* Is every guest where the books say? That is where its newest job has taken it. Asks the broker, which may need that long to know of all guests
+ * after a start. */
 bool site_is_true(double seconds);
 
 /* Asks over a connection of its own and waits; the reply is borrowed until the next one. NULL: no answer in time. */
