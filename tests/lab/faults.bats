@@ -174,7 +174,7 @@ with_image() { # GUEST [IMAGE]
     ended $g 1 'Failed migration'
     told $g 'a paused copy .* may be left'
     until_true 20 usable hyp02
-    run -0 rmigrate $g hyp02
+    moves $g hyp02
     runs_only_on $g hyp02
     told $g 'removed the copy left on hyp02' || grep -q "guest=$g .*removed the copy left on hyp02" "$SITE"/log/hyp01
 }
@@ -199,7 +199,7 @@ usable() { rmigrate hosts "$1" --json | grep -q '"reachable": *true'; }
         until_true 20 is_looked_for $g hyp02
         site_kill hyp01 CONT
         until_true 60 has_ended $g
-        run -0 rmigrate $g hyp03
+        moves $g hyp03
         # Nobody can remove the copy when it wakes up, until the guest's own worker is back.
         site_kill hyp03 STOP
         "$LAB" kill hyp02 libvirtd CONT
@@ -243,7 +243,7 @@ stands_nowhere_paused() { ! where "$1" | grep -q ' paused$'; }
     virsh_on hyp02 undefine $g
     run -0 rmigrate release $g
     until_true 10 rmigrate $g hyp03 --dry-run
-    run -0 rmigrate $g hyp03
+    moves $g hyp03
     [ "$(where $g)" = "hyp03 running" ]
     # Two copies wrote to one serial line: this is what the fence prevents.
     run ! "$LAB" check $g
