@@ -11,9 +11,11 @@ teardown() { sweep; }
 into_copy() { # GUEST [OPTION...]
     endless "$1" hyp01
     until_true 20 rmigrate guests "$1"
+    until_true 20 usable hyp02 # a test, or a try of it, may have stopped its daemon just before
     begin_move "$1" hyp02 "${@:2}"
-    until_true 30 migrates "$1" hyp01
+    until_true 30 migrates "$1" hyp01 || { cat "$OUT/$1"; rmigrate jobs; return 1; }
 }
+usable() { rmigrate hosts "$1" --json | grep -q '"reachable": *true'; }
 # And on into the hand-over, which then takes about 1.5 s. It must end before the keepalive of 3 s does, or the source
 # stops the migration before there is anything to hand over.
 into_handover() {
@@ -182,7 +184,6 @@ with_image() { # GUEST [IMAGE]
 left_a_copy() {
     [ "$(where "$1")" = $'hyp01 running\nhyp02 paused' ] || grep -q "guest=$1 .*removed the copy left on hyp02" "$SITE"/log/hyp01
 }
-usable() { rmigrate hosts "$1" --json | grep -q '"reachable": *true'; }
 
 @test "the same, and the source's worker falls silent: who looks meanwhile is called off, and an old copy that wakes up when the guest has moved on stays paused" {
     # The daemon must be stopped within the second or so of the hand-over: four tries to hit it.
