@@ -38,12 +38,22 @@ static void set_shares(struct core *core, struct guest *guest, const char *name)
     core->n_twins += *name != '\0' ? 1 : 0;
 }
 
+/* why: NULL: nobody is kept from moving it. */
+static void set_lock(struct core *core, struct guest *guest, const char *why)
+{
+    core->n_locked -= guest->rec->locked ? 1 : 0;
+    guest->rec->locked = why != NULL;
+    text_set(&guest->rec->lock_text, why);
+    core->n_locked += why ? 1 : 0;
+}
+
 static struct guest *add(struct core *core, RmGuest *rec)
 {
     struct guest *guest = must(calloc(1, sizeof(*guest)));
 
     guest->rec = rec;
     core->n_twins += *rec->shares != '\0' ? 1 : 0;
+    core->n_locked += rec->locked ? 1 : 0;
     put_in(core, guest);
     return guest;
 }
@@ -88,6 +98,7 @@ static void guest_free(struct core *core, struct guest *guest)
 {
     unlist(core, guest);
     set_shares(core, guest, "");
+    set_lock(core, guest, NULL);
     rm_guest__free_unpacked(guest->rec, NULL);
     free(guest);
 }
@@ -171,10 +182,8 @@ void guest_job_ended(struct core *core, struct guest *guest, uint64_t id, const 
 
     rec->active_job = 0;
     rec->last_job = id;
-    if (locked) {
-        rec->locked = true;
-        text_set(&rec->lock_text, locked);
-    }
+    if (locked)
+        set_lock(core, guest, locked);
     if (moved)
         guest->settled_at = core->now;
     if (host) {
@@ -194,15 +203,13 @@ void guest_forget_jobs(struct core *core, struct guest *guest)
 
 void guest_lock(struct core *core, struct guest *guest, const char *why)
 {
-    guest->rec->locked = true;
-    text_set(&guest->rec->lock_text, why);
+    set_lock(core, guest, why);
     write_record(core, guest);
 }
 
 void guest_unlock(struct core *core, struct guest *guest)
 {
-    guest->rec->locked = false;
-    text_set(&guest->rec->lock_text, "");
+    set_lock(core, guest, NULL);
     write_record(core, guest);
 }
 
@@ -364,10 +371,8 @@ void guest_merge(struct core *core, struct guest *guest, struct guest *into)
     keep_domain(guest, to->name);
     if (from->last_job > to->last_job)
         to->last_job = from->last_job;
-    if (from->locked) {
-        to->locked = true;
-        text_set(&to->lock_text, from->lock_text);
-    }
+    if (from->locked)
+        set_lock(core, into, from->lock_text);
     if (*from->home != '\0') {
         text_set(&to->home, from->home);
         text_set(&to->put, from->put);

@@ -77,6 +77,7 @@ static void enter(struct core *core, struct job *job)
         jobs->n_waiting++;
     } else if (state == RM_STATE__DOUBT) {
         DL_APPEND2(core->jobs.doubt, job, l_prev, l_next);
+        core->jobs.n_doubt++;
         jobs->n_doubt++;
     }
     if (job_is_active(state)) {
@@ -100,6 +101,7 @@ static void leave(struct core *core, struct job *job)
         jobs->n_waiting--;
     } else if (state == RM_STATE__DOUBT) {
         DL_DELETE2(core->jobs.doubt, job, l_prev, l_next);
+        core->jobs.n_doubt--;
         jobs->n_doubt--;
     }
     if (job_is_active(state)) {

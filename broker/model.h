@@ -96,6 +96,7 @@ struct jobs {
     struct job *doubt;   /* DOUBT */
     struct job *dirty;   /* whose record is to be written */
     unsigned n_active;   /* active migrations of the whole site */
+    unsigned n_doubt;    /* those in DOUBT */
     usec_t order_at;     /* no job's order_at is earlier */
 };
 
@@ -189,6 +190,7 @@ struct core {
     struct forgetting forgetting;
     struct guest *marked;  /* those with marks; linked by guest.c */
     unsigned n_twins;      /* guests with RmGuest.shares; written by guest.c */
+    unsigned n_locked;     /* guests that are locked; written by guest.c */
     struct host *hosts;    /* uthash by name; linked by host.c */
     struct batch *batches; /* uthash by id; linked by batch.c */
     struct idle_batches idle_batches;

@@ -186,6 +186,13 @@ static void check_orders(struct check *check)
                 complain(check, "job %" PRIu64 " is queued behind one that comes later", next->id);
         }
         same_number(check, "length of the queue", host->rec->name, host->queue.n, n);
+        n = 0;
+        for (const struct queue_item *item = host->queue.oldest; item; item = item->a_next) {
+            n++;
+            if (item->a_next && item->a_next->id <= item->id)
+                complain(check, "job %" PRIu64 " is queued as one that is newer", item->a_next->id);
+        }
+        same_number(check, "length of the queue by age", host->rec->name, n, host->queue.n);
         listed += n;
     }
     if (listed > live)
@@ -421,14 +428,16 @@ static void check_questions(struct check *check)
 int core_check(struct core *core, FILE *complaints)
 {
     struct check check = {.core = core, .file = complaints};
-    unsigned active = 0;
+    unsigned active = 0, doubt = 0, locked = 0;
 
     for (struct job *job = core->jobs.by_id; job != NULL; job = job->hh.next) {
         arena_reset(core->arena);
         check_job(&check, job);
         active += job_is_active(job->live.state) ? 1 : 0;
+        doubt += job->live.state == RM_STATE__DOUBT ? 1 : 0;
     }
     same_number(&check, "n_active", "the site", core->jobs.n_active, active);
+    same_number(&check, "n_doubt", "the site", core->jobs.n_doubt, doubt);
     check_orders(&check);
     for (struct host *host = core->hosts; host != NULL; host = host->hh.next) {
         arena_reset(core->arena);
@@ -439,7 +448,9 @@ int core_check(struct core *core, FILE *complaints)
         arena_reset(core->arena);
         check_guest(&check, guest);
         listed += guest->listed ? 1 : 0;
+        locked += guest->rec->locked ? 1 : 0;
     }
+    same_number(&check, "n_locked", "the site", core->n_locked, locked);
     for (const struct guest *guest = core->marked; guest != NULL; guest = guest->m_next)
         marked++;
     same_number(&check, "marked", "the site", marked, listed);

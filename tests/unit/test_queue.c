@@ -28,6 +28,12 @@ static void assert_in_order(const struct queue *queue, unsigned n)
     }
     assert_int_equal(found, n);
     assert_int_equal(queue->n, n);
+    for (const struct queue_item *item = queue->oldest; item; item = item->a_next) {
+        found--;
+        if (item->a_next)
+            assert_true(item->id < item->a_next->id);
+    }
+    assert_int_equal(found, 0);
 }
 
 static void a_new_queue_is_empty(void **state)
@@ -36,6 +42,7 @@ static void a_new_queue_is_empty(void **state)
     struct queue queue = {0};
     assert_in_order(&queue, 0);
     assert_null(queue.first);
+    assert_null(queue.oldest);
 }
 
 static void the_lower_priority_comes_first_then_the_older_job(void **state)
@@ -97,6 +104,27 @@ static void the_last_that_leaves_empties_it(void **state)
     queue_remove(&queue, &item);
     assert_in_order(&queue, 0);
     assert_null(queue.first);
+    assert_null(queue.oldest);
+}
+
+static void the_oldest_is_known_whatever_its_priority(void **state)
+{
+    (void)state;
+    struct queue queue = {0};
+    struct queue_item a, b, c, d;
+    put(&queue, &b, 200, 3);
+    put(&queue, &c, 10, 9);
+    put(&queue, &d, 100, 12);
+    assert_ptr_equal(queue.oldest, &b);
+    put(&queue, &a, 300, 1); /* a job that comes back */
+    assert_ptr_equal(queue.oldest, &a);
+    queue_remove(&queue, &a);
+    queue_remove(&queue, &b);
+    assert_ptr_equal(queue.oldest, &c);
+    put(&queue, &b, 200, 10); /* between the two */
+    assert_in_order(&queue, 3);
+    queue_remove(&queue, &c);
+    assert_ptr_equal(queue.oldest, &b);
 }
 
 int main(void)
@@ -107,6 +135,7 @@ int main(void)
         cmocka_unit_test(any_order_of_coming_gives_the_same_queue),
         cmocka_unit_test(the_first_the_last_and_one_between_can_leave_and_come_back),
         cmocka_unit_test(the_last_that_leaves_empties_it),
+        cmocka_unit_test(the_oldest_is_known_whatever_its_priority),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
