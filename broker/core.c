@@ -259,6 +259,8 @@ void core_input(struct core *core, const struct net_peer *peer, char *const *hos
     struct rm_err err = {0};
 
     arena_reset(core->arena);
+    if (message->body_case == RM_MESSAGE__BODY_REQUEST)
+        meter_count(&core->meter, METER_REQUESTS);
     if (bounds_check(message, &err) < 0)
         refuse_unbounded(core, peer, message, err.text);
     else if (message->body_case == RM_MESSAGE__BODY_REQUEST)
@@ -385,6 +387,11 @@ int core_next_note(struct core *core, const char **ret_text)
         return 0;
     *ret_text = note->text;
     return note->level;
+}
+
+void core_took(struct core *core, RmMeasure measure, usec_t span)
+{
+    meter_observe(&core->meter, measure, span);
 }
 
 void core_gone(struct core *core, const struct net_peer *peer)

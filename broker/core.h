@@ -50,6 +50,9 @@ struct core_out {
 };
 bool core_next_out(struct core *core, struct core_out *ret_out);
 
+/* What MEASURE_COMMIT or MEASURE_TURN took by the clock of whoever runs it; it is only told to who asks. */
+void core_took(struct core *core, RmMeasure measure, usec_t span);
+
 /* The connection of that peer is gone (a send failed). */
 void core_gone(struct core *core, const struct net_peer *peer);
 

@@ -54,6 +54,7 @@ static const struct handler {
     {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, false, query_workers},
     {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, false, query_guests},
     {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, false, query_events},
+    {RM_REQUEST__ASK_METRICS, ROLE_VIEWER, false, query_metrics},
     {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, site_dump},
     {RM_REQUEST__ASK_TABLE_GET, ROLE_VIEWER, false, site_get},
     {RM_REQUEST__ASK_NODES, ROLE_VIEWER, false, site_nodes},
@@ -228,6 +229,7 @@ static bool carry_out(struct core *core, struct request *request)
             subscribe_request(core, peer, request->tag, message);
             return true;
         }
+        meter_count(&core->meter, METER_DENIED); /* the others are by core_denied() */
         request_refuse(core, request, RM_CODE__CODE_NOT_PERMITTED,
                        "%s (role %s) may not look at jobs", peer->user, role_name(peer->role));
     } else if (!handler) {

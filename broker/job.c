@@ -398,12 +398,17 @@ void job_return(struct job *job, const struct session *session)
 
 /* ---- moves: what goes with one is set before it */
 
+/* Wall time that has passed since then. */
+static usec_t since(const struct core *core, uint64_t then)
+{
+    return core->wall > then ? core->wall - then : 0; /* clocks are set */
+}
+
 usec_t job_tried_for(const struct core *core, const struct job *job)
 {
     const RmLive *live = &job->live;
-    bool tries = job_is_active(live->state) && core->wall > live->started_at; /* clocks are set */
 
-    return live->tried_for + (tries ? core->wall - live->started_at : 0);
+    return live->tried_for + (job_is_active(live->state) ? since(core, live->started_at) : 0);
 }
 
 static void job_move(struct core *core, struct job *job, RmEventKind event, const char *who,
@@ -439,7 +444,10 @@ void job_assign(struct core *core, struct job *job, const struct session *holder
 {
     RmLive *live = &job->live;
 
-    live->attempt++;
+    if (++live->attempt == 1)
+        meter_observe(&core->meter, RM_MEASURE__MEASURE_WAIT, since(core, job->ask->submitted_at));
+    else
+        meter_count(&core->meter, METER_RETRIED);
     text_set(&live->fence, "");
     live->guest_paused = paused;
     live->had_definition = live->autostart = false;
@@ -511,6 +519,35 @@ void job_cancel(struct core *core, struct job *job, const char *who)
 
 /* ---- end */
 
+/* The figures of its last try; NULL: there are none. */
+static const RmStats *stats_of(const struct job *job, const RmReport *report)
+{
+    if (report && report->stats)
+        return report->stats;
+    /* The last that was heard of it. */
+    return job->stats.base.descriptor && job->stats.elapsed_for ? &job->stats : NULL;
+}
+
+/* Before it moves: one that ends as done without a try, or whose guest was there already, took no time. */
+static void count_end(struct core *core, const struct job *job, RmState to,
+                      const struct job_end *end)
+{
+    static const enum meter_count ends[STATE_COUNT] = {[RM_STATE__DONE] = METER_DONE,
+                                                       [RM_STATE__FAILED] = METER_FAILED,
+                                                       [RM_STATE__CANCELLED] = METER_CANCELLED};
+    const RmStats *stats = stats_of(job, end->report);
+    struct meter *meter = &core->meter;
+
+    meter_count(meter, ends[to]);
+    if (to != RM_STATE__DONE || end->already || !job_is_active(job->live.state))
+        return;
+    meter_observe(meter, RM_MEASURE__MEASURE_MIGRATION, since(core, job->live.started_at));
+    if (stats && stats->processed != 0)
+        meter_observe(meter, RM_MEASURE__MEASURE_BYTES, stats->processed);
+    if (stats && stats->measured_downtime)
+        meter_observe(meter, RM_MEASURE__MEASURE_DOWNTIME, stats->downtime_for);
+}
+
 static void write_result(struct core *core, const struct job *job, const struct job_end *end)
 {
     RmResult result = RM_RESULT__INIT;
@@ -525,10 +562,7 @@ static void write_result(struct core *core, const struct job *job, const struct 
     result.started_at = job->live.started_at;
     result.finished_at = core->wall;
     result.tried_for = job->live.tried_for;
-    if (report && report->stats)
-        result.stats = report->stats;
-    else if (job->stats.base.descriptor && job->stats.elapsed_for)
-        result.stats = (RmStats *)&job->stats; /* the last that was heard of its try */
+    result.stats = (RmStats *)stats_of(job, report);
     result.fence = report && *report->fence != '\0' ? report->fence : job->live.fence;
     result.locked = end->locked;
     result.already = end->already;
@@ -548,6 +582,7 @@ void job_finish(struct core *core, struct job *job, RmEventKind event, const cha
     struct guest *guest = job->guest;
 
     assert(job_is_final(to));
+    count_end(core, job, to, end);
     job->live.tried_for = job_tried_for(core, job);
     if (to == RM_STATE__DONE && !place)
         place = job->destination;
@@ -668,6 +703,7 @@ struct job *job_submit(struct core *core, RmJob *ask, struct guest *guest, struc
     struct job *job = job_new(core, ask, guest, source, batch);
     core_check_write(core, record_job_put(core->store, ask), "job");
     set_state(core, job, RM_STATE__QUEUED);
+    meter_count(&core->meter, METER_SUBMITTED);
     job_set_destination(core, job, destination);
     guest_job_begins(core, guest, ask->id);
     write_event(core, job, RM_EVENT_KIND__SUBMITTED, ask->submitter, ask->reason);

@@ -46,13 +46,14 @@ struct loop {
     int signals;
 };
 
-/* Takes what has arrived, but no more than one turn may hold. */
-static void drain(struct loop *loop, usec_t now)
+/* Takes what has arrived, but no more than one turn may hold. False: nothing had. */
+static bool drain(struct loop *loop, usec_t now)
 {
     size_t bytes = 0;
+    unsigned n;
 
-    for (unsigned n = 0; n < TURN_MESSAGES && bytes < TURN_BYTES &&
-                         (n == 0 || env_now(loop->env) - now < TURN_MSEC * USEC_PER_MSEC);
+    for (n = 0; n < TURN_MESSAGES && bytes < TURN_BYTES &&
+                (n == 0 || env_now(loop->env) - now < TURN_MSEC * USEC_PER_MSEC);
          n++) {
         struct net_peer peer;
         struct net_frame frame;
@@ -60,7 +61,7 @@ static void drain(struct loop *loop, usec_t now)
         RmMessage *message;
         int r = net_recv(loop->net, &peer, &frame);
         if (r < 0)
-            return;
+            break;
         bytes += frame.length;
         r = msg_unpack(loop->arena, frame.data, frame.length, &message, &err);
         if (r >= 0)
@@ -71,6 +72,18 @@ static void drain(struct loop *loop, usec_t now)
         net_frame_free(&frame);
         arena_reset(loop->arena);
     }
+    return n > 0;
+}
+
+static int commit(struct loop *loop, struct rm_err *err)
+{
+    usec_t began = env_now(loop->env);
+    bool writes = store_is_dirty(loop->store);
+    int r = core_commit(loop->core, err);
+
+    if (r >= 0 && writes)
+        core_took(loop->core, RM_MEASURE__MEASURE_COMMIT, env_now(loop->env) - began);
+    return r;
 }
 
 /* Only what is on disk may be heard. */
@@ -159,12 +172,13 @@ static int turn(struct loop *loop, struct rm_err *err)
     usec_t now = env_now(loop->env);
 
     core_begin(loop->core, now, env_wall(loop->env));
-    drain(loop, now);
+    bool works = drain(loop, now);
     tell_refusals(loop, now);
     tell_dropped(loop, now);
     tell_crowd(loop, now);
     core_tick(loop->core);
-    int r = core_commit(loop->core, err);
+    works = works || store_is_dirty(loop->store);
+    int r = commit(loop, err);
     if (r < 0)
         tell_notes(loop);
     if (r == -ENOSPC)
@@ -173,6 +187,8 @@ static int turn(struct loop *loop, struct rm_err *err)
         return r;
     send_all(loop, now); /* who waits comes before the log */
     tell_notes(loop);
+    if (works)
+        core_took(loop->core, RM_MEASURE__MEASURE_TURN, env_now(loop->env) - now);
     service_alive(&loop->watchdog, now);
     return 0;
 }

@@ -213,6 +213,7 @@ void core_denied(struct core *core, const char *who, const char *host, const cha
     char text[DENIED_TEXT + 1];
     va_list args;
 
+    meter_count(&core->meter, METER_DENIED);
     if (!log_allowed(&denied->limit, core->now, DENIED_SPAN, DENIED_BURST))
         return;
     va_start(args, format);

@@ -12,6 +12,7 @@
 #define BROKER_MODEL_H
 
 #include "broker/journal.h"
+#include "broker/meter.h"
 #include "conf/conf.h"
 #include "conf/env.h"
 #include "conf/err.h"
@@ -183,6 +184,7 @@ struct core {
     struct arena *arena;    /* of one input or tick */
     struct attr_site *attr; /* the site tables: nodes, groups, attributes */
     struct journal *journal;
+    struct meter meter; /* what has happened since core_new(): meter.h */
     struct turn turn;
     struct denials denials;
     struct jobs jobs;

@@ -1,4 +1,4 @@
-/* query.c - requests that only look: jobs, history, hosts, workers, guests, events */
+/* query.c - requests that only look: jobs, history, hosts, workers, guests, events, metrics */
 #include "broker/query.h"
 
 #include "broker/guest.h"
@@ -383,4 +383,48 @@ void query_guests(struct core *core, struct request *request)
 void query_events(struct core *core, struct request *request)
 {
     push_events(core, request, 0, page(request->message->events->limit, HISTORY_DEFAULT));
+}
+
+/* ---- metrics */
+
+/* False: the answer has become too long. */
+static bool push_oldest(struct core *core, RmMetrics *metrics)
+{
+    for (struct host *host = core->hosts; host; host = host->hh.next) {
+        RmHostMetrics *view;
+        if (!host->queue.oldest)
+            continue;
+        if (!(view = arena_alloc(core->arena, sizeof(*view))))
+            return false;
+        rm_host_metrics__init(view);
+        view->name = host->rec->name;
+        view->oldest_at = host->queue.oldest->job->ask->submitted_at;
+        if (ARENA_PUSH(core->arena, metrics->n_hosts, metrics->hosts, view) < 0)
+            return false;
+    }
+    return true;
+}
+
+void query_metrics(struct core *core, struct request *request)
+{
+    RmMetrics *metrics = core_alloc(core, sizeof(*metrics));
+    struct store_usage usage = {0};
+
+    rm_metrics__init(metrics);
+    meter_show(&core->meter, core->arena, metrics);
+    metrics->live = HASH_COUNT(core->jobs.by_id);
+    metrics->in_doubt = core->jobs.n_doubt;
+    metrics->guests = HASH_COUNT(core->guests);
+    metrics->guests_locked = core->n_locked;
+    metrics->sessions = HASH_COUNT(core->sessions.by_peer);
+    if (store_usage(core->store, &usage) >= 0) {
+        metrics->store_used = usage.used;
+        metrics->store_size = usage.size;
+    }
+    metrics->epoch = core->epoch;
+    metrics->started_at = core->started_wall;
+    if (push_oldest(core, metrics))
+        request->reply->metrics = metrics;
+    else
+        request_refuse(core, request, RM_CODE__CODE_SOME_FAILED, "the answer is too long");
 }

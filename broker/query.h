@@ -1,4 +1,4 @@
-/* query.h - requests that only look: jobs, history, hosts, workers, guests, events */
+/* query.h - requests that only look: jobs, history, hosts, workers, guests, events, metrics */
 #ifndef BROKER_QUERY_H
 #define BROKER_QUERY_H
 
@@ -11,5 +11,6 @@ void query_hosts(struct core *core, struct request *request);
 void query_workers(struct core *core, struct request *request);
 void query_guests(struct core *core, struct request *request);
 void query_events(struct core *core, struct request *request);
+void query_metrics(struct core *core, struct request *request);
 
 #endif

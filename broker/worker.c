@@ -32,6 +32,14 @@ static void mark_requests(struct core *core, struct job *job)
                        /* request = */ true);
 }
 
+/* Its worker is gone, or does not have it any more. Who was only finding out about a job in doubt is no loss. */
+static void lose(struct core *core, struct job *job, const char *why, usec_t free_at)
+{
+    if (job->live.state != RM_STATE__DOUBT)
+        meter_count(&core->meter, METER_LOST);
+    job_doubt(core, job, "broker", why, 0, free_at);
+}
+
 /* That session has no turn any more; free_at: when its lease is over, 0: it says so itself. */
 static void lose_turns(struct core *core, uint64_t session, const char *why, usec_t free_at)
 {
@@ -46,7 +54,7 @@ static void lose_turns(struct core *core, uint64_t session, const char *why, use
                 continue;
             if (free_at != 0)
                 mark_requests(core, job);
-            job_doubt(core, job, "broker", why, 0, free_at);
+            lose(core, job, why, free_at);
         }
     }
     tidy_lost(core, session, free_at);
@@ -59,7 +67,7 @@ static void lose_unheld(struct core *core, struct host *host, const char *why)
 
     DL_FOREACH_SAFE2 (host->jobs.leaving, job, next, s_next)
         if (is_held(job) && job->holder == 0)
-            job_doubt(core, job, "broker", why, 0, job->free_at);
+            lose(core, job, why, job->free_at);
 }
 
 static void end(struct core *core, struct session *session, const char *why)
@@ -121,7 +129,7 @@ static void hello_task(struct core *core, struct session *session, const RmTask 
         if (job->holder != 0)
             job_call_off(core, job);
         else
-            job_doubt(core, job, "broker", NULL, 0, job->free_at);
+            lose(core, job, NULL, job->free_at);
     } else if (!task->ended) {
         report_stop(core, session, task->job, task->attempt, task->turn);
     }
@@ -137,8 +145,8 @@ static void look_for_unheld(struct core *core, const struct session *session, st
             continue;
         bool it_had = job->live.turn_by == session->instance;
         if (it_had || is_held(job))
-            job_doubt(core, job, "broker", "the worker restarted and does not know of the job", 0,
-                      it_had ? 0 : job->free_at);
+            lose(core, job, "the worker restarted and does not know of the job",
+                 it_had ? 0 : job->free_at);
     }
 }
 
