@@ -363,9 +363,9 @@ int core_begin_anew(struct core **core, uint64_t epoch, struct rm_err *err)
         free(one);
     }
     if (r >= 0)
-        core_note(*core, LOG_LEVEL_ERROR,
-                  "the store is full: what was asked is refused, and the "
-                  "memory is read again; raise store_size and restart");
+        core_notice(*core, NOTICE_STORE_FULL, LOG_LEVEL_ERROR,
+                    "the store is full: what was asked is refused, and the "
+                    "memory is read again; raise store_size and restart");
     return r;
 }
 
@@ -379,14 +379,13 @@ bool core_next_out(struct core *core, struct core_out *ret_out)
     return out;
 }
 
-int core_next_note(struct core *core, const char **ret_text)
+bool core_next_note(struct core *core, struct core_line *ret_line)
 {
     const struct note *note = core_turn_note(core);
 
-    if (!note)
-        return 0;
-    *ret_text = note->text;
-    return note->level;
+    if (note)
+        *ret_line = (struct core_line){note->notice, note->level, note->text};
+    return note;
 }
 
 void core_took(struct core *core, RmMeasure measure, usec_t span)

@@ -14,6 +14,7 @@
 #define BROKER_CORE_H
 
 #include "conf/conf.h"
+#include "conf/log.h"
 #include "store/store.h"
 #include "wire/net.h"
 #include "wire/rmigrate.pb-c.h"
@@ -56,7 +57,12 @@ void core_took(struct core *core, RmMeasure measure, usec_t span);
 /* The connection of that peer is gone (a send failed). */
 void core_gone(struct core *core, const struct net_peer *peer);
 
-/* A line for the log: 0 = none, else its enum log_level + 1. Borrowed until the next core_begin(). */
-int core_next_note(struct core *core, const char **ret_text);
+/* A line for the log. */
+struct core_line {
+    enum notice notice;
+    enum log_level level;
+    const char *text; /* borrowed until the next core_begin() */
+};
+bool core_next_note(struct core *core, struct core_line *ret_line);
 
 #endif

@@ -39,7 +39,8 @@ static void end(struct core *core, struct host *host, bool ok, uint64_t left, co
     for (size_t i = 0; i < emptying->n_batches; i++)
         batch_account(core, emptying->batches[i], host, ok, left, text);
     core_event(core, RM_EVENT_KIND__HOST_CHANGED, "broker", host->rec->name, NULL, "%s", text);
-    core_note(core, ok ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "host=%s: %s", host->rec->name, text);
+    core_notice(core, ok ? NOTICE_NONE : NOTICE_EVACUATION_LEFT,
+                ok ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "host=%s: %s", host->rec->name, text);
     bool ours =
         host->rec->state == RM_HOST_STATE__HOST_CLOSED && strcmp(host->rec->why, WHY_BEGUN) == 0;
     host_end_emptying(host, !ours ? NULL : ok ? WHY_EMPTY : WHY_LEFT);

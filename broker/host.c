@@ -126,7 +126,8 @@ bool host_rival(struct core *core, struct host *host, const struct session *sess
         host->rivals.count == HOST_RIVALS ? "; no more of them are recorded in this hour" : "";
     host_event(core, host, RM_EVENT_KIND__HOST_CHANGED, session->peer.user, NULL, "%s%s", text,
                last);
-    core_note(core, LOG_LEVEL_WARN, "host=%s: %s%s", host->rec->name, text, last);
+    core_notice(core, NOTICE_SECOND_WORKER, LOG_LEVEL_WARN, "host=%s: %s%s", host->rec->name, text,
+                last);
     return true;
 }
 

@@ -59,8 +59,8 @@ static void lock_double(struct core *core, struct guest *guest, const struct ins
 
     host_event(core, second->host, RM_EVENT_KIND__ON_BOTH, "broker", guest->rec->name, "%s: %s",
                guest->rec->name, text);
-    core_note(core, LOG_LEVEL_ERROR, "guest=%s host=%s: runs on %s as well, locked",
-              guest->rec->name, two, one);
+    core_notice(core, NOTICE_GUEST_LOCKED, LOG_LEVEL_ERROR,
+                "guest=%s host=%s: runs on %s as well, locked", guest->rec->name, two, one);
     if (guest->job)
         job_finish(core, guest->job, RM_EVENT_KIND__FAILED_FOR_GOOD, "broker",
                    &(struct job_end){.text = text, .locked = true});

@@ -311,13 +311,18 @@ static enum log_level level_of(RmState state, const char *text)
 }
 
 static void note_move(struct core *core, const struct job *job, RmEventKind event, const char *who,
-                      const char *text)
+                      const char *text, bool locked)
 {
-    core_note(core, level_of(job->live.state, text),
-              "job=%llu guest=%s state=%s attempt=%u host=%s: %s by %s%s%s",
-              (unsigned long long)job->id, job->ask->guest, job_state_name(job->live.state),
-              (unsigned)job->live.attempt, job->live.source, job_event_name(event), who,
-              text && *text != '\0' ? ": " : "", text ? text : "");
+    enum notice notice = locked                                ? NOTICE_GUEST_LOCKED
+                         : job->live.state == RM_STATE__DOUBT  ? NOTICE_GUEST_IN_DOUBT
+                         : job->live.state == RM_STATE__FAILED ? NOTICE_JOB_FAILED
+                                                               : NOTICE_NONE;
+
+    core_notice(core, notice, level_of(job->live.state, text),
+                "job=%llu guest=%s state=%s attempt=%u host=%s: %s by %s%s%s",
+                (unsigned long long)job->id, job->ask->guest, job_state_name(job->live.state),
+                (unsigned)job->live.attempt, job->live.source, job_event_name(event), who,
+                text && *text != '\0' ? ": " : "", text ? text : "");
 }
 
 /* ---- the turn */
@@ -436,7 +441,7 @@ static void job_move(struct core *core, struct job *job, RmEventKind event, cons
     write_event(core, job, event, who, text);
     write_live(core, job);
     show(core, job, CHANGE_JOB_MOVED);
-    note_move(core, job, event, who, text);
+    note_move(core, job, event, who, text, /* locked = */ false);
 }
 
 void job_assign(struct core *core, struct job *job, const struct session *holder, bool paused,
@@ -590,7 +595,7 @@ void job_finish(struct core *core, struct job *job, RmEventKind event, const cha
     write_event(core, job, event, who, end->text);
     write_result(core, job, end);
     host_count_end(job->source, to);
-    note_move(core, job, event, who, end->text);
+    note_move(core, job, event, who, end->text, end->locked);
     /* The promise ends before the guest is shown at its new place, or it would be counted twice. */
     guest_drop(guest, job);
     job_set_destination(core, job, NULL);

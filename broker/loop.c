@@ -115,11 +115,10 @@ static void tell_dropped(struct loop *loop, usec_t now)
 
 static void tell_notes(struct loop *loop)
 {
-    const char *text;
-    int level;
+    struct core_line line;
 
-    while ((level = core_next_note(loop->core, &text)) != 0)
-        log_write((enum log_level)(level - 1), "%s", text);
+    while (core_next_note(loop->core, &line))
+        log_notice(line.notice, line.level, "%s", line.text);
 }
 
 /* A key that is not in the list is how a wrong set-up shows itself. */
@@ -131,8 +130,9 @@ static void tell_refusals(struct loop *loop, usec_t now)
         return;
     loop->refused = refusal->count;
     if (log_allowed(&loop->refusals, now, 60 * USEC_PER_SEC, 10))
-        log_warn("address=%s: refused the key %s, which is not in broker.allow", refusal->address,
-                 refusal->public_key);
+        log_notice(NOTICE_KEY_REFUSED, LOG_LEVEL_WARN,
+                   "address=%s: refused the key %s, which is not in broker.allow", refusal->address,
+                   refusal->public_key);
 }
 
 static void tell_crowd(struct loop *loop, usec_t now)

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     }
     conf_broker_done(&conf);
     if (r < 0) {
-        log_error("%s", err.text);
+        log_notice(NOTICE_BROKER_ENDED, LOG_LEVEL_ERROR, "%s", err.text);
         return EXIT_SOME_FAILED;
     }
     return EXIT_OK;

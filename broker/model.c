@@ -76,7 +76,8 @@ static char *print(const char *format, va_list args)
     return must(text);
 }
 
-void core_note(struct core *core, enum log_level level, const char *format, ...)
+void core_notice(struct core *core, enum notice notice, enum log_level level, const char *format,
+                 ...)
 {
     va_list args;
 
@@ -86,7 +87,8 @@ void core_note(struct core *core, enum log_level level, const char *format, ...)
     va_start(args, format);
     note->text = print(format, args);
     va_end(args);
-    note->level = (int)level + 1;
+    note->notice = notice;
+    note->level = level;
     DL_APPEND(core->turn.notes, note);
 }
 
@@ -220,8 +222,8 @@ void core_denied(struct core *core, const char *who, const char *host, const cha
     text_vformat(text, sizeof(text), format, args);
     va_end(args);
     write_event(core, RM_EVENT_KIND__DENIED, who, host, NULL, text);
-    core_note(core, LOG_LEVEL_WARN, "user=%s%s%s: %s", who, host ? " host=" : "", host ? host : "",
-              text);
+    core_notice(core, NOTICE_NOT_PERMITTED, LOG_LEVEL_WARN, "user=%s%s%s: %s", who,
+                host ? " host=" : "", host ? host : "", text);
     if (denied->limit.count == DENIED_BURST) {
         snprintf(text, sizeof(text),
                  "%d refusals within an hour: no more of them are recorded in it", DENIED_BURST);

@@ -53,7 +53,8 @@ struct out {
 /* A line for the log. */
 /* Written by model.c only. */
 struct note {
-    int level;
+    enum notice notice;
+    enum log_level level;
     char *text; /* owned */
     struct note *prev, *next;
 };
@@ -204,6 +205,7 @@ struct core {
     struct tidies tidies;
     struct subscribers subscribers;
     struct holds holds;
+    struct log_limit no_room; /* requests that the store had no room for; written by request.c */
     struct schedule schedule;
     struct retention retention;
     struct names *names; /* what guests are called: names.h */
@@ -224,8 +226,9 @@ void core_check_write(struct core *core, int r, const char *what);
 void core_asked(struct core *core, const struct net_peer *peer, uint64_t tag);
 struct asked *core_take_asked(struct core *core); /* all of them, to be freed one by one */
 /* A line for the log. */
-void core_note(struct core *core, enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void core_notice(struct core *core, enum notice notice, enum log_level level, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
+#define core_note(core, level, ...) core_notice((core), NOTICE_NONE, (level), __VA_ARGS__)
 /* Queues a message for the end of the turn; packed at once. */
 void core_send(struct core *core, const struct net_peer *peer, uint64_t tag, RmMessage *message);
 /* The same for the reply to a request. */

@@ -10,6 +10,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define NO_ROOM_SPAN (60 * USEC_PER_SEC)
+enum { NO_ROOM_LINES = 1 /* of requests that the store has no room for, in that span */ };
+
 void request_init(struct core *core, struct request *request, const struct net_peer *peer,
                   uint64_t tag, const RmRequest *message, RmReply *reply)
 {
@@ -37,6 +40,14 @@ void request_refuse(struct core *core, struct request *request, RmCode code, con
     va_end(args);
     request->reply->code = code;
     request->reply->text = text ? text : (char *)"the answer is too long";
+}
+
+/* Whoever asked is told; who can help is whoever reads the log. */
+static void note_no_room(struct core *core, const struct request *request)
+{
+    if (log_allowed(&core->no_room, core->now, NO_ROOM_SPAN, NO_ROOM_LINES))
+        core_notice(core, NOTICE_STORE_FULL, LOG_LEVEL_WARN, "user=%s: was refused: %s",
+                    request->peer->user, request->reply->text);
 }
 
 bool request_room(struct core *core, struct request *request, uint64_t bytes)
@@ -67,6 +78,7 @@ bool request_room(struct core *core, struct request *request, uint64_t bytes)
                        "this may take %s in the store, which has room for %s; ask for less at "
                        "once, or raise store_size and restart the broker",
                        needs, has);
+    note_no_room(core, request);
     return false;
 }
 

@@ -70,13 +70,14 @@ static void lose_unheld(struct core *core, struct host *host, const char *why)
             lose(core, job, why, job->free_at);
 }
 
-static void end(struct core *core, struct session *session, const char *why)
+/* notice: NOTICE_NONE where nobody has to look after it. */
+static void end(struct core *core, struct session *session, enum notice notice, const char *why)
 {
     uint64_t id = session->id;
 
     lose_turns(core, id, why, session_over_at(core, session));
-    core_note(core, LOG_LEVEL_WARN, "worker=%s machine=%s: session ended: %s", session->peer.user,
-              session->machine, why);
+    core_notice(core, notice, LOG_LEVEL_WARN, "worker=%s machine=%s: session ended: %s",
+                session->peer.user, session->machine, why);
     for (struct host *host = core->hosts; host; host = host->hh.next) {
         if (host->link.session != session)
             continue;
@@ -177,9 +178,9 @@ static void drop_idle(struct core *core, const struct session *but)
         if (session == but || session->n_hosts > 0)
             continue;
         if (!session->waits) {
-            end(core, session, "replaced by a newer session of its hypervisors");
+            end(core, session, NOTICE_NONE, "replaced by a newer session of its hypervisors");
         } else if (waiting > SESSIONS_WAITING_MAX) {
-            end(core, session, "too many wait for hypervisors that others serve");
+            end(core, session, NOTICE_NONE, "too many wait for hypervisors that others serve");
             waiting--;
         }
     }
@@ -279,6 +280,22 @@ static void on_hello(struct core *core, const struct net_peer *peer, char *const
 
 /* ---- the other messages */
 
+/* The log says when it goes and when it comes back; that it answers a worker that has just come is no news. */
+static void note_answers(struct core *core, const struct host *host, const RmInventory *inventory)
+{
+    const struct host_link *link = &host->link;
+    bool told = link->answers_at == 0 && link->text;
+
+    if (!inventory->reachable && !told)
+        core_notice(core, NOTICE_HYPERVISOR_LOST, LOG_LEVEL_WARN,
+                    "host=%s worker=%s: the hypervisor does not answer its worker: %s",
+                    host->rec->name, link->session->peer.user, inventory->text);
+    else if (inventory->reachable && told)
+        core_note(core, LOG_LEVEL_INFO,
+                  "host=%s worker=%s: the hypervisor answers its worker again", host->rec->name,
+                  link->session->peer.user);
+}
+
 static void on_inventory(struct core *core, struct session *session, const RmInventory *inventory)
 {
     struct host *host = host_find(core, inventory->host);
@@ -286,6 +303,7 @@ static void on_inventory(struct core *core, struct session *session, const RmInv
     if (!host || host->link.session != session ||
         !host_link_is_newer(&host->link, inventory->sequence))
         return;
+    note_answers(core, host, inventory);
     host_link_answers(core, &host->link, inventory->reachable, inventory->text);
     if (inventory->reachable)
         inventory_input(core, host, inventory);
@@ -371,7 +389,7 @@ void worker_input(struct core *core, const struct net_peer *peer, char *const *h
         tidy_answer(core, session, message->answer);
         break;
     case RM_MESSAGE__BODY_BYE:
-        end(core, session, "it signed off");
+        end(core, session, NOTICE_NONE, "it signed off");
         break;
     default:
         core_note(core, LOG_LEVEL_WARN, "worker=%s message=%s: not for a broker, ignoring",
@@ -440,7 +458,7 @@ void worker_tick(struct core *core)
 
     DL_FOREACH_SAFE (core->sessions.first, session, next) {
         if (session->heard_at + timeout <= core->now)
-            end(core, session, "it has been silent for too long");
+            end(core, session, NOTICE_WORKER_LOST, "it has been silent for too long");
     }
     /* After a start: active jobs whose worker does not come back. */
     if (core->now >= core->started_at + timeout)

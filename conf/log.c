@@ -31,12 +31,21 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"debug", 7},
 };
 
-/* Words that become fields of their own, so that `journalctl GUEST=kvm1` finds a guest's lines. */
+/* Words that become fields of their own, so that `journalctl RMIGRATE_GUEST=kvm1` finds a guest's lines. */
 static const struct {
     const char *key, *field;
-} fields[] = {{"job", "JOB"}, {"guest", "GUEST"}, {"host", "HOST"}};
+} fields[] = {
+    {"job", "RMIGRATE_JOB"},     {"guest", "RMIGRATE_GUEST"},     {"host", "RMIGRATE_HOST"},
+    {"batch", "RMIGRATE_BATCH"}, {"worker", "RMIGRATE_WORKER"},   {"state", "RMIGRATE_STATE"},
+    {"user", "RMIGRATE_USER"},   {"attempt", "RMIGRATE_ATTEMPT"},
+};
 
-enum { LEVELS = sizeof(levels) / sizeof(levels[0]), FIELDS = sizeof(fields) / sizeof(fields[0]) };
+enum {
+    LEVELS = sizeof(levels) / sizeof(levels[0]),
+    FIELDS = sizeof(fields) / sizeof(fields[0]),
+    FIELDS_ALWAYS = 3, /* message, priority, program */
+    FIELDS_NOTICE = 2,
+};
 
 /* Written by log_open() before any thread starts, only read afterwards. */
 static const char *log_name;
@@ -86,11 +95,11 @@ static size_t find_word(const char *text, const char *key, const char **ret_valu
     return 0;
 }
 
-static int send_journal(enum log_level level, const char *text)
+static int send_journal(enum notice notice, enum log_level level, const char *text)
 {
     char message[LINE_MAX_BYTES + sizeof("MESSAGE=")], priority[32], identifier[FIELD_MAX];
-    char found[FIELDS][FIELD_MAX];
-    struct iovec iov[3 + FIELDS];
+    char found[FIELDS][FIELD_MAX], id[FIELD_MAX], name[FIELD_MAX];
+    struct iovec iov[FIELDS_ALWAYS + FIELDS_NOTICE + FIELDS];
     int n = 0;
 
     iov[n].iov_base = message;
@@ -102,6 +111,13 @@ static int send_journal(enum log_level level, const char *text)
         iov[n].iov_base = identifier;
         iov[n++].iov_len =
             (size_t)snprintf(identifier, sizeof(identifier), "SYSLOG_IDENTIFIER=%s", log_name);
+    }
+    if (notice != NOTICE_NONE) {
+        iov[n].iov_base = id;
+        iov[n++].iov_len = (size_t)snprintf(id, sizeof(id), "MESSAGE_ID=%s", notice_id(notice));
+        iov[n].iov_base = name;
+        iov[n++].iov_len =
+            (size_t)snprintf(name, sizeof(name), "RMIGRATE_NOTICE=%s", notice_name(notice));
     }
     for (int i = 0; i < FIELDS; i++) {
         const char *value;
@@ -135,7 +151,7 @@ bool log_tells(enum log_level level)
     return level <= log_top;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+void log_notice(enum notice notice, enum log_level level, const char *format, ...)
 {
     if (!log_tells(level))
         return;
@@ -145,7 +161,7 @@ void log_write(enum log_level level, const char *format, ...)
     va_start(list, format);
     text_one_line(text_vformat(text, sizeof(text), format, list));
     va_end(list);
-    if (!log_to_journal || send_journal(level, text) < 0)
+    if (!log_to_journal || send_journal(notice, level, text) < 0)
         send_stderr(level, text);
     errno = saved_errno;
 }

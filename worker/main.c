@@ -48,14 +48,16 @@ static void log_refused(const RmMessage *message)
     if (message->body_case == RM_MESSAGE__BODY_WELCOME) {
         const RmWelcome *welcome = message->welcome;
         for (size_t i = 0; i < welcome->n_refused; i++)
-            log_warn("host=%s: the broker does not let this worker serve it: %s",
-                     welcome->refused[i],
-                     i < welcome->n_why ? welcome->why[i]
-                                        : "its key may not, or the kind is not known there");
+            log_notice(NOTICE_WORKER_REFUSED, LOG_LEVEL_WARN,
+                       "host=%s: the broker does not let this worker serve it: %s",
+                       welcome->refused[i],
+                       i < welcome->n_why ? welcome->why[i]
+                                          : "its key may not, or the kind is not known there");
     } else if (message->body_case == RM_MESSAGE__BODY_ORDERS) {
         for (size_t i = 0; i < message->orders->n_orders; i++)
             if (message->orders->orders[i]->kind == RM_ORDER_KIND__ORDER_RIVAL)
-                log_warn("%s", message->orders->orders[i]->text);
+                log_notice(NOTICE_SECOND_WORKER, LOG_LEVEL_WARN, "%s",
+                           message->orders->orders[i]->text);
     }
 }
 

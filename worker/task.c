@@ -342,9 +342,10 @@ static void *inventory_thread(void *arg)
             log_error("host=%s: no inventory: %s, will retry", served->name, strerror(-r));
         } else {
             if (inventory->reachable != reachable)
-                log_write(inventory->reachable ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "host=%s: %s%s",
-                          served->name,
-                          inventory->reachable ? "answers" : "does not answer: ", inventory->text);
+                log_notice(inventory->reachable ? NOTICE_NONE : NOTICE_HYPERVISOR_LOST,
+                           inventory->reachable ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "host=%s: %s%s",
+                           served->name,
+                           inventory->reachable ? "answers" : "does not answer: ", inventory->text);
             reachable = inventory->reachable;
             inventory->sequence = atomic_fetch_add(&tasks->sequence, 1) + 1;
             inventory->taken_at = taken_at;

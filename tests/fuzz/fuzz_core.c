@@ -265,7 +265,7 @@ static void stop(struct site *site)
 static void read_outs(struct site *site)
 {
     struct core_out out;
-    const char *text;
+    struct core_line line;
     while (core_next_out(site->core, &out)) {
         struct arena *arena = arena_new(0);
         RmMessage *message;
@@ -277,8 +277,8 @@ static void read_outs(struct site *site)
                 site->sessions[i] = message->welcome->session;
         arena_free(arena);
     }
-    while (core_next_note(site->core, &text) != 0)
-        must(text[0] != '\0', "an empty line for the log");
+    while (core_next_note(site->core, &line))
+        must(line.text[0] != '\0', "an empty line for the log");
 }
 
 static void turn_begin(struct site *site)

@@ -226,10 +226,10 @@ static void drain(struct world *world)
 
 static void tell_notes(struct world *world)
 {
-    const char *text;
+    struct core_line line;
 
-    while (core_next_note(world->office.core, &text) != 0)
-        world_tell(world, "broker: %s", text);
+    while (core_next_note(world->office.core, &line))
+        world_tell(world, "broker: %s", line.text);
 }
 
 static uint8_t *forge_welcome(const struct world *world, const struct core_out *out,

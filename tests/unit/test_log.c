@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { TEXT_BYTES = 1 << 20, FIELDS_MAX = 8 };
+enum { TEXT_BYTES = 1 << 20, FIELDS_MAX = 16 };
 
 static char journal[FIELDS_MAX][8192]; /* the fields of the last entry */
 static int n_journal;
@@ -177,9 +177,44 @@ static void journal_gets_priority_message_and_fields_of_their_own(void **state)
     assert_true(in_journal("PRIORITY=4"));
     assert_true(in_journal("MESSAGE=job=1042 guest=kvm1 host=hyp01: refused, will retry"));
     assert_true(in_journal("SYSLOG_IDENTIFIER=rmigrate-test"));
-    assert_true(in_journal("JOB=1042"));
-    assert_true(in_journal("GUEST=kvm1"));
-    assert_true(in_journal("HOST=hyp01"));
+    assert_true(in_journal("RMIGRATE_JOB=1042"));
+    assert_true(in_journal("RMIGRATE_GUEST=kvm1"));
+    assert_true(in_journal("RMIGRATE_HOST=hyp01"));
+}
+
+static void journal_has_a_field_for_each_word_that_names_something(void **state)
+{
+    (void)state;
+    catch_stderr();
+    open_journal();
+    log_info("job=7 guest=kvm1 host=h batch=3 worker=w user=u state=doubt attempt=2: x");
+    release_stderr();
+    assert_int_equal(n_journal, 3 + 8);
+    static const char *const fields[] = {"JOB=7",    "GUEST=kvm1", "HOST=h",      "BATCH=3",
+                                         "WORKER=w", "USER=u",     "STATE=doubt", "ATTEMPT=2"};
+    for (int i = 0; i < 8; i++) {
+        char field[64];
+        snprintf(field, sizeof(field), "RMIGRATE_%s", fields[i]);
+        assert_true(in_journal(field));
+    }
+}
+
+static void what_a_person_has_to_act_on_has_a_number_and_a_name(void **state)
+{
+    (void)state;
+    char field[64];
+    catch_stderr();
+    open_journal();
+    bool all = true;
+    for (int i = NOTICE_NONE + 1; i < NOTICE_COUNT; i++) {
+        log_notice((enum notice)i, LOG_LEVEL_WARN, "guest=kvm1: x");
+        snprintf(field, sizeof(field), "MESSAGE_ID=%s", notice_id((enum notice)i));
+        all = all && n_journal == 6 && in_journal(field);
+        snprintf(field, sizeof(field), "RMIGRATE_NOTICE=%s", notice_name((enum notice)i));
+        all = all && in_journal(field) && in_journal("MESSAGE=guest=kvm1: x");
+    }
+    release_stderr();
+    assert_true(all);
 }
 
 static void journal_priorities_are_those_of_syslog(void **state)
@@ -211,7 +246,7 @@ static void only_whole_words_become_fields(void **state)
     open_journal();
     log_info("myjob=1 job2=2 jobs job= guest='kvm 1' ghost=x host=a host=b");
     release_stderr();
-    assert_true(in_journal("HOST=a"));
+    assert_true(in_journal("RMIGRATE_HOST=a"));
     assert_int_equal(n_journal, 4);
 }
 
@@ -311,6 +346,8 @@ int main(void)
         cmocka_unit_test_setup(a_line_that_is_too_long_is_marked, open_plain),
         cmocka_unit_test_setup(errno_survives_a_line, open_plain),
         cmocka_unit_test_setup(journal_gets_priority_message_and_fields_of_their_own, open_plain),
+        cmocka_unit_test_setup(journal_has_a_field_for_each_word_that_names_something, open_plain),
+        cmocka_unit_test_setup(what_a_person_has_to_act_on_has_a_number_and_a_name, open_plain),
         cmocka_unit_test_setup(journal_priorities_are_those_of_syslog, open_plain),
         cmocka_unit_test_setup(only_whole_words_become_fields, open_plain),
         cmocka_unit_test_setup(a_line_that_the_journal_does_not_take_goes_to_stderr, open_plain),

@@ -73,7 +73,7 @@ static void end_turn(struct site *site)
     struct arena *arena = arena_new(0);
     struct rm_err err = {""};
     struct core_out out;
-    const char *text;
+    struct core_line line;
     core_tick(site->core);
     assert_int_equal(core_commit(site->core, &err), 0);
     while (core_next_out(site->core, &out)) {
@@ -86,8 +86,8 @@ static void end_turn(struct site *site)
             site->orders += message->orders->orders[i]->kind == RM_ORDER_KIND__ORDER_RIVAL;
         arena_reset(arena);
     }
-    while (core_next_note(site->core, &text) != 0)
-        site->lines += strstr(text, "is refused: worker") != NULL;
+    while (core_next_note(site->core, &line))
+        site->lines += strstr(line.text, "is refused: worker") != NULL;
     arena_free(arena);
     site->now += USEC_PER_MSEC;
     core_begin(site->core, site->now, site->now);
