@@ -393,6 +393,35 @@ void core_took(struct core *core, RmMeasure measure, usec_t span)
     meter_observe(&core->meter, measure, span);
 }
 
+void core_settings(struct core *core, const struct conf_broker *conf)
+{
+    const char *was = core->conf->hierarchical_attrs, *is = conf->hierarchical_attrs;
+    bool same = was && is ? strcmp(was, is) == 0 : was == is;
+
+    core->conf = conf;
+    retention_again(core);
+    schedule_again(core);
+    if (same)
+        return;
+    attr_free(core->attr); /* a store has one at a time */
+    core->attr = NULL;
+    if (new_attr(conf, core->store, &core->attr, NULL) < 0)
+        must(NULL); /* only memory can be missing */
+    names_changed(core);
+    rules_changed(core);
+}
+
+void core_peer_changed(struct core *core, const struct net_peer *peer, char *const *hosts)
+{
+    worker_changed(core, peer, hosts);
+    core_gone(core, peer);
+}
+
+void core_tell(struct core *core, const char *who, const char *text)
+{
+    core_event(core, RM_EVENT_KIND__NOTE, who, NULL, NULL, "%s", text);
+}
+
 void core_gone(struct core *core, const struct net_peer *peer)
 {
     worker_gone(core, peer);

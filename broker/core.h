@@ -44,6 +44,16 @@ int core_commit(struct core *core, struct rm_err *err);
  * written any more, and err says what to do. The core is gone after an error. */
 int core_begin_anew(struct core **core, uint64_t epoch, struct rm_err *err);
 
+/* Inside a turn: other settings from now on, in the place of those of core_new(), which are not looked at any
+ * more; core_try() has found nothing wrong with them. They are borrowed. */
+void core_settings(struct core *core, const struct conf_broker *conf);
+/* Inside a turn: this peer is now somebody else, or may do something else (ROLE_NONE: nothing), and his
+ * connection is gone. A worker that may not speak any more for what it serves is lost. hosts: as of
+ * core_input(). */
+void core_peer_changed(struct core *core, const struct net_peer *peer, char *const *hosts);
+/* Inside a turn: an event that concerns no guest and no host. */
+void core_tell(struct core *core, const char *who, const char *text);
+
 struct core_out {
     const struct net_peer *peer; /* borrowed until the next core_begin() */
     const uint8_t *frame;

@@ -2,9 +2,11 @@
 #include "broker/loop.h"
 
 #include "broker/core.h"
+#include "conf/array.h"
 #include "conf/endpoint.h"
 #include "conf/log.h"
 #include "conf/service.h"
+#include "conf/text.h"
 #include "store/dir.h"
 #include "store/record.h"
 #include "store/store.h"
@@ -12,6 +14,7 @@
 #include "wire/local.h"
 #include "wire/msg.h"
 #include "wire/net.h"
+#include "wire/who.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,10 +29,13 @@ enum {
     TURN_BYTES = 64 * 1024 * 1024,
     TURN_MSEC = 50,
     CONNECTIONS_SPARE = 64, /* that there should be for people, whatever the number of workers */
+    CHANGES_TOLD = 200,     /* settings that have changed, of one reading */
 };
 
 struct loop {
     const struct conf_broker *conf;
+    struct conf_broker *read_again; /* conf, when it has been read again; owned */
+    const char *file;               /* where that is from */
     const struct env *env;
     struct store *store;
     struct net *net;
@@ -44,6 +50,8 @@ struct loop {
     struct log_limit crowds, shares;
     struct watchdog watchdog;
     int signals;
+    bool hangup; /* the settings are to be read again */
+    uid_t hangup_by;
 };
 
 /* Takes what has arrived, but no more than one turn may hold. False: nothing had. */
@@ -167,11 +175,118 @@ static void tell_files(const struct loop *loop, size_t hosts)
             net_connections_max(loop->net), workers, needs);
 }
 
+/* ---- the settings, read again */
+
+/* What has changed, as lines. */
+struct changes {
+    char *lines[CHANGES_TOLD];
+    bool fixed[CHANGES_TOLD];
+    size_t n; /* there may be more than are told */
+};
+
+static void note_change(void *ctx, const struct conf_change *change)
+{
+    struct changes *changes = ctx;
+    size_t i = changes->n++;
+    char text[RM_ERR_MAX];
+
+    if (i >= CHANGES_TOLD)
+        return;
+    if (!change->from)
+        text_format(text, sizeof(text), "%s: %s is new", change->name, change->to);
+    else if (!change->to)
+        text_format(text, sizeof(text), "%s: %s is gone", change->name, change->from);
+    else
+        text_format(text, sizeof(text), "%s: %s -> %s", change->name, change->from, change->to);
+    changes->lines[i] = must(strdup(text));
+    changes->fixed[i] = change->fixed;
+}
+
+static void tell_changes(struct loop *loop, struct changes *changes)
+{
+    char who[CONF_NAME_MAX + 1], text[RM_ERR_MAX];
+    size_t told = changes->n < CHANGES_TOLD ? changes->n : CHANGES_TOLD, used = 0;
+
+    if (who_user(loop->hangup_by, who) < 0)
+        snprintf(who, sizeof(who), "uid-%u", (unsigned)loop->hangup_by);
+    log_info("user=%s: settings read again from %s, %zu changed", who, conf_file(loop->file),
+             changes->n);
+    text_format(text, sizeof(text), "settings read again: ");
+    for (size_t i = 0; i < told; i++) {
+        if (changes->fixed[i])
+            log_notice(NOTICE_NEEDS_RESTART, LOG_LEVEL_WARN, "needs a restart: %s",
+                       changes->lines[i]);
+        else
+            log_info("settings: %s", changes->lines[i]);
+        used = strlen(text);
+        text_format(text + used, sizeof(text) - used, "%s%s%s", i > 0 ? "; " : "",
+                    changes->fixed[i] ? "needs a restart: " : "", changes->lines[i]);
+        free(changes->lines[i]);
+    }
+    if (changes->n > told)
+        log_info("settings: and %zu more", changes->n - told);
+    if (changes->n > 0)
+        core_tell(loop->core, who, text);
+}
+
+static void peer_changed(void *ctx, const struct net_peer *peer)
+{
+    struct loop *loop = ctx;
+
+    core_peer_changed(loop->core, peer, net_peer_hosts(loop->net, peer));
+}
+
+/* Whatever may be wrong is found before anything is changed. */
+static int settings_again(struct loop *loop, struct changes *changes, struct rm_err *err)
+{
+    struct conf_broker *next = must(calloc(1, sizeof(*next))), *before = loop->read_again;
+    int r = conf_broker_again(loop->file, loop->conf, next, note_change, changes, err);
+
+    if (r >= 0)
+        r = core_try(next, err);
+    if (r >= 0)
+        r = net_settings(loop->net, next, peer_changed, loop, err);
+    if (r < 0) {
+        conf_broker_done(next);
+        free(next);
+        return r;
+    }
+    core_settings(loop->core, next);
+    loop->conf = loop->read_again = next;
+    if (before)
+        conf_broker_done(before);
+    free(before);
+    return 0;
+}
+
+static void hangup(struct loop *loop, usec_t now)
+{
+    struct changes *changes = must(calloc(1, sizeof(*changes)));
+    struct rm_err err = {0};
+
+    service_reloading(now);
+    if (settings_again(loop, changes, &err) < 0) {
+        log_notice(NOTICE_SETTINGS_REFUSED, LOG_LEVEL_ERROR,
+                   "settings are not read again, all stay as they were: %s", err.text);
+        for (size_t i = 0; i < changes->n && i < CHANGES_TOLD; i++)
+            free(changes->lines[i]);
+    } else {
+        tell_changes(loop, changes);
+    }
+    free(changes);
+    service_ready("serving");
+    loop->hangup = false;
+}
+
+/* ---- a turn */
+
 static int turn(struct loop *loop, struct rm_err *err)
 {
     usec_t now = env_now(loop->env);
 
     core_begin(loop->core, now, env_wall(loop->env));
+    if (loop->hangup)
+        hangup(loop, now);
     bool works = drain(loop, now);
     tell_refusals(loop, now);
     tell_dropped(loop, now);
@@ -203,7 +318,8 @@ static int serve(struct loop *loop, struct rm_err *err)
         if (r < 0 && r != -EINTR)
             return rm_fail(err, r, "cannot wait for messages: %s", strerror(-r));
         if (ready) {
-            int signal = service_signal_read(loop->signals);
+            int signal = service_signal_read(loop->signals, &loop->hangup_by);
+            loop->hangup = loop->hangup || signal == SIGHUP;
             if (signal == SIGTERM || signal == SIGINT) {
                 log_info("signal=%d: ends; workers continue what is in progress", signal);
                 return 0;
@@ -236,9 +352,10 @@ static int loop_open(struct loop *loop, struct rm_err *err)
     return net_listen(loop->conf, &loop->net, err);
 }
 
-int loop_run(const struct conf_broker *conf, const struct env *env, int signals, struct rm_err *err)
+int loop_run(const struct conf_broker *conf, const char *file, const struct env *env, int signals,
+             struct rm_err *err)
 {
-    struct loop loop = {.conf = conf, .env = env, .signals = signals};
+    struct loop loop = {.conf = conf, .file = file, .env = env, .signals = signals};
     int r = loop_open(&loop, err);
 
     if (r >= 0) {
@@ -254,6 +371,9 @@ int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
     core_free(loop.core);
     arena_free(loop.arena);
     store_close(loop.store);
+    if (loop.read_again)
+        conf_broker_done(loop.read_again);
+    free(loop.read_again);
     return r;
 }
 

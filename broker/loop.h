@@ -6,9 +6,11 @@
 #include "conf/env.h"
 #include "conf/err.h"
 
-/* Serves until SIGTERM or SIGINT. signals: from service_signals(). Returns 0, or the error that
- * ended it: a commit that failed, a store or socket that cannot be opened. Logs. */
-int loop_run(const struct conf_broker *conf, const struct env *env, int signals,
+/* Serves until SIGTERM or SIGINT; at SIGHUP the settings are read again from file (as the -c option gave
+ * it, or NULL), all of them or, where something is wrong in it, none. signals: from service_signals().
+ * Returns 0, or the error that ended it: a commit that failed, a store or socket that cannot be opened.
+ * Logs. */
+int loop_run(const struct conf_broker *conf, const char *file, const struct env *env, int signals,
              struct rm_err *err);
 
 /* What loop_run() would fail at, as far as it can be seen without changing anything and while

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     r = signals < 0 ? rm_fail(&err, signals, "cannot take signals") : 0;
     if (r >= 0) {
         log_info("version=%s store=%s", service_version(), conf.store);
-        r = loop_run(&conf, env_system(), signals, &err);
+        r = loop_run(&conf, file, env_system(), signals, &err);
         close(signals);
     }
     conf_broker_done(&conf);

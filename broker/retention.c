@@ -263,6 +263,14 @@ void retention_go_on(struct core *core, const struct retention *before)
     core->retention.by_age_at = before->by_age_at;
 }
 
+void retention_again(struct core *core)
+{
+    usec_t keep = core->conf->keep;
+
+    if (keep > 0 && core->retention.by_age_at > core->now + keep)
+        core->retention.by_age_at = core->now + keep;
+}
+
 void retention_tick(struct core *core)
 {
     const struct conf_broker *conf = core->conf;

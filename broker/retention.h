@@ -21,6 +21,8 @@ struct retention;
 void retention_begin(struct core *core);
 /* At a start in the same process: the clock is the one of before. */
 void retention_go_on(struct core *core, const struct retention *before);
+/* `keep` may be another one. */
+void retention_again(struct core *core);
 void retention_tick(struct core *core);
 usec_t retention_deadline(const struct core *core);
 

@@ -374,6 +374,12 @@ void schedule_tick(struct core *core)
     core->schedule.read = journal_end(core->journal); /* what was started here is no reason */
 }
 
+void schedule_again(struct core *core)
+{
+    core->schedule.read = 0;
+    core->schedule.check_at = core->now;
+}
+
 usec_t schedule_deadline(const struct core *core)
 {
     usec_t first = core->schedule.check_at;

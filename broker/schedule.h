@@ -12,6 +12,7 @@
 /* Queues what has waited long enough, gives up what cannot be reached, starts what may start. */
 void schedule_tick(struct core *core);
 usec_t schedule_deadline(const struct core *core);
+void schedule_again(struct core *core); /* what kept jobs may not keep them any more: settings */
 
 /* Why a live job waits; "" or NULL when nothing keeps it. In core->arena, or the job's. */
 const char *schedule_job_why(struct core *core, const struct job *job);

@@ -408,6 +408,22 @@ void worker_gone(struct core *core, const struct net_peer *peer)
             host_link_hold(&host->link);
 }
 
+void worker_changed(struct core *core, const struct net_peer *peer, char *const *hosts)
+{
+    struct session *session = session_of_peer(core, peer);
+    const char *why = NULL;
+
+    if (!session)
+        return;
+    if (peer->role != ROLE_WORKER && peer->role != ROLE_ADMIN)
+        why = "its key is not that of a worker any more";
+    for (struct host *host = core->hosts; host && !why; host = host->hh.next)
+        if (host->link.session == session && !may_speak_for(peer, hosts, host->rec->name))
+            why = core_printf(core, "its key may not speak for %s any more", host->rec->name);
+    if (why)
+        end(core, session, NOTICE_WORKER_LOST, why);
+}
+
 /* ---- time */
 
 /* What its holder is told until that was heard. */

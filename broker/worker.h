@@ -14,6 +14,8 @@ void worker_input(struct core *core, const struct net_peer *peer, char *const *h
 /* Its connection is gone. The session ends when the worker comes back or stays away for too long; what
  * it migrates goes on meanwhile. */
 void worker_gone(struct core *core, const struct net_peer *peer);
+/* By other settings the peer is somebody else, or may do something else: core_peer_changed(). */
+void worker_changed(struct core *core, const struct net_peer *peer, char *const *hosts);
 void worker_tick(struct core *core);
 usec_t worker_deadline(const struct core *core);
 

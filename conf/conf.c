@@ -42,13 +42,14 @@ enum {
 #define TEXT(name_, type, field, flags_, check_, standard_)                                        \
     {.name = (name_), .kind = SETTING_TEXT, .offset = offsetof(type, field), .flags = (flags_),    \
      .check = (check_), .standard = (standard_)}
-#define TEXTS(name_, type, field, count_, most, check_, standard_)                                 \
-    {.name = (name_), .kind = SETTING_TEXTS, .offset = offsetof(type, field),                      \
+#define TEXTS(name_, type, field, count_, flags_, most, check_, standard_)                         \
+    {.name = (name_), .kind = SETTING_TEXTS, .offset = offsetof(type, field), .flags = (flags_),   \
      .count_offset = offsetof(type, count_), .high = (most), .size = sizeof(char *),               \
      .check = (check_), .standard = (standard_)}
-#define WORD(name_, type, field, flags_, parse_, standard_)                                        \
+#define WORD(name_, type, field, flags_, word_, standard_)                                         \
     {.name = (name_), .kind = SETTING_WORD, .offset = offsetof(type, field), .flags = (flags_),    \
-     .parse = (parse_), .standard = (standard_)}
+     .size = sizeof(((type *)NULL)->field), .parse = word_parse_##word_,                           \
+     .show = word_show_##word_, .standard = (standard_)}
 #define GROUP(name_, table_, offset_)                                                              \
     {.name = (name_), .kind = SETTING_GROUP, .table = (table_), .offset = (offset_)}
 #define ROWS(name_, table_, type, field, count_, most)                                             \
@@ -59,9 +60,9 @@ enum {
 
 static const struct setting key_table[] = {
     TEXT("name", struct conf_key, name, SETTING_REQUIRED, word_check_name, NULL),
-    WORD("role", struct conf_key, role, SETTING_REQUIRED, word_parse_role, NULL),
-    WORD("public", struct conf_key, public_key, SETTING_REQUIRED, word_parse_z85, NULL),
-    TEXTS("hosts", struct conf_key, hosts, n_hosts, CONF_HYPERVISORS_MAX, word_check_name, NULL),
+    WORD("role", struct conf_key, role, SETTING_REQUIRED, role, NULL),
+    WORD("public", struct conf_key, public_key, SETTING_REQUIRED, z85, NULL),
+    TEXTS("hosts", struct conf_key, hosts, n_hosts, 0, CONF_HYPERVISORS_MAX, word_check_name, NULL),
     END,
 };
 
@@ -85,26 +86,28 @@ static const struct setting migration_table[] = {
          USEC_PER_SEC, 365 * DAY, "3 min"),
     {.name = "auto_converge", .kind = SETTING_BOOL,
      .offset = offsetof(struct conf_migration, auto_converge), .standard = "false"},
-    WORD("fence", struct conf_migration, fence, 0, word_parse_fence, "always"),
+    WORD("fence", struct conf_migration, fence, 0, fence, "always"),
     END,
 };
 
 static const struct setting broker_table[] = {
-    TEXTS("listen", struct conf_broker, listen, n_listen, CONF_LISTEN_MAX, word_check_listen,
-          RM_BROKER_DEFAULT),
-    TEXT("store", struct conf_broker, store, 0, NULL, "/var/lib/rmigrate"),
-    UNIT(SETTING_SIZE, "store_size", struct conf_broker, store_size, 0, MIB, 16 * TIB, "16 GiB"),
-    TEXT("key", struct conf_broker, key_file, 0, NULL, NULL),
+    TEXTS("listen", struct conf_broker, listen, n_listen, SETTING_FIXED, CONF_LISTEN_MAX,
+          word_check_listen, RM_BROKER_DEFAULT),
+    TEXT("store", struct conf_broker, store, SETTING_FIXED, NULL, "/var/lib/rmigrate"),
+    UNIT(SETTING_SIZE, "store_size", struct conf_broker, store_size, SETTING_FIXED, MIB, 16 * TIB,
+         "16 GiB"),
+    TEXT("key", struct conf_broker, key_file, SETTING_FIXED, NULL, NULL),
     ROWS("allow", key_table, struct conf_broker, keys, n_keys, CONF_KEYS_MAX),
-    WORD("socket_mode", struct conf_broker, socket_mode, 0, word_parse_mode, "0660"),
-    TEXT("socket_group", struct conf_broker, socket_group, 0, word_check_user, NULL),
-    TEXTS("viewers", struct conf_broker, viewers, n_viewers, CONF_USERS_MAX, word_check_user, NULL),
-    TEXTS("operators", struct conf_broker, operators, n_operators, CONF_USERS_MAX, word_check_user,
+    WORD("socket_mode", struct conf_broker, socket_mode, SETTING_FIXED, mode, "0660"),
+    TEXT("socket_group", struct conf_broker, socket_group, SETTING_FIXED, word_check_user, NULL),
+    TEXTS("viewers", struct conf_broker, viewers, n_viewers, 0, CONF_USERS_MAX, word_check_user,
           NULL),
+    TEXTS("operators", struct conf_broker, operators, n_operators, 0, CONF_USERS_MAX,
+          word_check_user, NULL),
     GROUP("limits", limits_table, 0),
-    UNIT(SETTING_DURATION, "heartbeat", struct conf_broker, heartbeat, 0,
+    UNIT(SETTING_DURATION, "heartbeat", struct conf_broker, heartbeat, SETTING_FIXED,
          100 * USEC_PER_MSEC, 60 * MINUTE, "2 s"),
-    UNIT(SETTING_DURATION, "session_timeout", struct conf_broker, session_timeout, 0,
+    UNIT(SETTING_DURATION, "session_timeout", struct conf_broker, session_timeout, SETTING_FIXED,
          300 * USEC_PER_MSEC, DAY, "10 s"),
     COUNT("attempts", struct conf_broker, attempts, 1, ATTEMPTS_MAX, "3"),
     UNIT(SETTING_DURATION, "retry_wait", struct conf_broker, retry_wait, 0,
@@ -115,7 +118,7 @@ static const struct setting broker_table[] = {
          MINUTE, 36500 * DAY, "400 d"),
     COUNT("keep_jobs", struct conf_broker, keep_jobs, 0, CONF_KEEP_MAX, "5000000"),
     COUNT("vcpus_per_cpu", struct conf_broker, vcpus_per_cpu, 1, VCPUS_PER_CPU_MAX, "4"),
-    WORD("reserve", struct conf_broker, reserve, 0, word_parse_reserve, "0"),
+    WORD("reserve", struct conf_broker, reserve, 0, reserve, "0"),
     TEXT("exclude_nodes", struct conf_broker, exclude_nodes, SETTING_EMPTY, NULL, ""),
     TEXT("hierarchical_attrs", struct conf_broker, hierarchical_attrs, SETTING_EMPTY, NULL, ""),
     GROUP("migration", migration_table, offsetof(struct conf_broker, migration)),
@@ -130,7 +133,7 @@ static const struct setting hypervisor_table[] = {
     UNIT(SETTING_SIZE, "memory", struct conf_hypervisor, memory, SETTING_ZERO,
          MIB, 1024 * TIB, "0"),
     COUNT("vcpus", struct conf_hypervisor, vcpus, 0, VCPUS_MAX, "0"),
-    WORD("reserve", struct conf_hypervisor, reserve, 0, word_parse_reserve, NULL),
+    WORD("reserve", struct conf_hypervisor, reserve, 0, reserve, NULL),
     TEXT("smapi", struct conf_hypervisor, smapi, 0, word_check_smapi, NULL),
     TEXT("login", struct conf_hypervisor, login, 0, NULL, NULL),
     TEXT("ca", struct conf_hypervisor, ca, 0, NULL, NULL),
@@ -517,6 +520,24 @@ int conf_worker_load(const char *file, struct conf_worker *ret_conf, struct rm_e
 int conf_client_load(const char *file, struct conf_client *ret_conf, struct rm_err *err)
 {
     return load(file, &sections[2], /* optional = */ true, relate_client, ret_conf, err);
+}
+
+int conf_broker_again(const char *file, const struct conf_broker *now, struct conf_broker *ret_next,
+                      conf_change_f *visit, void *ctx, struct rm_err *err)
+{
+    struct conf_broker next;
+    int r = conf_broker_load(file, &next, err);
+    if (r < 0)
+        return r;
+    r = change_visit(broker_table, "broker", now, &next, visit, ctx);
+    if (r >= 0)
+        r = change_undo_fixed(broker_table, now, &next);
+    if (r < 0) {
+        conf_broker_done(&next);
+        return rm_fail(err, r, "%s", strerror(-r));
+    }
+    *ret_next = next;
+    return 0;
 }
 
 void conf_broker_done(struct conf_broker *conf)

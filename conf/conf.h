@@ -10,6 +10,7 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
+#include "conf/change.h"
 #include "conf/env.h"
 #include "conf/err.h"
 #include "conf/word.h"
@@ -121,6 +122,13 @@ int conf_client_load(const char *file, struct conf_client *ret_conf, struct rm_e
 void conf_broker_done(struct conf_broker *conf);
 void conf_worker_done(struct conf_worker *conf);
 void conf_client_done(struct conf_client *conf);
+
+/* The settings of a broker that runs, read again. What a broker keeps as long as it runs (listen, store,
+ * store_size, key, socket_mode, socket_group, heartbeat, session_timeout) is in *ret_next as it is
+ * now; visit is called for each setting that the file has otherwise, those included. Errors as of
+ * conf_broker_load(). */
+int conf_broker_again(const char *file, const struct conf_broker *now, struct conf_broker *ret_next,
+                      conf_change_f *visit, void *ctx, struct rm_err *err);
 
 /* The file that they read, of which a client's may be missing: file, else the environment's, else the
  * default. Borrowed. */

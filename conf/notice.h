@@ -18,6 +18,8 @@
     X(KEY_REFUSED,         "key-refused",         "3d06477b77a1437d8a7ec2ff30494023")              \
     X(NOT_PERMITTED,       "not-permitted",       "bf5a6c9c2cbb48379007437214bb2a9d")              \
     X(STORE_FULL,          "store-full",          "1993ab92e1134ee298f452aee28a9c96")              \
+    X(SETTINGS_REFUSED,    "settings-refused",    "9f96ee40b8da42be8b72e7d919919934")              \
+    X(NEEDS_RESTART,       "needs-restart",       "5da9e7e65b154b0fa0ea3318df76c087")              \
     X(WORKER_REFUSED,      "worker-refused",      "4ab0999b95104ea481ad0c21f8b13a7d")              \
     X(BROKER_ENDED,        "broker-ended",        "c1bf8762ee624d7693ff184d109e63d2")
 /* clang-format on */

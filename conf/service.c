@@ -5,6 +5,7 @@
 #include "conf/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -33,11 +34,15 @@ int service_signals(void)
     return fd < 0 ? -errno : fd;
 }
 
-int service_signal_read(int fd)
+int service_signal_read(int fd, uid_t *ret_uid)
 {
     struct signalfd_siginfo info;
     ssize_t n = TEMP_FAILURE_RETRY(read(fd, &info, sizeof(info)));
-    return n == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+    if (n != (ssize_t)sizeof(info))
+        return 0;
+    if (ret_uid)
+        *ret_uid = info.ssi_uid;
+    return (int)info.ssi_signo;
 }
 
 /* sd_notify's message is lines: a line's end inside the status would start another assignment. */
@@ -52,6 +57,11 @@ static void notify(const char *first, const char *status)
 void service_ready(const char *status)
 {
     notify("READY=1\n", status);
+}
+
+void service_reloading(usec_t now)
+{
+    sd_notifyf(/* unset_environment = */ 0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now);
 }
 
 void service_stopping(void)

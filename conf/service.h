@@ -7,6 +7,7 @@
 
 #include <argp.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Exit codes of all programs; the client's are in the man page and scripts rely on them. */
 enum service_exit {
@@ -44,12 +45,14 @@ int service_checked(const char *file, unsigned wrong);
  * SIGPIPE is ignored. Call it before any thread starts. */
 int service_signals(void);
 
-/* Reads one signal; 0 when there is none. Does not block. */
-int service_signal_read(int fd);
+/* Reads one signal; 0 when there is none. Does not block. ret_uid: whose process sent it; may be
+ * NULL. */
+int service_signal_read(int fd, uid_t *ret_uid);
 
 /* sd_notify: does nothing where there is no systemd. status may be NULL. */
 void service_ready(const char *status);
 void service_stopping(void);
+void service_reloading(usec_t now); /* until service_ready() */
 
 /* systemd's watchdog, which is fed twice in its interval. */
 struct watchdog {

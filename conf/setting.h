@@ -30,6 +30,7 @@ enum setting_flags {
     SETTING_REQUIRED = 1, /* a group without it is refused */
     SETTING_ZERO = 2,     /* 0 is allowed although it is below low */
     SETTING_EMPTY = 4,    /* "" is allowed and means none */
+    SETTING_FIXED = 8,    /* a program that runs keeps what it began with */
 };
 
 struct setting {
@@ -42,10 +43,12 @@ struct setting {
     const char *standard; /* the default without quotes; NULL: none, that is 0 or NULL */
 
     const struct setting *table; /* GROUP, ROWS: the settings inside */
-    size_t size;                 /* TEXTS, ROWS: bytes of one element; a section: of its struct */
+    size_t
+        size; /* TEXTS, ROWS: bytes of one element; WORD: of the value; a section: of its struct */
 
     int (*check)(const char *text, struct rm_err *err);            /* TEXT, TEXTS: may it stand */
     int (*parse)(const char *text, void *ret, struct rm_err *err); /* WORD */
+    void (*show)(const void *value, char *text);                   /* WORD; WORD_TEXT_MAX bytes */
 };
 
 /* What a group is read with. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,10 +74,12 @@ int word_parse_mode(const char *text, void *ret, struct rm_err *err)
 
 int word_parse_reserve(const char *text, void *ret, struct rm_err *err)
 {
-    struct conf_reserve reserve = {.set = true};
+    struct conf_reserve reserve;
     size_t digits = strspn(text, "0123456789"), blanks = strspn(text + digits, " ");
     struct rm_err why = {0};
 
+    memset(&reserve, 0, sizeof(reserve)); /* its gaps too: settings are compared byte by byte */
+    reserve.set = true;
     if (strcmp(text + digits + blanks, "%") == 0 && digits > 0) {
         reserve.per_cent = digits < 4 ? (unsigned)strtoul(text, NULL, 10) : UINT_MAX;
         if (reserve.per_cent > 100)
@@ -85,7 +88,7 @@ int word_parse_reserve(const char *text, void *ret, struct rm_err *err)
         return rm_fail(err, -EINVAL,
                        "'%s' is neither a size, as \"8 GiB\", nor a share, as \"10 %%\"", text);
     }
-    *(struct conf_reserve *)ret = reserve;
+    memcpy(ret, &reserve, sizeof(reserve));
     return 0;
 }
 
@@ -241,4 +244,37 @@ int word_parse_z85(const char *text, void *ret, struct rm_err *err)
     if (r == 0)
         memcpy(ret, text, CONF_Z85_LEN + 1);
     return r;
+}
+
+/* ---- the other way */
+
+void word_show_role(const void *role, char text[static WORD_TEXT_MAX])
+{
+    snprintf(text, WORD_TEXT_MAX, "%s", role_name(*(const enum role *)role));
+}
+
+void word_show_fence(const void *fence, char text[static WORD_TEXT_MAX])
+{
+    snprintf(text, WORD_TEXT_MAX, "%s", fences[*(const enum fence_mode *)fence]);
+}
+
+void word_show_mode(const void *mode, char text[static WORD_TEXT_MAX])
+{
+    snprintf(text, WORD_TEXT_MAX, "%04o", *(const unsigned *)mode);
+}
+
+void word_show_reserve(const void *reserve, char text[static WORD_TEXT_MAX])
+{
+    const struct conf_reserve *kept = reserve;
+    char size[UNIT_TEXT_MAX];
+
+    if (kept->per_cent > 0)
+        snprintf(text, WORD_TEXT_MAX, "%u %%", kept->per_cent);
+    else
+        snprintf(text, WORD_TEXT_MAX, "%s", unit_size_text(kept->bytes, size));
+}
+
+void word_show_z85(const void *key, char text[static WORD_TEXT_MAX])
+{
+    snprintf(text, WORD_TEXT_MAX, "%.*s", CONF_Z85_LEN, (const char *)key);
 }

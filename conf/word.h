@@ -56,4 +56,12 @@ int word_parse_reserve(const char *text, void *ret_reserve,
                        struct rm_err *err); /* struct conf_reserve: "8 GiB", "10 %" or "0" */
 int word_parse_z85(const char *text, void *ret_key, struct rm_err *err); /* CONF_Z85_LEN + 1 */
 
+/* The other way, for people. */
+enum { WORD_TEXT_MAX = 64 };
+void word_show_role(const void *role, char text[static WORD_TEXT_MAX]);
+void word_show_fence(const void *fence, char text[static WORD_TEXT_MAX]);
+void word_show_mode(const void *mode, char text[static WORD_TEXT_MAX]);
+void word_show_reserve(const void *reserve, char text[static WORD_TEXT_MAX]);
+void word_show_z85(const void *key, char text[static WORD_TEXT_MAX]);
+
 #endif

@@ -42,8 +42,8 @@ static void explain_key(const struct args *args, const char *path)
             "the line above goes into the groups worker and client of all others, beside `key'");
         return;
     }
-    out_note("the row above goes into broker.allow of the broker's rmigrate.conf; then restart the "
-             "broker");
+    out_note("the row above goes into broker.allow of the broker's rmigrate.conf; then `systemctl "
+             "reload rmigrate-broker'");
     out_note(
         "move the file to the machine that uses it, to %s; %s.key names it there, and `server' "
         "beside it is the broker's public key",

@@ -228,7 +228,7 @@ static int wait_once(struct client *client, struct net *net, usec_t until)
                                   {.fd = fds[1], .events = POLLIN}};
         ready[0] = poll(polled, n, (int)(wait_for / USEC_PER_MSEC)) > 0 && polled[0].revents;
     }
-    int signal = ready[0] ? service_signal_read(client->signals) : 0;
+    int signal = ready[0] ? service_signal_read(client->signals, NULL) : 0;
     if (signal > 0) {
         client->signal = signal;
         return -EINTR;
@@ -485,7 +485,7 @@ int client_code(const struct client *client, int r)
 
 void client_forget_signal(struct client *client)
 {
-    while (service_signal_read(client->signals) > 0)
+    while (service_signal_read(client->signals, NULL) > 0)
         ;
     client->signal = 0;
 }

@@ -620,7 +620,7 @@ static void print_steps(const struct init *init, bool is_new)
     if (strcmp(d, DIRECTORY) != 0)
         printf("# (the unit of the broker reads " DIRECTORY
                "/rmigrate.conf; rmigrate-broker -c takes another)\n");
-    printf("systemctl %s rmigrate-broker\n", is_new ? "enable --now" : "restart");
+    printf("systemctl %s rmigrate-broker\n", is_new ? "enable --now" : "reload-or-restart");
     if (init->serves_here)
         printf("systemctl enable --now rmigrate-worker\n");
     for (size_t i = 0; i < init->hypervisors.n; i++)

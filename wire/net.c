@@ -92,6 +92,65 @@ char *const *net_peer_hosts(const struct net *net, const struct net_peer *peer)
     return peer->role == ROLE_ADMIN ? NULL : none;
 }
 
+static void identify(struct net *net, const struct net_speaker *speaker, struct net_peer *peer)
+{
+    *peer = (struct net_peer){.route_length = speaker->route_length};
+    memcpy(peer->route, speaker->route, sizeof(peer->route));
+    listen_identify(net, speaker->which, speaker->address,
+                    *speaker->key != '\0' ? speaker->key : NULL, peer);
+}
+
+static bool same_hosts(char *const *a, char *const *b)
+{
+    if (!a || !b)
+        return a == b;
+    for (; *a && *b; a++, b++)
+        if (strcmp(*a, *b) != 0)
+            return false;
+    return *a == *b;
+}
+
+/* Is a peer, and may do, what he was and might do by other settings? */
+static bool is_same(struct net *net, struct who *before, const struct net_speaker *speaker,
+                    struct net_peer *ret_now)
+{
+    struct net then = *net; /* who he was: nothing else of it is looked at */
+    struct net_peer was;
+    then.who = before;
+    identify(&then, speaker, &was);
+    identify(net, speaker, ret_now);
+    return was.role == ret_now->role && strcmp(was.user, ret_now->user) == 0 &&
+           same_hosts(net_peer_hosts(&then, &was), net_peer_hosts(net, ret_now));
+}
+
+int net_settings(struct net *net, const struct conf_broker *conf, net_changed_f *changed, void *ctx,
+                 struct rm_err *err)
+{
+    struct net_speaker *speakers;
+    struct who *who, *before = net->who;
+    size_t n;
+    int r = who_new(conf, &who, err);
+    if (r < 0)
+        return r;
+    r = pump_speakers(net, &speakers, &n);
+    if (r < 0) {
+        who_free(who);
+        return rm_fail(err, r, "the list of keys: %s", strerror(-r));
+    }
+    who_replace(who, before);
+    net->who = who;
+    for (size_t i = 0; i < n; i++) {
+        struct net_peer now;
+        if (is_same(net, before, &speakers[i], &now))
+            continue;
+        accept_end(speakers[i].fd);
+        changed(ctx, &now);
+    }
+    who_free(before);
+    free(speakers);
+    return 0;
+}
+
 bool net_dropped(struct net *net, struct net_peer *ret_peer)
 {
     struct net_drop drop;
@@ -228,22 +287,35 @@ static zmq_msg_t *dealer_take(struct net *net)
     return NULL;
 }
 
+/* One frame of somebody, NULL when there is none. A key that was in the list when its peer connected may be
+ * gone from it. */
+static zmq_msg_t *listen_take(struct net *net, struct net_peer *from)
+{
+    zmq_msg_t *frame;
+    while ((frame = pump_take(net, from))) {
+        listen_identify(net, from->socket, zmq_msg_gets(frame, "Peer-Address"),
+                        zmq_msg_gets(frame, "User-Id"), from);
+        if (from->socket != SOCKET_TCP || from->role != ROLE_NONE)
+            return frame;
+        accept_end(zmq_msg_get(frame, ZMQ_SRCFD));
+        zmq_msg_close(frame);
+        free(frame);
+    }
+    return NULL;
+}
+
 int net_recv(struct net *net, struct net_peer *peer, struct net_frame *ret_frame)
 {
     struct net_peer from = {0};
     if (++net->received >= NET_ZAP_TURN)
         zap_serve(net);
-    zmq_msg_t *frame = net->is_dealer ? dealer_take(net) : pump_take(net, &from);
+    zmq_msg_t *frame = net->is_dealer ? dealer_take(net) : listen_take(net, &from);
     if (!frame) {
         dealer_serve(net);
         return -EAGAIN;
     }
-    if (!net->is_dealer) {
-        listen_identify(net, from.socket, zmq_msg_gets(frame, "Peer-Address"),
-                        zmq_msg_gets(frame, "User-Id"), &from);
-        if (peer)
-            *peer = from;
-    }
+    if (!net->is_dealer && peer)
+        *peer = from;
     *ret_frame = (struct net_frame){
         .data = zmq_msg_data(frame), .length = zmq_msg_size(frame), .owner = frame};
     return 0;

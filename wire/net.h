@@ -66,6 +66,14 @@ struct net_crowd net_crowd(void);
  * wait (inbox.h)? The latest. */
 bool net_dropped(struct net *net, struct net_peer *ret_peer);
 
+/* Listening side: who may what by these settings from now on, in the place of those of net_listen(). The
+ * connection of each peer who is somebody else by them, or may do something else, is ended, and
+ * changed() is called with what he is now (ROLE_NONE: nobody); he may connect again. On failure
+ * nothing has changed. */
+typedef void net_changed_f(void *ctx, const struct net_peer *peer);
+int net_settings(struct net *net, const struct conf_broker *conf, net_changed_f *changed, void *ctx,
+                 struct rm_err *err);
+
 /* The hosts that this peer's key may speak for: NULL-terminated, borrowed. NULL: any host (admins
  * without a key, who are on this machine); a key of another role than worker speaks for none. */
 char *const *net_peer_hosts(const struct net *net, const struct net_peer *peer);
@@ -78,7 +86,8 @@ int net_wait(struct net *net, const int *fds, size_t n_fds, bool *ready, usec_t 
 
 /* Takes one frame; *ret_frame is to be freed with net_frame_free(). -EAGAIN: there is none.
  * peer may be NULL on a connecting side and stays untouched there. Frames of more than one part,
- * too long ones, and those of peers that chose their routing id themselves are dropped inside. */
+ * too long ones, and those of peers that chose their routing id themselves or whose key is not in the
+ * list any more are dropped inside. */
 struct net_frame {
     const uint8_t *data;
     size_t length;

@@ -209,6 +209,14 @@ size_t accept_prepare(void)
     return files - kept;
 }
 
+void accept_end(int fd)
+{
+    pthread_mutex_lock(&lock);
+    if (fd >= 0 && fd < FILES_MAX && atomic_load(&owner_of[fd]))
+        shutdown(fd, SHUT_RDWR);
+    pthread_mutex_unlock(&lock);
+}
+
 struct net_crowd accept_crowd(void)
 {
     pthread_mutex_lock(&lock);

@@ -74,6 +74,9 @@ struct net {
 /* Raises the number of files as far as the system lets it; returns how many may be connections. */
 size_t accept_prepare(void);
 struct net_crowd accept_crowd(void);
+/* Ends the connection that this file is; nothing where it is none. At worst it is another one's by now, which
+ * then connects again. */
+void accept_end(int fd);
 
 /* ---- net_socket.c: 0, or -errno */
 
@@ -117,6 +120,16 @@ zmq_msg_t *pump_take(struct net *net, struct net_peer *peer);
 
 /* Takes the frame, unless it fails: -EHOSTUNREACH, -EAGAIN, -ENOMEM. */
 int pump_send(struct net *net, const struct net_peer *peer, zmq_msg_t *frame);
+
+/* Who has said something over connections that may still be there; owned by the caller. -ENOMEM. */
+struct net_speaker {
+    int fd;
+    uint8_t route[NET_ROUTE_MAX];
+    size_t route_length;
+    unsigned which;                          /* its socket */
+    char address[64], key[CONF_Z85_LEN + 1]; /* Peer-Address and User-Id */
+};
+int pump_speakers(struct net *net, struct net_speaker **ret_speakers, size_t *ret_n);
 
 /* Was a peer disconnected since this was asked last? The latest. */
 bool pump_dropped(struct net *net, struct net_drop *ret_drop);

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
+#include <uthash.h>
 
 enum {
     ROUTE_LENGTH = 5, /* of an id that ZeroMQ makes: a zero byte and a number */
@@ -31,6 +31,11 @@ struct received {
     zmq_msg_t *frame;
 };
 
+struct speaker {
+    struct net_speaker is;
+    UT_hash_handle hh;
+};
+
 struct pump {
     void *const *routers; /* the net's */
     /* lock guards all that follows and the routers. Who wants it takes turn first, so that the
@@ -39,6 +44,7 @@ struct pump {
     struct inbox *inbox;
     uint64_t gone[GONE];
     uint64_t n_gone;
+    struct speaker *speakers; /* uthash by file: no more than there are files */
     struct net_drop dropped;
     bool has_dropped, told; /* told: `arrived` is readable */
     int arrived, wake;
@@ -90,7 +96,6 @@ static void disconnect(struct pump *pump, struct received *last)
 {
     const char *address = zmq_msg_gets(last->frame, "Peer-Address");
     const char *key = zmq_msg_gets(last->frame, "User-Id");
-    int fd = zmq_msg_get(last->frame, ZMQ_SRCFD);
     struct inbox_item *item;
 
     pump->gone[pump->n_gone++ % GONE] = last->item.peer;
@@ -98,12 +103,37 @@ static void disconnect(struct pump *pump, struct received *last)
     snprintf(pump->dropped.address, sizeof(pump->dropped.address), "%s", address ? address : "");
     snprintf(pump->dropped.key, sizeof(pump->dropped.key), "%s", key ? key : "");
     pump->has_dropped = true;
-    /* At worst the file is another connection's by now, which then connects again. */
-    if (fd >= 0)
-        shutdown(fd, SHUT_RDWR);
+    accept_end(zmq_msg_get(last->frame, ZMQ_SRCFD));
     while ((item = inbox_take_of(pump->inbox, last->item.peer)))
         received_free((struct received *)item);
     received_free(last);
+}
+
+/* Notes whose connection a file is; a file whose connection is gone is the next one's. */
+static void note_speaker(struct pump *pump, unsigned which, const uint8_t route[ROUTE_LENGTH],
+                         zmq_msg_t *frame)
+{
+    int fd = zmq_msg_get(frame, ZMQ_SRCFD);
+    struct speaker *speaker;
+
+    HASH_FIND_INT(pump->speakers, &fd, speaker);
+    if (speaker && speaker->is.which == which &&
+        memcmp(speaker->is.route, route, ROUTE_LENGTH) == 0)
+        return;
+    if (!speaker) {
+        speaker = calloc(1, sizeof(*speaker));
+        if (!speaker)
+            return; /* its next frame may find memory */
+        speaker->is.fd = fd;
+        HASH_ADD_INT(pump->speakers, is.fd, speaker);
+    }
+    const char *address = zmq_msg_gets(frame, "Peer-Address");
+    const char *key = zmq_msg_gets(frame, "User-Id");
+    speaker->is.which = which;
+    memcpy(speaker->is.route, route, ROUTE_LENGTH);
+    speaker->is.route_length = ROUTE_LENGTH;
+    snprintf(speaker->is.address, sizeof(speaker->is.address), "%s", address ? address : "");
+    snprintf(speaker->is.key, sizeof(speaker->is.key), "%s", key ? key : "");
 }
 
 static void put(struct pump *pump, unsigned which, const uint8_t route[ROUTE_LENGTH],
@@ -117,6 +147,7 @@ static void put(struct pump *pump, unsigned which, const uint8_t route[ROUTE_LEN
         free(received);
         return;
     }
+    note_speaker(pump, which, route, frame);
     *received = (struct received){.which = which, .frame = kept};
     received->item = (struct inbox_item){.peer = peer, .length = zmq_msg_size(frame)};
     memcpy(received->route, route, ROUTE_LENGTH);
@@ -251,6 +282,11 @@ void pump_stop(struct net *net)
     while (pump->inbox && (item = inbox_take(pump->inbox)))
         received_free((struct received *)item);
     inbox_free(pump->inbox);
+    struct speaker *speaker, *next;
+    HASH_ITER (hh, pump->speakers, speaker, next) {
+        HASH_DEL(pump->speakers, speaker);
+        free(speaker);
+    }
     for (size_t i = 0; i < 2; i++) {
         int fd = i == 0 ? pump->arrived : pump->wake;
         if (fd >= 0)
@@ -315,6 +351,23 @@ int pump_send(struct net *net, const struct net_peer *peer, zmq_msg_t *frame)
     unlock(pump);
     zmq_msg_close(&route);
     return r;
+}
+
+int pump_speakers(struct net *net, struct net_speaker **ret_speakers, size_t *ret_n)
+{
+    struct pump *pump = net->pump;
+    struct speaker *speaker, *next;
+    size_t n = 0;
+
+    lock(pump);
+    struct net_speaker *list = calloc(HASH_COUNT(pump->speakers) + 1, sizeof(*list));
+    HASH_ITER (hh, pump->speakers, speaker, next)
+        if (list)
+            list[n++] = speaker->is;
+    unlock(pump);
+    *ret_speakers = list;
+    *ret_n = n;
+    return list ? 0 : -ENOMEM;
 }
 
 bool pump_dropped(struct net *net, struct net_drop *ret_drop)

@@ -99,6 +99,11 @@ void who_open_to_all(struct who *who)
     who->is_open_to_all = true;
 }
 
+void who_replace(struct who *who, const struct who *before)
+{
+    who->is_open_to_all = before->is_open_to_all;
+}
+
 /* What may stand in an event: no blank, nothing that a terminal obeys. */
 static bool is_printable(const char *name)
 {
@@ -132,6 +137,12 @@ static bool user_name(uid_t uid, char name[static CONF_NAME_MAX + 1], bool *ret_
     if (!*ret_is_known)
         snprintf(name, CONF_NAME_MAX + 1, "uid-%u", (unsigned)uid);
     return true;
+}
+
+int who_user(uid_t uid, char name[static CONF_NAME_MAX + 1])
+{
+    bool is_known;
+    return user_name(uid, name, &is_known) ? 0 : -EAGAIN;
 }
 
 static bool list_has(char *const *list, size_t n, const char *text)

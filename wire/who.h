@@ -8,6 +8,8 @@
 #include "conf/err.h"
 #include "wire/peer.h"
 
+#include <sys/types.h>
+
 struct who;
 
 /* The settings are borrowed. -EINVAL: a key that is none, or twice the same one. */
@@ -23,6 +25,12 @@ const struct conf_key *who_key(const struct who *who, unsigned number);
 /* A local endpoint has no file that guards it: only root and the broker's own user may do anything.
  */
 void who_open_to_all(struct who *who);
+
+/* As that one was opened to all, or not: who takes its place. */
+void who_replace(struct who *who, const struct who *before);
+
+/* The name of a local user, "uid-N" for one without. -EAGAIN: it cannot be looked up now. */
+int who_user(uid_t uid, char name[static CONF_NAME_MAX + 1]);
 
 /* Fills user, role and address of a local peer from what ZeroMQ says of it, "...:UID:GID:PID". What
  * cannot be read, and a user that cannot be looked up now, has ROLE_NONE. */

@@ -185,7 +185,7 @@ static void log_connection(struct worker *worker)
 /* True when the worker may end. */
 static bool on_signal(struct worker *worker)
 {
-    int signal = service_signal_read(worker->fds[FD_SIGNALS]);
+    int signal = service_signal_read(worker->fds[FD_SIGNALS], NULL);
     if (signal != SIGTERM && signal != SIGINT)
         return false;
     if (worker->leaving) {

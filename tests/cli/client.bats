@@ -305,7 +305,7 @@ rmigrate: $BATS_TEST_TMPDIR/main.key is the new key; only $(id -un) can read it
 rmigrate: broker.key names this file in the broker's rmigrate.conf
 rmigrate: the line above goes into the groups worker and client of all others, beside \`key'"
     output=$(noted hyp01 --role worker)
-    has "the row above goes into broker.allow of the broker's rmigrate.conf; then restart the broker"
+    has "the row above goes into broker.allow of the broker's rmigrate.conf; then \`systemctl reload rmigrate-broker'"
     has "to the user root; worker.key names it there"
     output=$(noted alice)
     has "to the user whose key it is; client.key names it there"

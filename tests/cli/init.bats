@@ -56,7 +56,7 @@ mode() { stat -c %a "$D/$1"; }
     local before
     before=$(cat "$D/rmigrate.conf" "$D/broker.key")
     init 0 hyp02 --operators bob
-    has "systemctl restart rmigrate-broker"
+    has "systemctl reload-or-restart rmigrate-broker"
     [ "$(allowed)" = "hyp01 worker,hyp02 worker,bob operator," ]
     [ "$(cat "$D/rmigrate.conf" "$D/broker.key")" = "$before" ]
     grep -qF 'broker = "tcp://mgmt.example:9999"' "$D/hypervisors/hyp02/rmigrate.conf"

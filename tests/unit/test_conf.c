@@ -1164,6 +1164,122 @@ static void the_example_describes_every_setting_with_its_true_default(void **sta
     assert_true(n_described > 0);
 }
 
+/* ---- a broker that runs reads its settings again */
+
+static char told[4096];
+
+static void note_change(void *ctx, const struct conf_change *change)
+{
+    (void)ctx;
+    size_t used = strlen(told);
+    snprintf(told + used, sizeof(told) - used, "%s: %s -> %s%s\n", change->name,
+             change->from ? change->from : "-", change->to ? change->to : "-",
+             change->fixed ? " (fixed)" : "");
+}
+
+static void read_again(const char *first, const char *second, struct conf_broker *ret_next)
+{
+    struct conf_broker now;
+    struct rm_err err = {0};
+    told[0] = '\0';
+    write_file("a.conf", first);
+    assert_int_equal(conf_broker_load(main_file, &now, &err), 0);
+    write_file("a.conf", second);
+    assert_int_equal(conf_broker_again(main_file, &now, ret_next, note_change, NULL, &err), 0);
+    conf_broker_done(&now);
+}
+
+static void what_has_changed_is_told_by_name(void **state)
+{
+    (void)state;
+    struct conf_broker next;
+    read_again(
+        "broker: { key = \"k\"; allow = ({ name = \"b\"; role = \"viewer\"; public = \"" KEY_A
+        "\"; }, { name = \"a\"; role = \"worker\"; public = \"" KEY_B "\"; }); };",
+        "broker: { key = \"k\"; limits: { source = 3; }; keep = \"1 d\"; reserve = \"10 %\";"
+        "  viewers = [ \"x\", \"y\" ]; exclude_nodes = \"h1\"; migration: { auto_converge = true;"
+        "  bandwidth = \"1 Gbit/s\"; fence = \"never\"; };"
+        "  allow = ({ name = \"c\"; role = \"admin\"; public = \"" KEY_B
+        "\"; }, { name = \"b\"; role = \"operator\"; public = \"" KEY_A "\"; }); };",
+        &next);
+    assert_string_equal(told, "broker.allow: a -> -\n"
+                              "broker.allow.b.role: viewer -> operator\n"
+                              "broker.allow: - -> c\n"
+                              "broker.viewers: none -> x, y\n"
+                              "broker.limits.source: 2 -> 3\n"
+                              "broker.keep: 400 d -> 1 d\n"
+                              "broker.reserve: 0 B -> 10 %\n"
+                              "broker.exclude_nodes: none -> h1\n"
+                              "broker.migration.bandwidth: 0 B/s -> 119 MiB/s\n"
+                              "broker.migration.auto_converge: false -> true\n"
+                              "broker.migration.fence: always -> never\n");
+    assert_int_equal(next.limit_source, 3);
+    assert_int_equal(next.n_keys, 2);
+    conf_broker_done(&next);
+
+    read_again("broker: { attempts = 4; };", "broker: { attempts = 4; };", &next);
+    assert_string_equal(told, "");
+    conf_broker_done(&next);
+}
+
+static void what_looks_the_same_is_told_exactly(void **state)
+{
+    (void)state;
+    struct conf_broker next;
+    read_again("broker: { keep = \"4000001 s\"; };", "broker: { keep = \"4000002 s\"; };", &next);
+    assert_string_equal(told, "broker.keep: 4000001000000 -> 4000002000000\n");
+    assert_int_equal(next.keep, 4000002 * USEC_PER_SEC);
+    conf_broker_done(&next);
+}
+
+static void what_is_fixed_stays_and_is_told(void **state)
+{
+    (void)state;
+    struct conf_broker next;
+    read_again("broker: { listen = [ \"ipc:///run/a\", \"ipc:///run/b\" ]; key = \"k\"; store = "
+               "\"/s\"; };",
+               "broker: { listen = [ \"ipc:///run/a\" ]; store = \"/t\"; store_size = \"1 GiB\";"
+               "  socket_mode = \"0600\"; socket_group = \"g\"; heartbeat = \"1 s\";"
+               "  session_timeout = \"5 s\"; attempts = 5; };",
+               &next);
+    assert_string_equal(told, "broker.listen: ipc:///run/a, ipc:///run/b -> ipc:///run/a (fixed)\n"
+                              "broker.store: /s -> /t (fixed)\n"
+                              "broker.store_size: 16.0 GiB -> 1.00 GiB (fixed)\n"
+                              "broker.key: k -> none (fixed)\n"
+                              "broker.socket_mode: 0660 -> 0600 (fixed)\n"
+                              "broker.socket_group: none -> g (fixed)\n"
+                              "broker.heartbeat: 2 s -> 1 s (fixed)\n"
+                              "broker.session_timeout: 10 s -> 5 s (fixed)\n"
+                              "broker.attempts: 3 -> 5\n");
+    assert_int_equal(next.n_listen, 2);
+    assert_string_equal(next.listen[1], "ipc:///run/b");
+    assert_null(next.listen[2]);
+    assert_string_equal(next.store, "/s");
+    assert_string_equal(next.key_file, "k");
+    assert_null(next.socket_group);
+    assert_int_equal(next.store_size, 16ULL << 30);
+    assert_int_equal(next.socket_mode, 0660);
+    assert_int_equal(next.heartbeat, 2 * USEC_PER_SEC);
+    assert_int_equal(next.session_timeout, 10 * USEC_PER_SEC);
+    assert_int_equal(next.attempts, 5);
+    conf_broker_done(&next);
+}
+
+static void settings_that_are_wrong_are_not_taken(void **state)
+{
+    (void)state;
+    struct conf_broker now, next;
+    struct rm_err err = {0};
+    told[0] = '\0';
+    write_file("a.conf", "broker: { attempts = 4; };");
+    assert_int_equal(conf_broker_load(main_file, &now, &err), 0);
+    write_file("a.conf", "broker: {\n attempts = 5;\n keep = 3; };");
+    assert_int_equal(conf_broker_again(main_file, &now, &next, note_change, NULL, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "a.conf:3: broker.keep"));
+    assert_string_equal(told, "");
+    conf_broker_done(&now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1208,6 +1324,10 @@ int main(void)
         TEST(the_example_loads_for_every_program_and_is_all_defaults),
         TEST(the_example_loads_too_when_all_is_taken_in),
         TEST(the_example_describes_every_setting_with_its_true_default),
+        TEST(what_has_changed_is_told_by_name),
+        TEST(what_looks_the_same_is_told_exactly),
+        TEST(what_is_fixed_stays_and_is_told),
+        TEST(settings_that_are_wrong_are_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,14 +21,14 @@ static void signals_wait_in_the_descriptor_until_they_are_read(void **state)
     (void)state;
     int fd = service_signals();
     assert_true(fd >= 0);
-    assert_int_equal(service_signal_read(fd), 0);
+    assert_int_equal(service_signal_read(fd, NULL), 0);
     raise(SIGTERM);
     raise(SIGHUP);
-    int first = service_signal_read(fd), second = service_signal_read(fd);
+    int first = service_signal_read(fd, NULL), second = service_signal_read(fd, NULL);
     assert_true((first == SIGTERM && second == SIGHUP) || (first == SIGHUP && second == SIGTERM));
     raise(SIGINT);
-    assert_int_equal(service_signal_read(fd), SIGINT);
-    assert_int_equal(service_signal_read(fd), 0);
+    assert_int_equal(service_signal_read(fd, NULL), SIGINT);
+    assert_int_equal(service_signal_read(fd, NULL), 0);
     close(fd);
 }
 
@@ -74,6 +74,9 @@ static void systemd_hears_of_readiness_status_watchdog_and_the_end(void **state)
     service_ready("line\nMAINPID=1\n");
     hear(fd, text, sizeof(text));
     assert_string_equal(text, "READY=1\nSTATUS=line MAINPID=1");
+    service_reloading(42);
+    hear(fd, text, sizeof(text));
+    assert_string_equal(text, "RELOADING=1\nMONOTONIC_USEC=42");
     struct watchdog watchdog = {.interval = 15, .due_at = 100};
     service_alive(&watchdog, 99);
     hear(fd, text, sizeof(text));
