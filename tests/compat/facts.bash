@@ -1,0 +1,17 @@
+# facts.bash - what record keeps of an older version's answers, and the test compares: values, under names of our own
+
+# What a broker says of its site. Older clients call some things by other names (the right side of each //).
+facts() {
+    ask jobs -a --json --limit 1000 | jq -S '{jobs: [.jobs[] | {job, batch, guest, state, source, destination, priority, attempt, locked,
+        by: (.by // .submitter), reason, result: (.why // .text)}] | sort_by(.job)}'
+    ask guests --json | jq -S '{guests: [.guests[] | {guest: (.guest // .name), locked}] | sort_by(.guest)}'
+    ask hosts --json | jq -S '{hosts: [.hosts[] | {host: (.host // .name), state, why: (.why // .text)}] | sort_by(.host)}'
+    ask events --json --limit 1000 | jq -S '{events: [.events[] | {at, event, by: (.by // .who), host, text}]}'
+    local table
+    for table in nodelist vm; do ask tabdump "$table" | jq -RS --slurp "{tables: {$table: .}}"; done
+}
+
+# A tape as text, by the description of messages that lies in a directory.
+as_text() { # TAPE-PROGRAM TAPE PROTO-DIRECTORY
+    "$1" unroll "$2" | protoc --decode=Tape --proto_path="$3" --proto_path="$TREE/tests/compat" tape.proto
+}
