@@ -38,7 +38,7 @@ static void end(struct core *core, struct host *host, bool ok, uint64_t left, co
 
     for (size_t i = 0; i < emptying->n_batches; i++)
         batch_account(core, emptying->batches[i], host, ok, left, text);
-    core_event(core, RM_EVENT_KIND__HOST_CHANGED, "broker", host->rec->name, NULL, "%s", text);
+    core_event_emptied(core, host->rec->name, emptying->of, ok, text);
     core_notice(core, ok ? NOTICE_NONE : NOTICE_EVACUATION_LEFT,
                 ok ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "host=%s: %s", host->rec->name, text);
     bool ours =

@@ -153,8 +153,8 @@ const struct out *core_turn_out(struct core *core)
     return turn->sent;
 }
 
-static void write_event(struct core *core, RmEventKind kind, const char *who, const char *host,
-                        const char *guest, char *text)
+static RmEvent event_of(const struct core *core, RmEventKind kind, const char *who,
+                        const char *host, const char *text)
 {
     RmEvent event = RM_EVENT__INIT;
 
@@ -162,8 +162,16 @@ static void write_event(struct core *core, RmEventKind kind, const char *who, co
     event.kind = kind;
     event.who = (char *)who;
     event.host = (char *)(host ? host : "");
+    event.text = (char *)text;
+    return event;
+}
+
+static void write_event(struct core *core, RmEventKind kind, const char *who, const char *host,
+                        const char *guest, const char *text)
+{
+    RmEvent event = event_of(core, kind, who, host, text);
+
     event.guest = (char *)(guest ? guest : "");
-    event.text = text;
     core_check_write(core, record_site_event_put(core->store, &event), "event");
 }
 
@@ -177,6 +185,16 @@ void core_event(struct core *core, RmEventKind kind, const char *who, const char
     va_end(args);
     write_event(core, kind, who, host, guest, text);
     free(text);
+}
+
+void core_event_emptied(struct core *core, const char *host, uint64_t batch, bool empty,
+                        const char *text)
+{
+    RmEvent event = event_of(core, RM_EVENT_KIND__HOST_CHANGED, "broker", host, text);
+
+    event.evacuation = batch;
+    event.empty = empty;
+    core_check_write(core, record_site_event_put(core->store, &event), "event");
 }
 
 struct denied {

@@ -236,6 +236,9 @@ void core_reply(struct core *core, const struct net_peer *peer, uint64_t tag, Rm
 /* An event that concerns no job. host and guest may be NULL. */
 void core_event(struct core *core, RmEventKind kind, const char *who, const char *host,
                 const char *guest, const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* The same of a host whose evacuation, which that batch asked for, is over; text: its account. */
+void core_event_emptied(struct core *core, const char *host, uint64_t batch, bool empty,
+                        const char *text);
 /* Somebody was refused what he may not do: an event, and a line for the log. What one peer can make
  * grow by it has bounds: DENIED_BURST events in DENIED_SPAN for each user, of DENIED_TEXT bytes; the last
  * of them says that no more follow. host may be NULL. */
