@@ -40,8 +40,8 @@ there() { "$LAB" exec hyp01 env -u RMIGRATE_CONF HOME="$HOME_THERE" XDG_STATE_HO
     "$LAB" guest lo3 hyp01 fill=64 ws=8 rate=1024
     "$LAB" shape hyp01 100mbit
     rm -f "$HOME_THERE/rmigrate/rmigrate-worker.log"
-    there --local lo3 qemu+tcp://hyp02/system >/dev/null 2>&1 3>&- 4>&- &
-    until_true 20 grep -q begun "$HOME_THERE/rmigrate/rmigrate-worker.log"
+    there --local lo3 qemu+tcp://hyp02/system >"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- &
+    until_true 60 grep -qs begun "$HOME_THERE/rmigrate/rmigrate-worker.log" || { cat "$BATS_TEST_TMPDIR/said"; false; }
     sleep 1
     pgrep -f "^$BIN/rmigrate --local lo3" | xargs kill -KILL
     pgrep -f "^rmigrate-(broker|worker) -c $HOME_THERE/" | xargs -r kill -KILL
