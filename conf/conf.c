@@ -163,11 +163,23 @@ static const struct setting client_table[] = {
     END,
 };
 
+static const struct setting watch_table[] = {
+    TEXT("broker", struct conf_watch, client.broker, 0, word_check_broker, RM_BROKER_DEFAULT),
+    TEXT("key", struct conf_watch, client.key_file, 0, NULL, NULL),
+    TEXT("server", struct conf_watch, client.server_key, 0, word_check_z85, NULL),
+    UNIT(SETTING_DURATION, "timeout", struct conf_watch, client.timeout, 0,
+         10 * USEC_PER_MSEC, DAY, "30 s"),
+    TEXT("listen", struct conf_watch, listen, SETTING_EMPTY, word_check_http, "127.0.0.1:9750"),
+    TEXT("token", struct conf_watch, token_file, 0, NULL, NULL),
+    END,
+};
+
 /* The only names that may stand at the top of a file. */
 static const struct setting sections[] = {
     {.name = "broker", .table = broker_table, .size = sizeof(struct conf_broker)},
     {.name = "worker", .table = worker_table, .size = sizeof(struct conf_worker)},
     {.name = "client", .table = client_table, .size = sizeof(struct conf_client)},
+    {.name = "watch", .table = watch_table, .size = sizeof(struct conf_watch)},
     END,
 };
 /* clang-format on */
@@ -408,9 +420,10 @@ static int relate_worker(void *ret, const struct setting_reader *rd, const confi
     return r;
 }
 
-static int relate_client(void *ret, const struct setting_reader *rd, const config_setting_t *group)
+/* The environment's broker counts before that of the file. */
+static int relate_broker_of(const char *section, struct conf_client *conf,
+                            const struct setting_reader *rd, const config_setting_t *group)
 {
-    struct conf_client *conf = ret;
     const char *broker = getenv("RMIGRATE_BROKER");
     if (broker && *broker) {
         int r = word_check_broker(broker, rd->err);
@@ -422,7 +435,25 @@ static int relate_client(void *ret, const struct setting_reader *rd, const confi
         free(conf->broker);
         conf->broker = copy;
     }
-    return relate_peer("client", conf->broker, conf->key_file, conf->server_key, rd, group);
+    return relate_peer(section, conf->broker, conf->key_file, conf->server_key, rd, group);
+}
+
+static int relate_client(void *ret, const struct setting_reader *rd, const config_setting_t *group)
+{
+    return relate_broker_of("client", ret, rd, group);
+}
+
+/* What every user of this machine may see is no secret to them; beyond it nobody looks without a token. */
+static int relate_watch(void *ret, const struct setting_reader *rd, const config_setting_t *group)
+{
+    struct conf_watch *conf = ret;
+    int r = relate_broker_of("watch", &conf->client, rd, group);
+    if (r == 0 && conf->listen && !conf->token_file && !http_is_local(conf->listen))
+        r = setting_fail(rd, place(group, "listen"),
+                         "watch.listen: '%s' can be reached from other machines, so watch.token is "
+                         "needed: a file with the token that every request must bear",
+                         conf->listen);
+    return r;
 }
 
 /* Checks the names at the top and returns the section, NULL where the file has none. */
@@ -540,6 +571,11 @@ int conf_broker_again(const char *file, const struct conf_broker *now, struct co
     return 0;
 }
 
+int conf_watch_load(const char *file, struct conf_watch *ret_conf, struct rm_err *err)
+{
+    return load(file, &sections[3], /* optional = */ false, relate_watch, ret_conf, err);
+}
+
 void conf_broker_done(struct conf_broker *conf)
 {
     setting_done(broker_table, conf);
@@ -553,4 +589,9 @@ void conf_worker_done(struct conf_worker *conf)
 void conf_client_done(struct conf_client *conf)
 {
     setting_done(client_table, conf);
+}
+
+void conf_watch_done(struct conf_watch *conf)
+{
+    setting_done(watch_table, conf);
 }

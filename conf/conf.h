@@ -111,6 +111,12 @@ struct conf_client {
     usec_t timeout; /* until the broker must have answered one request */
 };
 
+struct conf_watch { /* rmigrate-watch: a client that shows the site to others */
+    struct conf_client client;
+    char *listen;     /* ADDRESS:PORT, or the path of a UNIX socket; "" = nowhere */
+    char *token_file; /* with the token that every request must bear; NULL = none */
+};
+
 /* file: as the -c option gave it, or NULL. Errors: -ENOENT (no file), -EINVAL; -EACCES and the like
  * when the file cannot be opened. *ret_conf is written only on success; free it with the twin,
  * which is fine on a zeroed struct too. RMIGRATE_BROKER is applied to the client. Beyond each value
@@ -119,9 +125,11 @@ struct conf_client {
 int conf_broker_load(const char *file, struct conf_broker *ret_conf, struct rm_err *err);
 int conf_worker_load(const char *file, struct conf_worker *ret_conf, struct rm_err *err);
 int conf_client_load(const char *file, struct conf_client *ret_conf, struct rm_err *err);
+int conf_watch_load(const char *file, struct conf_watch *ret_conf, struct rm_err *err);
 void conf_broker_done(struct conf_broker *conf);
 void conf_worker_done(struct conf_worker *conf);
 void conf_client_done(struct conf_client *conf);
+void conf_watch_done(struct conf_watch *conf);
 
 /* The settings of a broker that runs, read again. What a broker keeps as long as it runs (listen, store,
  * store_size, key, socket_mode, socket_group, heartbeat, session_timeout) is in *ret_next as it is

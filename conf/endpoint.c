@@ -4,6 +4,9 @@
 #include "conf/text.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool endpoint_is_ipc(const char *endpoint)
@@ -59,4 +62,34 @@ bool endpoint_is_local(const char *endpoint)
     if (inet_pton(AF_INET6, host, &v6) == 1)
         return IN6_IS_ADDR_LOOPBACK(&v6);
     return strcmp(host, "localhost") == 0;
+}
+
+bool http_address(const char *listen, struct sockaddr_in6 *ret)
+{
+    char endpoint[128], host[INET6_ADDRSTRLEN], *end;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)ret;
+    if (snprintf(endpoint, sizeof(endpoint), "tcp://%s", listen) >= (int)sizeof(endpoint) ||
+        !endpoint_host(endpoint, host, sizeof(host)))
+        return false;
+    const char *digits = strrchr(listen, ':') + 1;
+    unsigned long port = strtoul(digits, &end, 10);
+    if (*digits < '0' || *digits > '9' || *end != '\0' || port > 65535)
+        return false;
+    memset(ret, 0, sizeof(*ret));
+    if (listen[0] == '[') {
+        ret->sin6_family = AF_INET6;
+        ret->sin6_port = htons((in_port_t)port);
+        return inet_pton(AF_INET6, host, &ret->sin6_addr) == 1;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons((in_port_t)port);
+    return inet_pton(AF_INET, host, &v4->sin_addr) == 1;
+}
+
+bool http_is_local(const char *listen)
+{
+    char endpoint[128];
+    return listen[0] == '/' ||
+           (snprintf(endpoint, sizeof(endpoint), "tcp://%s", listen) < (int)sizeof(endpoint) &&
+            endpoint_is_local(endpoint));
 }

@@ -22,4 +22,10 @@ bool endpoint_host(const char *endpoint, char *host, size_t size);
 
 bool endpoint_is_ipv4(const char *host); /* "192.0.2.1" */
 
+/* Where HTTP is served: ADDRESS:PORT with a numeric address, an IPv6 one in brackets, or "/PATH" of a UNIX socket.
+ * http_address: false for the latter and for what is neither. ret: in6 has room for both. */
+struct sockaddr_in6;
+bool http_address(const char *listen, struct sockaddr_in6 *ret);
+bool http_is_local(const char *listen); /* a socket, or an address that no other machine reaches */
+
 #endif

@@ -1,16 +1,19 @@
 /* word.c - what a single text of a setting may be */
 #include "conf/word.h"
 
+#include "conf/endpoint.h"
 #include "conf/text.h"
 #include "conf/unit.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 enum { Z85_GROUP = 5 }; /* characters that stand for four bytes */
 
@@ -167,6 +170,20 @@ int word_check_listen(const char *text, struct rm_err *err)
 int word_check_broker(const char *text, struct rm_err *err)
 {
     return check_endpoint(text, /* listen = */ false, err);
+}
+
+int word_check_http(const char *text, struct rm_err *err)
+{
+    struct sockaddr_in6 address;
+    if (text[0] == '/' && strlen(text) < sizeof(((struct sockaddr_un *)0)->sun_path))
+        return 0;
+    if (http_address(text, &address))
+        return 0;
+    return rm_fail(
+        err, -EINVAL,
+        "'%s' is not ADDRESS:PORT with an address in numbers, as 127.0.0.1:9750, nor the "
+        "path of a socket",
+        text);
 }
 
 int word_check_uri(const char *text, struct rm_err *err)

@@ -47,6 +47,8 @@ int word_check_migration(const char *text, struct rm_err *err); /* tcp://ADDRESS
 int word_check_smapi(const char *text, struct rm_err *err);     /* tcp://, tls:// or iucv:// */
 int word_check_member(const char *text, struct rm_err *err);    /* name of a z/VM member */
 int word_check_z85(const char *text, struct rm_err *err);       /* a CURVE key */
+int word_check_http(const char *text,
+                    struct rm_err *err); /* ADDRESS:PORT or the path of a socket */
 
 /* These write what the text means. */
 int word_parse_role(const char *text, void *ret_role, struct rm_err *err);   /* enum role */

@@ -1,0 +1,60 @@
+/* main.c - rmigrate-watch: shows the site to programs and people that are no clients of the broker */
+#include "conf/conf.h"
+#include "conf/log.h"
+#include "conf/service.h"
+#include "submit/watch/board.h"
+#include "submit/watch/http.h"
+#include "submit/watch/metrics.h"
+
+static const struct http_route routes[] = {
+    {.path = "/metrics",
+     .type = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+     .answer = metrics_answer},
+    {.path = NULL},
+};
+
+static int run(const struct conf_watch *conf, struct rm_err *err)
+{
+    struct board *board = NULL;
+    struct http *http = NULL;
+    int r = board_new(&conf->client, &board, err);
+    if (r >= 0 && conf->listen)
+        r = http_start(conf, board, routes, &http, err);
+    if (r >= 0) {
+        service_ready(NULL);
+        r = board_run(board, err);
+        service_stopping();
+    }
+    if (board)
+        board_stop(board);
+    http_stop(http);
+    board_free(board);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    static const char doc[] =
+        "Shows the site over HTTP: metrics at /metrics."
+        "\v"
+        "Settings: section `watch` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".";
+    struct conf_watch conf = {0};
+    struct rm_err err = {0};
+    bool only_check;
+    const char *file = service_begin("rmigrate-watch", doc, argc, argv, &only_check);
+    int r = conf_watch_load(file, &conf, &err);
+    if (r < 0) {
+        log_error("%s", err.text);
+        return only_check ? EXIT_SOME_FAILED : EXIT_USAGE;
+    }
+    if (only_check) {
+        conf_watch_done(&conf);
+        return service_checked(file, 0);
+    }
+    log_info("version=%s broker=%s", service_version(), conf.client.broker);
+    r = run(&conf, &err);
+    conf_watch_done(&conf);
+    if (r < 0)
+        log_error("%s", err.text);
+    return r < 0 ? EXIT_SOME_FAILED : EXIT_OK;
+}
