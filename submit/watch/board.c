@@ -12,11 +12,13 @@
 
 #define IDLE_FOR     (10 * USEC_PER_SEC) /* after the last look of anybody: no more questions */
 #define PATIENCE_FOR (5 * USEC_PER_SEC)  /* with one answer */
-#define STOP_EVERY   (500 * USEC_PER_MSEC)
+#define REST_FOR                                                                                   \
+    (3600 * USEC_PER_SEC) /* while nobody wants anything: a bell ends it, or a signal */
 
 struct kept {
     struct sight sight; /* first: board_give_back() gets its address */
     unsigned refs;      /* under the lock */
+    usec_t old_at;      /* two looks later */
     struct arena *arena;
 };
 
@@ -37,10 +39,11 @@ struct board {
     pthread_mutex_t lock;
     pthread_cond_t news; /* a sight, an answer, the end */
     /* Under the lock. */
-    struct kept *kept; /* the last sight; NULL: none */
-    usec_t wanted_at;  /* when somebody looked last; 0: nobody has */
-    uint64_t number;   /* of the last sight */
-    struct ask *asks;  /* that wait, the oldest first */
+    struct kept *kept;  /* the last sight; NULL: none */
+    usec_t wanted_at;   /* when somebody looked last; 0: nobody has */
+    unsigned n_looking; /* who wait for a sight */
+    uint64_t number;    /* of the last sight */
+    struct ask *asks;   /* that wait, the oldest first */
     unsigned n_asks;
     bool stopped;
     /* Of the first thread. */
@@ -114,17 +117,27 @@ static bool wait_until(struct board *board, usec_t end)
     return pthread_cond_timedwait(&board->news, &board->lock, &at) != ETIMEDOUT;
 }
 
+bool board_is_new(const struct sight *sight)
+{
+    return sight && now() < ((const struct kept *)(const void *)sight)->old_at;
+}
+
+/* Under the lock. */
+static bool has_news(const struct board *board, uint64_t after)
+{
+    return board->number > after && board_is_new(&board->kept->sight);
+}
+
 const struct sight *board_look(struct board *board, uint64_t after, usec_t wait_for)
 {
     usec_t end = now() + wait_for;
     pthread_mutex_lock(&board->lock);
-    bool was_idle = board->wanted_at == 0 || now() >= board->wanted_at + IDLE_FOR;
-    if (was_idle && after == 0)
-        after = board->number; /* nobody has kept it new */
-    board->wanted_at = now();
+    board->n_looking++;
     ring(board);
-    while (!board->stopped && board->number <= after && wait_until(board, end))
-        board->wanted_at = now();
+    while (!board->stopped && !has_news(board, after) && wait_until(board, end))
+        ;
+    board->n_looking--;
+    board->wanted_at = now();
     struct kept *kept = board->kept;
     if (kept)
         kept->refs++;
@@ -218,17 +231,20 @@ static int look(struct board *board, struct kept *kept, struct rm_err *err)
     int r = question(board, kept->arena, RM_REQUEST__ASK_PING, &ping, &sight->pong, err);
     if (r >= 0)
         r = question(board, kept->arena, RM_REQUEST__ASK_QUEUE, &list, &sight->hosts, err);
-    if (r >= 0)
+    if (r >= 0) {
         r = question(board, kept->arena, RM_REQUEST__ASK_METRICS, &metrics, &sight->metrics, err);
+        r = r == -EINVAL ? 0 : r; /* a broker of before that question: the rest is told */
+    }
     if (r >= 0)
         r = question(board, kept->arena, RM_REQUEST__ASK_LIST_JOBS, &jobs, &sight->jobs, err);
     return r;
 }
 
-static void show(struct board *board, struct kept *kept)
+static void show(struct board *board, struct kept *kept, usec_t began_at)
 {
     pthread_mutex_lock(&board->lock);
     kept->refs = 1;
+    kept->old_at = now() + 2 * (board->look_at - began_at);
     kept->sight.number = ++board->number;
     unref(board->kept);
     board->kept = kept;
@@ -257,6 +273,26 @@ static int stay(struct board *board, struct kept *kept)
     return 0;
 }
 
+static bool is_away(int r)
+{
+    return r == -ETIMEDOUT || r == -EACCES;
+}
+
+/* The broker is away: whoever waits for an answer gets this one, for each would wait anew. */
+static void fail_asks(struct board *board, int r, const struct rm_err *err)
+{
+    pthread_mutex_lock(&board->lock);
+    for (struct ask *ask = board->asks; ask; ask = ask->next) {
+        if (ask->err)
+            *ask->err = *err;
+        ask->result = r;
+        ask->done = true;
+    }
+    board->asks = NULL;
+    pthread_cond_broadcast(&board->news);
+    pthread_mutex_unlock(&board->lock);
+}
+
 static int refresh(struct board *board, struct rm_err *err)
 {
     struct kept *kept = calloc(1, sizeof(*kept));
@@ -267,14 +303,17 @@ static int refresh(struct board *board, struct rm_err *err)
     }
     kept->sight.at = env_wall(env_system());
     int r = look(board, kept, err);
-    if (r == -ETIMEDOUT || r == -EPERM || r == -EACCES || r == -EINVAL) {
+    usec_t took = now() - began_at, rest_for = 10 * took > BOARD_EVERY ? 10 * took : BOARD_EVERY;
+    if (r < 0 && r != -EINTR) {
         text_format(kept->sight.trouble, sizeof(kept->sight.trouble), "%s", err->text);
+        rest_for = BOARD_EVERY; /* it took long because nobody answered, who has no work with it */
+        if (is_away(r))
+            fail_asks(board, r, err);
         r = stay(board, kept);
     }
-    usec_t took = now() - began_at;
-    board->look_at = now() + (10 * took > BOARD_EVERY ? 10 * took : BOARD_EVERY);
+    board->look_at = now() + rest_for;
     if (r >= 0) {
-        show(board, kept);
+        show(board, kept, began_at);
         return 0;
     }
     arena_free(kept->arena);
@@ -295,19 +334,25 @@ static struct ask *take_ask(struct board *board)
 
 static int answer(struct board *board, struct ask *ask)
 {
-    int r = client_ask(board->client, ask->request, 0, ask->arena, &ask->reply, ask->err);
+    struct rm_err err = {0};
+    int r = client_ask(board->client, ask->request, 0, ask->arena, &ask->reply, &err);
     pthread_mutex_lock(&board->lock);
     ask->result = r;
+    if (r < 0 && ask->err)
+        *ask->err = err;
     ask->done = true;
     pthread_cond_broadcast(&board->news);
     pthread_mutex_unlock(&board->lock);
+    if (is_away(r))
+        fail_asks(board, r, &err);
     return r == -EINTR ? r : 0;
 }
 
 static bool is_wanted(struct board *board)
 {
     pthread_mutex_lock(&board->lock);
-    bool wanted = board->wanted_at != 0 && now() < board->wanted_at + IDLE_FOR;
+    bool wanted =
+        board->n_looking > 0 || (board->wanted_at != 0 && now() < board->wanted_at + IDLE_FOR);
     pthread_mutex_unlock(&board->lock);
     return wanted;
 }
@@ -322,12 +367,12 @@ static int turn(void *with)
 
 static int rest(struct board *board)
 {
-    usec_t wait_for = 3600 * USEC_PER_SEC;
+    usec_t wait_for = REST_FOR;
     if (is_wanted(board))
         wait_for = board->look_at > now() ? board->look_at - now() : 0;
-    client_watch(board->client,
-                 &(struct client_watch){
-                     .fd = board->bell, .every = STOP_EVERY, .turn = turn, .with = board});
+    client_watch(
+        board->client,
+        &(struct client_watch){.fd = board->bell, .every = REST_FOR, .turn = turn, .with = board});
     int r = wait_for > 0 ? client_sleep(board->client, wait_for) : 0;
     client_watch(board->client, &(struct client_watch){.fd = -1});
     return r == -ECANCELED ? 0 : r;
@@ -337,11 +382,11 @@ int board_run(struct board *board, struct rm_err *err)
 {
     int r = 0;
     while (r >= 0) {
-        struct ask *ask = take_ask(board);
-        if (ask)
-            r = answer(board, ask);
-        else if (is_wanted(board) && now() >= board->look_at)
+        struct ask *ask;
+        if (is_wanted(board) && now() >= board->look_at)
             r = refresh(board, err);
+        else if ((ask = take_ask(board)))
+            r = answer(board, ask);
         else
             r = rest(board);
     }

@@ -47,6 +47,7 @@ void board_stop(struct board *board);
 /* A sight whose number is above `after` and that is no older than two looks, or, after `wait_for`, the last one there
  * is. NULL: there has been none. Give it back. */
 const struct sight *board_look(struct board *board, uint64_t after, usec_t wait_for);
+bool board_is_new(const struct sight *sight); /* no older than two looks; NULL is not */
 void board_give_back(struct board *board, const struct sight *sight); /* NULL is fine */
 
 /* One question of its own, that only looks. The reply lives in the arena. -ETIMEDOUT (the broker is away),

@@ -125,6 +125,12 @@ static const char *query(const struct http_answer *answer, const char *name)
     return value ? value : "";
 }
 
+static const char *header(const struct http_answer *answer, const char *name)
+{
+    const char *value = MHD_lookup_connection_value(answer->connection, MHD_HEADER_KIND, name);
+    return value ? value : "";
+}
+
 void http_fail(struct http_answer *answer, unsigned status, const char *format, ...)
 {
     char text[RM_ERR_MAX];
@@ -151,6 +157,7 @@ static struct http_answer answer_of(const struct http *http, struct MHD_Connecti
     return (struct http_answer){.board = http->board,
                                 .path = url + strlen(route->path),
                                 .query = query,
+                                .header = header,
                                 .connection = connection,
                                 .type = route->type,
                                 .status = MHD_HTTP_OK};
@@ -326,7 +333,8 @@ static int read_token(struct http *http, const char *file, struct rm_err *err)
     return 0;
 }
 
-/* What is there of an older run goes; a socket that somebody answers on does not. */
+/* What is there of an older run goes; a socket that somebody answers on does not. As on loopback, every user may
+ * connect whom the directory lets in. */
 static int listen_at_path(struct http *http, const char *path, struct rm_err *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -335,14 +343,15 @@ static int listen_at_path(struct http *http, const char *path, struct rm_err *er
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return rm_fail(err, -errno, "watch.listen: %s", strerror(errno));
-    if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
         if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
             close(fd);
             return rm_fail(err, -EADDRINUSE, "watch.listen: somebody serves %s already", path);
         }
         unlink(path);
     }
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0) {
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+        listen(fd, BACKLOG) < 0) {
         int r = rm_fail(err, -errno, "watch.listen: %s: %s", path, strerror(errno));
         close(fd);
         return r;
@@ -373,7 +382,7 @@ static int listen_at_address(const char *listen_at, struct rm_err *err)
 /* With the port that it was given where settings leave it to the kernel. */
 static void tell(int fd, const char *listen_at)
 {
-    struct sockaddr_in6 address;
+    struct sockaddr_in6 address = {0};
     socklen_t size = sizeof(address);
     const char *colon = strrchr(listen_at, ':');
     if (listen_at[0] == '/' || !colon || getsockname(fd, (struct sockaddr *)&address, &size) < 0)
@@ -381,6 +390,16 @@ static void tell(int fd, const char *listen_at)
     else
         log_info("listen=http://%.*s:%u", (int)(colon - listen_at), listen_at,
                  ntohs(address.sin6_port)); /* at the same place in both */
+}
+
+/* Of libmicrohttpd: mostly what clients do wrong. */
+__attribute__((format(printf, 2, 0))) static void tell_trouble(void *with, const char *format,
+                                                               va_list list)
+{
+    char text[RM_ERR_MAX];
+    (void)with;
+    text_vformat(text, sizeof(text), format, list);
+    log_debug("http: %s", text);
 }
 
 int http_start(const struct conf_watch *conf, struct board *board, const struct http_route *routes,
@@ -403,10 +422,11 @@ int http_start(const struct conf_watch *conf, struct board *board, const struct 
     }
     tell(r, conf->listen);
     http->daemon = MHD_start_daemon(
-        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL,
-        NULL, serve, http, MHD_OPTION_LISTEN_SOCKET, r, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT,
-        MHD_OPTION_END);
+        MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, serve, http, MHD_OPTION_EXTERNAL_LOGGER, tell_trouble, NULL,
+        MHD_OPTION_LISTEN_SOCKET, r, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT, MHD_OPTION_END);
     if (!http->daemon) {
         close(r);
         http_stop(http);

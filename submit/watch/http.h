@@ -24,10 +24,11 @@ struct http_answer {
     const char *path; /* what stands behind the route's own path; "" mostly */
     const char *(*query)(const struct http_answer *answer,
                          const char *name); /* "": not given; borrowed */
-    void *connection;                       /* of query() */
-    FILE *body;                             /* it is written to */
-    const char *type;                       /* Content-Type; preset to that of the route */
-    unsigned status;                        /* preset to 200 */
+    const char *(*header)(const struct http_answer *answer, const char *name); /* the same */
+    void *connection; /* of query() and header() */
+    FILE *body;       /* it is written to */
+    const char *type; /* Content-Type; preset to that of the route */
+    unsigned status;  /* preset to 200 */
 };
 
 /* A stream is an answer that never ends: step() writes the next piece, waiting for it as long as it likes (no longer
