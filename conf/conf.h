@@ -21,6 +21,7 @@
 
 #define RM_CONF_DEFAULT   "/etc/rmigrate/rmigrate.conf"
 #define RM_BROKER_DEFAULT "ipc:///run/rmigrate/broker"
+#define RM_WATCH_USER     "rmigrate-watch" /* that of its unit */
 
 enum {
     CONF_LISTEN_MAX = 16,

@@ -643,7 +643,8 @@ static void print_steps(const struct init *init, bool is_new)
                "#   systemctl enable --now rmigrate-worker\n");
     if (init->operators.n > 0)
         printf("# Operators:  export RMIGRATE_CONF=~/rmigrate.conf\n");
-    printf("# Then:  rmigrate hosts\n");
+    printf("# Then:  rmigrate hosts\n"
+           "# Metrics over HTTP, rmigrate-watch(8):  systemctl enable --now rmigrate-watch\n");
 }
 
 /* ---- all of it */

@@ -163,6 +163,8 @@ static enum role local_role(const struct who *who, uid_t uid, const char *name, 
         return ROLE_VIEWER;
     if (list_has(conf->operators, conf->n_operators, name))
         return ROLE_OPERATOR;
+    if (is_known && strcmp(name, RM_WATCH_USER) == 0)
+        return ROLE_VIEWER; /* what speaks HTTP changes nothing, also where nobody has set anything */
     return is_known || !has_lists ? ROLE_ADMIN : ROLE_VIEWER; /* nameless: the lists may mean him */
 }
 

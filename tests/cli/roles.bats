@@ -340,6 +340,27 @@ fake_as() { # WHO WHAT...
     site_down
 }
 
+# The broker sees us under another name.
+named_broker_up() { # NAME
+    echo "$1:x:0:0::/:/bin/sh" >"$SITE/passwd"
+    launch broker unshare --map-root-user --mount sh -c 'mount --bind "$0" /etc/passwd && exec "$@"' "$SITE/passwd" \
+        "$BIN/rmigrate-broker" -c "$RMIGRATE_CONF"
+    until_true 10 answers || { cat "$SITE/log/broker" >&2; return 1; }
+}
+
+@test "the user of rmigrate-watch only looks, although the settings name no viewer" {
+    SITE_AT=$BATS_TEST_TMPDIR/local site_new 'operators = [ "somebody" ];'
+    named_broker_up rmigrate-watch
+    ok ping
+    has 'you are rmigrate-watch, viewer'
+    ends 5 close hyp01
+    site_down
+    named_broker_up rmigrate-watcher
+    ok ping
+    has 'you are rmigrate-watcher, admin'
+    site_down
+}
+
 @test "the socket of this machine may be opened by whom the settings say" {
     local mode
     SITE_AT=$BATS_TEST_TMPDIR/local site_new 'socket_mode = "0600";'

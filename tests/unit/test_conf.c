@@ -54,7 +54,7 @@ static int remove_directory(void **state)
     return system(command) == 0 ? 0 : -1;
 }
 
-enum program { BROKER, WORKER, CLIENT };
+enum program { BROKER, WORKER, CLIENT, WATCH };
 
 /* Loads for one program and throws the result away. */
 static int load(enum program program, const char *file, struct rm_err *err)
@@ -68,6 +68,10 @@ static int load(enum program program, const char *file, struct rm_err *err)
         struct conf_worker conf = {0};
         r = conf_worker_load(file, &conf, err);
         conf_worker_done(&conf);
+    } else if (program == WATCH) {
+        struct conf_watch conf = {0};
+        r = conf_watch_load(file, &conf, err);
+        conf_watch_done(&conf);
     } else {
         struct conf_client conf = {0};
         r = conf_client_load(file, &conf, err);
@@ -381,7 +385,7 @@ static void a_file_that_was_named_must_be_there(void **state)
     char path[128], want[256];
     snprintf(path, sizeof(path), "%s/none.conf", directory);
     snprintf(want, sizeof(want), "%s: No such file or directory", path);
-    for (int program = BROKER; program <= CLIENT; program++) {
+    for (int program = BROKER; program <= WATCH; program++) {
         assert_int_equal(load((enum program)program, path, &err), -ENOENT);
         assert_string_equal(err.text, want);
     }
@@ -450,7 +454,7 @@ static void unknown_settings_are_refused_with_the_name_that_was_meant(void **sta
 static void unknown_names_at_the_top_are_refused_by_every_program(void **state)
 {
     (void)state;
-    for (int program = BROKER; program <= CLIENT; program++) {
+    for (int program = BROKER; program <= WATCH; program++) {
         assert_refused((enum program)program, "broker: { };\nbrokr: { };\n", 2,
                        "unknown setting 'brokr': did you mean 'broker'?");
         assert_refused((enum program)program, "\n\nmonitoring = 1;\n", 3,
@@ -944,6 +948,32 @@ static void a_full_allow_list_is_read(void **state)
     }
 }
 
+static void a_watch_is_served_to_this_machine_or_with_a_token(void **state)
+{
+    (void)state;
+    struct conf_watch conf;
+    write_file("a.conf", "broker: { };");
+    assert_int_equal(conf_watch_load(main_file, &conf, NULL), 0);
+    assert_string_equal(conf.listen, "127.0.0.1:9750");
+    assert_string_equal(conf.client.broker, RM_BROKER_DEFAULT);
+    assert_null(conf.token_file);
+    conf_watch_done(&conf);
+    write_file("a.conf", "watch: { listen = \"\"; };");
+    assert_int_equal(conf_watch_load(main_file, &conf, NULL), 0);
+    assert_null(conf.listen);
+    conf_watch_done(&conf);
+    assert_loads(WATCH, "watch: { listen = \"[::1]:80\"; };");
+    assert_loads(WATCH, "watch: { listen = \"/run/rmigrate-watch/http\"; };");
+    assert_loads(WATCH, "watch: { listen = \"0.0.0.0:9750\"; token = \"/t\"; };");
+    assert_refused(WATCH, "watch: {\nlisten = \"0.0.0.0:9750\"; };", 2,
+                   "watch.listen: '0.0.0.0:9750' can be reached from other machines");
+    assert_refused(WATCH, "watch: {\nlisten = \"[::]:9750\"; };", 2, "watch.listen: '[::]:9750'");
+    assert_refused(WATCH, "watch: {\nlisten = \"localhost:80\"; };", 2, "watch.listen: 'localhost");
+    assert_refused(WATCH, "watch: {\nlisten = \"127.0.0.1\"; };", 2, "watch.listen: '127.0.0.1'");
+    assert_refused(WATCH, "watch: {\nlisten = \"127.0.0.1:65536\"; };", 2, "watch.listen");
+    assert_refused(WATCH, "watch: {\nbroker = \"tcp://mgmt:9749\"; };", 2, "watch.key");
+}
+
 static char example[65536];
 
 static void read_example(void)
@@ -961,7 +991,7 @@ static void the_example_loads_for_every_program_and_is_all_defaults(void **state
     (void)state;
     const char *path = SOURCE_DIR "/conf/rmigrate.conf";
     struct rm_err err = {0};
-    for (int program = BROKER; program <= CLIENT; program++) {
+    for (int program = BROKER; program <= WATCH; program++) {
         int r = load((enum program)program, path, &err);
         assert_string_equal(err.text, "");
         assert_int_equal(r, 0);
@@ -1004,7 +1034,7 @@ static void the_example_loads_too_when_all_is_taken_in(void **state)
     struct rm_err err = {0};
     read_example();
     write_uncommented();
-    for (int program = BROKER; program <= CLIENT; program++) {
+    for (int program = BROKER; program <= WATCH; program++) {
         int r = load((enum program)program, main_file, &err);
 #ifndef RMIGRATE_ZVM
         if (program == WORKER) {
@@ -1321,6 +1351,7 @@ int main(void)
         TEST(names_are_what_a_noderange_can_carry),
         TEST(roles_and_fences_have_names_both_ways),
         TEST(a_full_allow_list_is_read),
+        TEST(a_watch_is_served_to_this_machine_or_with_a_token),
         TEST(the_example_loads_for_every_program_and_is_all_defaults),
         TEST(the_example_loads_too_when_all_is_taken_in),
         TEST(the_example_describes_every_setting_with_its_true_default),
