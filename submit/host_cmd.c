@@ -4,12 +4,12 @@
 #include "conf/env.h"
 #include "conf/service.h"
 #include "conf/unit.h"
+#include "submit/guest_view.h"
 #include "submit/host_view.h"
 #include "submit/job_view.h"
 #include "submit/listing.h"
 #include "submit/out.h"
 #include "submit/outcome.h"
-#include "wire/job.h"
 
 #include <string.h>
 
@@ -45,108 +45,6 @@ static const RmReply *ask_list(struct client *client, const struct args *args,
     return *ret_code == EXIT_OK ? reply : NULL;
 }
 
-static bool is_closed(const RmHostView *view)
-{
-    return view->host->state == RM_HOST_STATE__HOST_CLOSED;
-}
-
-static void put_word(struct cell *cell, const void *record)
-{
-    enum tone tone;
-    const char *word = host_view_word(record, &tone);
-    cell_tone(cell, word, tone);
-}
-
-static void put_state(struct cell *cell, const void *record)
-{
-    cell_text(cell, is_closed(record) ? "closed" : "open");
-}
-
-static void put_host_why(struct cell *cell, const void *record)
-{
-    cell_text(cell, host_view_why(cell_arena(cell), record));
-}
-
-/* In JSON alone: by whom and why stands in "why". */
-static void put_held(struct cell *cell, const void *record)
-{
-    cell_bool(cell, ((const RmHostView *)record)->held[0] != '\0');
-}
-
-static void put_queue_why(struct cell *cell, const void *record)
-{
-    cell_text(cell, host_view_queue_why(cell_arena(cell), record));
-}
-
-static void put_host_kind(struct cell *cell, const void *record)
-{
-    cell_text(cell, view_kind(((const RmHostView *)record)->host->kind));
-}
-
-static void put_seen(struct cell *cell, const void *record)
-{
-    const RmHostView *view = record;
-    if (view->connected && view->reachable)
-        cell_text(cell, "now");
-    else
-        cell_age(cell, view->host->seen_at);
-}
-
-#define VIEW(field) FIELD(RmHostView, field)
-#define HOST(field) FIELD_INSIDE(RmHostView, host, RmHost, field)
-
-/* clang-format off */
-#define HOW_IT_STANDS                                                                              \
-    {"HOST", "host", HOST(name)},                                                                  \
-    {"STATE", NULL, PUT(put_word)},                                                                \
-    {NULL, "state", PUT(put_state)},                                                               \
-    {NULL, "connected", VIEW(connected)},                                                          \
-    {NULL, "reachable", VIEW(reachable)},                                                          \
-    {NULL, "evacuating", VIEW(evacuating)},                                                        \
-    {NULL, "held", PUT(put_held)}
-/* clang-format on */
-
-static const struct column queue_columns[] = {
-    HOW_IT_STANDS,
-    {"GUESTS", "guests", VIEW(guests), SHOW_COUNT},
-    {"QUEUED", "queued", VIEW(queued), SHOW_COUNT},
-    {"RUNNING", "running", VIEW(running), SHOW_COUNT},
-    {"INCOMING", "incoming", VIEW(incoming), SHOW_COUNT},
-    {"WAITING", "waiting", VIEW(waiting), SHOW_COUNT},
-    {"DOUBT", "doubt", VIEW(doubt), SHOW_COUNT},
-    {"DONE", "done", VIEW(done), SHOW_COUNT},
-    {"FAILED", "failed", VIEW(failed), SHOW_COUNT},
-    {"SLOTS", "slots", VIEW(slots), SHOW_COUNT, LOOK_SPARE},
-    {"CREDIT", "credit", VIEW(credit), SHOW_COUNT, LOOK_SPARE},
-    {"WHY", "why", PUT(put_queue_why), .look = LOOK_WRAP},
-    {0},
-};
-
-static const struct column host_columns[] = {
-    HOW_IT_STANDS,
-    {NULL, "kind", PUT(put_host_kind)},
-    {NULL, "cluster", HOST(cluster)},
-    {"GUESTS", "guests", VIEW(guests), SHOW_COUNT},
-    {"MEMORY", "memory", HOST(memory), SHOW_SIZE},
-    {"FREE", "memory_free", VIEW(memory_free), SHOW_SIZE},
-    {"CPUS", "vcpus", HOST(vcpus), SHOW_COUNT},
-    {"VCPUS", "vcpus_used", VIEW(vcpus_used), SHOW_COUNT},
-    {"RESERVE", "reserve", VIEW(reserve), SHOW_SIZE, LOOK_SPARE},
-    {"SLOTS", "slots", VIEW(slots), SHOW_COUNT, LOOK_SPARE},
-    {NULL, "peer", HOST(peer)},
-    {"MIGRATION", "migration", HOST(migration), .look = LOOK_SPARE},
-    {"SEEN", NULL, PUT(put_seen), .look = LOOK_RIGHT},
-    {NULL, "seen_at", HOST(seen_at), SHOW_TIME},
-    {NULL, "by", HOST(changed_by)},
-    {NULL, "changed_at", HOST(changed_at), SHOW_TIME},
-    {NULL, "reason", HOST(why)},
-    {"WHY", "why", PUT(put_host_why), .look = LOOK_WRAP},
-    {0},
-};
-
-#undef VIEW
-#undef HOST
-
 static int list_hosts(struct client *client, const struct args *args, RmRequest__AskCase ask,
                       const char *name, const struct column *columns)
 {
@@ -159,12 +57,12 @@ static int list_hosts(struct client *client, const struct args *args, RmRequest_
 
 int host_queue(struct client *client, const struct args *args)
 {
-    return list_hosts(client, args, RM_REQUEST__ASK_QUEUE, "queue", queue_columns);
+    return list_hosts(client, args, RM_REQUEST__ASK_QUEUE, "queue", host_view_queue_columns);
 }
 
 int host_list(struct client *client, const struct args *args)
 {
-    return list_hosts(client, args, RM_REQUEST__ASK_HOSTS, "hosts", host_columns);
+    return list_hosts(client, args, RM_REQUEST__ASK_HOSTS, "hosts", host_view_columns);
 }
 
 /* ---- workers */
@@ -216,69 +114,6 @@ int host_workers(struct client *client, const struct args *args)
 
 /* ---- guests */
 
-static void put_guest_state(struct cell *cell, const void *record)
-{
-    const RmGuest *guest = record;
-    cell_tone(cell, guest_state_name(guest->state),
-              guest->locked     ? TONE_BAD
-              : guest->stale[0] ? TONE_ODD
-                                : TONE_PLAIN);
-}
-
-static void put_guest_kind(struct cell *cell, const void *record)
-{
-    cell_text(cell, view_kind(((const RmGuest *)record)->kind));
-}
-
-static void put_domain(struct cell *cell, const void *record)
-{
-    const RmGuest *guest = record;
-    cell_text(cell, guest->domain[0] ? guest->domain : guest->name);
-}
-
-/* Why it is locked, and why nobody knows whether what stands there is still so. */
-static void put_guest_why(struct cell *cell, const void *record)
-{
-    const RmGuest *guest = record;
-    char at[ENV_TIME_MAX];
-    const char *text =
-        guest->locked ? guest->lock_text[0] ? guest->lock_text : "nobody knows why" : "";
-    if (guest->locked)
-        text = arena_printf(cell_arena(cell), "locked: %s", text);
-    if (text && guest->stale[0])
-        text = arena_printf(cell_arena(cell), "%s%slast seen %s, %s", text, text[0] ? "; " : "",
-                            guest->stale_since ? env_time_text(guest->stale_since, at) : "never",
-                            guest->stale);
-    cell_text(cell, text ? text : "");
-}
-
-static void put_stale(struct cell *cell, const void *record)
-{
-    cell_bool(cell, ((const RmGuest *)record)->stale[0] != '\0');
-}
-
-#define GUEST(field) FIELD(RmGuest, field)
-
-static const struct column guest_columns[] = {
-    {"GUEST", "guest", GUEST(name)},
-    {"HOST", "host", GUEST(host)},
-    {"STATE", "state", PUT(put_guest_state)},
-    {"MEMORY", "memory", GUEST(memory), SHOW_SIZE},
-    {"VCPUS", "vcpus", GUEST(vcpus), SHOW_COUNT},
-    {"JOB", "job", GUEST(active_job), SHOW_ANY},
-    {NULL, "last_job", GUEST(last_job), SHOW_ANY},
-    {NULL, "home", GUEST(home)},
-    {NULL, "seen_at", GUEST(seen_at), SHOW_TIME},
-    {NULL, "kind", PUT(put_guest_kind)},
-    {NULL, "uuid", GUEST(uuid)},
-    {NULL, "domain", PUT(put_domain)},
-    {NULL, "locked", GUEST(locked)},
-    {NULL, "stale", PUT(put_stale)},
-    {NULL, "stale_since", GUEST(stale_since), SHOW_TIME},
-    {"WHY", "why", PUT(put_guest_why), .look = LOOK_WRAP},
-    {0},
-};
-
 int host_guests(struct client *client, const struct args *args)
 {
     RmListGuests list = RM_LIST_GUESTS__INIT;
@@ -290,8 +125,8 @@ int host_guests(struct client *client, const struct args *args)
     RmReply *reply;
     int code = client_question(client, &request, 0, NULL, &reply);
     return code != EXIT_OK ? code
-                           : listing_print(args, "guests", guest_columns, (void **)reply->guests,
-                                           reply->n_guests, "no guests");
+                           : listing_print(args, "guests", guest_view_columns,
+                                           (void **)reply->guests, reply->n_guests, "no guests");
 }
 
 /* ---- events */

@@ -1,4 +1,4 @@
-/* host_view.h - one hypervisor in words */
+/* host_view.h - one hypervisor in words and as JSON */
 #ifndef SUBMIT_HOST_VIEW_H
 #define SUBMIT_HOST_VIEW_H
 
@@ -15,5 +15,9 @@ const char *host_view_why(struct arena *arena, const RmHostView *view);
 
 /* What a person asks first: why its next job waits; where none does, the same. */
 const char *host_view_queue_why(struct arena *arena, const RmHostView *view);
+
+/* A hypervisor (RmHostView) as `rmigrate hosts` shows it, and as `rmigrate queue` does: tables and JSON. */
+extern const struct column host_view_columns[];
+extern const struct column host_view_queue_columns[];
 
 #endif

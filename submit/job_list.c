@@ -139,18 +139,7 @@ static void print_job_json(const RmReply *reply)
 {
     struct json json = {.file = stdout};
     json_open(&json, NULL, '{');
-    listing_fields(&json, view_columns, NULL, reply->jobs[0]);
-    json_open(&json, "to_all", '[');
-    for (size_t i = 0; i < reply->jobs[0]->job->n_to; i++)
-        json_text(&json, NULL, reply->jobs[0]->job->to[i]);
-    json_close(&json, ']');
-    json_open(&json, "events", '[');
-    for (size_t i = 0; i < reply->n_events; i++) {
-        json_open(&json, NULL, '{');
-        listing_fields(&json, view_event_columns, NULL, reply->events[i]);
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
+    view_whole(&json, reply);
     json_close(&json, '}');
     putchar('\n');
 }

@@ -329,3 +329,20 @@ const struct column view_event_columns[] = {
     {NULL, "text", EVENT(text)},
     {0},
 };
+
+void view_whole(struct json *json, const RmReply *reply)
+{
+    const RmJobView *view = reply->jobs[0];
+    listing_fields(json, view_columns, NULL, view);
+    json_open(json, "to_all", '[');
+    for (size_t i = 0; i < view->job->n_to; i++)
+        json_text(json, NULL, view->job->to[i]);
+    json_close(json, ']');
+    json_open(json, "events", '[');
+    for (size_t i = 0; i < reply->n_events; i++) {
+        json_open(json, NULL, '{');
+        listing_fields(json, view_event_columns, NULL, reply->events[i]);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}

@@ -58,4 +58,7 @@ extern const struct column view_columns[];
 /* The same for an event (RmEvent) of a job or of the site. */
 extern const struct column view_event_columns[];
 
+/* All that is known of a job, with its events, into an object that is open. reply: to RmShow, with the job. */
+void view_whole(struct json *json, const RmReply *reply);
+
 #endif
