@@ -92,3 +92,9 @@ void json_bool(struct json *json, const char *key, bool value)
     begin(json, key);
     fputs(value ? "true" : "false", json->file);
 }
+
+void json_raw(struct json *json, const char *key, const char *text, size_t length)
+{
+    begin(json, key);
+    fwrite(text, 1, length, json->file);
+}

@@ -9,6 +9,7 @@
 #include "conf/env.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -31,5 +32,7 @@ void json_number(struct json *json, const char *key, uint64_t value);
 void json_seconds(struct json *json, const char *key, usec_t value); /* 1.500000 */
 void json_time(struct json *json, const char *key, usec_t at);       /* the same; 0: null */
 void json_bool(struct json *json, const char *key, bool value);
+void json_raw(struct json *json, const char *key, const char *text,
+              size_t length); /* JSON that was written apart */
 
 #endif

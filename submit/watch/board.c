@@ -47,7 +47,10 @@ struct board {
     unsigned n_asks;
     bool stopped;
     /* Of the first thread. */
-    usec_t look_at; /* the next look at the broker */
+    usec_t look_at;                         /* the next look at the broker */
+    void (*see)(const struct sight *sight); /* NULL: nobody is told of each sight */
+    usec_t see_every;
+    usec_t see_at; /* the next look at the broker for see() */
 };
 
 static usec_t now(void)
@@ -77,6 +80,12 @@ int board_new(const struct conf_client *conf, struct board **ret_board, struct r
     client_be_brief(board->client, PATIENCE_FOR);
     *ret_board = board;
     return 0;
+}
+
+void board_witness(struct board *board, void (*see)(const struct sight *sight), usec_t every)
+{
+    board->see = see;
+    board->see_every = every;
 }
 
 /* Under the lock. */
@@ -365,11 +374,30 @@ static int turn(void *with)
     return read(board->bell, &n, sizeof(n)) == sizeof(n) ? -ECANCELED : 0;
 }
 
+/* When the broker is looked at next; USEC_NEVER: not before somebody wants it. */
+static usec_t next_look(struct board *board)
+{
+    if (is_wanted(board))
+        return board->look_at;
+    return !board->see                      ? USEC_NEVER
+           : board->see_at > board->look_at ? board->see_at
+                                            : board->look_at;
+}
+
+static int renew(struct board *board, struct rm_err *err)
+{
+    int r = refresh(board, err);
+    if (r >= 0 && board->see && board->kept)
+        board->see(&board->kept->sight); /* only this thread changes it */
+    board->see_at = now() + board->see_every;
+    return r;
+}
+
 static int rest(struct board *board)
 {
-    usec_t wait_for = REST_FOR;
-    if (is_wanted(board))
-        wait_for = board->look_at > now() ? board->look_at - now() : 0;
+    usec_t wait_for = REST_FOR, at = next_look(board);
+    if (at != USEC_NEVER)
+        wait_for = at > now() ? at - now() : 0;
     client_watch(
         board->client,
         &(struct client_watch){.fd = board->bell, .every = REST_FOR, .turn = turn, .with = board});
@@ -383,8 +411,8 @@ int board_run(struct board *board, struct rm_err *err)
     int r = 0;
     while (r >= 0) {
         struct ask *ask;
-        if (is_wanted(board) && now() >= board->look_at)
-            r = refresh(board, err);
+        if (now() >= next_look(board))
+            r = renew(board, err);
         else if ((ask = take_ask(board)))
             r = answer(board, ask);
         else

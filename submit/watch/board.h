@@ -38,6 +38,10 @@ struct board;
 int board_new(const struct conf_client *conf, struct board **ret_board, struct rm_err *err);
 void board_free(struct board *board); /* NULL is fine; nobody may hold a sight */
 
+/* Calls see() with each sight, from the board's own thread; and looks at the broker each `every` also while nobody
+ * wants anything. Call it before board_run(). */
+void board_witness(struct board *board, void (*see)(const struct sight *sight), usec_t every);
+
 /* Asks the broker for others, until a signal comes (0) or something cannot be mended. */
 int board_run(struct board *board, struct rm_err *err);
 

@@ -229,6 +229,8 @@ static ssize_t read_stream(void *with, uint64_t position, char *buffer, size_t m
 static void free_stream(void *with)
 {
     struct stream *stream = with;
+    if (stream->route->end)
+        stream->route->end(stream->state);
     free(stream->text);
     free(stream->state);
     free(stream);

@@ -40,6 +40,7 @@ struct http_route {
     void (*answer)(struct http_answer *answer); /* or */
     bool (*step)(struct http_answer *answer, void *state);
     size_t state_size;
+    void (*end)(void *state); /* of step(): what the state holds is freed; NULL: nothing is */
 };
 
 struct http;

@@ -2,14 +2,33 @@
 #include "conf/conf.h"
 #include "conf/log.h"
 #include "conf/service.h"
+#include "submit/watch/api.h"
 #include "submit/watch/board.h"
+#include "submit/watch/history.h"
 #include "submit/watch/http.h"
 #include "submit/watch/metrics.h"
+#include "submit/watch/stream.h"
+
+#define JSON "application/json"
 
 static const struct http_route routes[] = {
     {.path = "/metrics",
      .type = "application/openmetrics-text; version=1.0.0; charset=utf-8",
      .answer = metrics_answer},
+    {.path = "/events",
+     .type = "text/event-stream",
+     .step = stream_step,
+     .state_size = sizeof(struct stream_told),
+     .end = stream_end},
+    {.path = "/api/v1/site", .type = JSON, .answer = api_site},
+    {.path = "/api/v1/hosts", .type = JSON, .answer = api_hosts},
+    {.path = "/api/v1/queue", .type = JSON, .answer = api_queue},
+    {.path = "/api/v1/evacuations", .type = JSON, .answer = api_evacuations},
+    {.path = "/api/v1/jobs", .type = JSON, .answer = api_jobs},
+    {.path = "/api/v1/jobs/", .type = JSON, .answer = api_job},
+    {.path = "/api/v1/guests", .type = JSON, .answer = api_guests},
+    {.path = "/api/v1/events", .type = JSON, .answer = api_events},
+    {.path = "/api/v1/history", .type = JSON, .answer = api_history},
     {.path = NULL},
 };
 
@@ -18,6 +37,8 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
     struct board *board = NULL;
     struct http *http = NULL;
     int r = board_new(&conf->client, &board, err);
+    if (r >= 0)
+        board_witness(board, history_see, HISTORY_EVERY);
     if (r >= 0 && conf->listen)
         r = http_start(conf, board, routes, &http, err);
     if (r >= 0) {
@@ -35,7 +56,7 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
 int main(int argc, char **argv)
 {
     static const char doc[] =
-        "Shows the site over HTTP: metrics at /metrics."
+        "Shows the site over HTTP: JSON below /api/v1/, metrics at /metrics."
         "\v"
         "Settings: section `watch` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".";
     struct conf_watch conf = {0};
