@@ -7,6 +7,7 @@
 #include "submit/watch/history.h"
 #include "submit/watch/http.h"
 #include "submit/watch/metrics.h"
+#include "submit/watch/page.h"
 #include "submit/watch/stream.h"
 
 #define JSON "application/json"
@@ -15,6 +16,8 @@ static const struct http_route routes[] = {
     {.path = "/metrics",
      .type = "application/openmetrics-text; version=1.0.0; charset=utf-8",
      .answer = metrics_answer},
+    {.path = "/", .type = PAGE_TYPE, .answer = page_answer},
+    {.path = "/page/", .type = PAGE_TYPE, .answer = page_answer},
     {.path = "/events",
      .type = "text/event-stream",
      .step = stream_step,
@@ -56,7 +59,7 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
 int main(int argc, char **argv)
 {
     static const char doc[] =
-        "Shows the site over HTTP: JSON below /api/v1/, metrics at /metrics."
+        "Shows the site over HTTP: a page at /, JSON below /api/v1/, metrics at /metrics."
         "\v"
         "Settings: section `watch` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".";
     struct conf_watch conf = {0};
