@@ -416,7 +416,6 @@ void api_events(struct http_answer *answer)
     RmReply *reply;
     if (!begin(&object, answer))
         return;
-    list.host = (char *)answer->query(answer, "host");
     if (get_limit(&object, EVENTS_DEFAULT, &list.limit) &&
         ask(&object, RM_REQUEST__ASK_EVENTS, &list, &reply)) {
         json_open(&object.json, NULL, '{');
