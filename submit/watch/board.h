@@ -1,8 +1,8 @@
 /* board.h - what is known of the site, for many who look at once
  *
  * One thread, the program's first, asks the broker; every other one looks at what it brought. So however many look, the
- * broker is asked once a second, and not at all while nobody does. What it brought is a sight: it does not change, and
- * whoever holds one keeps it. Every function may be called from any thread but board_run() and board_stop(). */
+ * broker is asked once a second, and while nobody does as often as board_witness() says. What it brought is a sight: it
+ * does not change, and whoever holds one keeps it. Every function may be called from any thread but board_run() and board_stop(). */
 #ifndef SUBMIT_WATCH_BOARD_H
 #define SUBMIT_WATCH_BOARD_H
 
