@@ -163,6 +163,20 @@ static const struct setting client_table[] = {
     END,
 };
 
+static const struct setting notify_table[] = {
+    TEXT("name", struct conf_notify, name, SETTING_REQUIRED, word_check_name, NULL),
+    TEXTS("on", struct conf_notify, on, n_on, CONF_USERS_MAX, word_check_news, NULL),
+    TEXT("command", struct conf_notify, command, 0, word_check_command, NULL),
+    TEXT("url", struct conf_notify, url, 0, word_check_url, NULL),
+    TEXT("headers", struct conf_notify, headers_file, 0, NULL, NULL),
+    UNIT(SETTING_DURATION, "wait", struct conf_notify, wait, SETTING_ZERO,
+         USEC_PER_MSEC, DAY, "10 s"),
+    UNIT(SETTING_DURATION, "timeout", struct conf_notify, timeout, 0,
+         100 * USEC_PER_MSEC, 60 * MINUTE, "30 s"),
+    COUNT("tries", struct conf_notify, tries, 1, ATTEMPTS_MAX, "20"),
+    END,
+};
+
 static const struct setting watch_table[] = {
     TEXT("broker", struct conf_watch, client.broker, 0, word_check_broker, RM_BROKER_DEFAULT),
     TEXT("key", struct conf_watch, client.key_file, 0, NULL, NULL),
@@ -171,6 +185,10 @@ static const struct setting watch_table[] = {
          10 * USEC_PER_MSEC, DAY, "30 s"),
     TEXT("listen", struct conf_watch, listen, SETTING_EMPTY, word_check_http, "127.0.0.1:9750"),
     TEXT("token", struct conf_watch, token_file, 0, NULL, NULL),
+    ROWS("notify", notify_table, struct conf_watch, notify, n_notify, CONF_NOTIFY_MAX),
+    TEXT("state", struct conf_watch, state, 0, NULL, "/var/lib/rmigrate-watch"),
+    UNIT(SETTING_DURATION, "away", struct conf_watch, away, 0, USEC_PER_SEC, DAY, "30 s"),
+    UNIT(SETTING_DURATION, "stuck", struct conf_watch, stuck, 0, USEC_PER_SEC, 365 * DAY, "10 min"),
     END,
 };
 
@@ -443,6 +461,16 @@ static int relate_client(void *ret, const struct setting_reader *rd, const confi
     return relate_broker_of("client", ret, rd, group);
 }
 
+static int check_notify(const struct conf_notify *notify, size_t i, const struct setting_reader *rd,
+                        const config_setting_t *at)
+{
+    if (!notify->command == !notify->url)
+        return setting_fail(rd, at, "watch.notify[%zu] needs one of 'command' and 'url'", i);
+    if (notify->headers_file && !notify->url)
+        return setting_fail(rd, at, "watch.notify[%zu]: headers are those of a url", i);
+    return 0;
+}
+
 /* What every user of this machine may see is no secret to them; beyond it nobody looks without a token. */
 static int relate_watch(void *ret, const struct setting_reader *rd, const config_setting_t *group)
 {
@@ -453,6 +481,10 @@ static int relate_watch(void *ret, const struct setting_reader *rd, const config
                          "watch.listen: '%s' can be reached from other machines, so watch.token is "
                          "needed: a file with the token that every request must bear",
                          conf->listen);
+    for (size_t i = 0; i < conf->n_notify && r == 0; i++)
+        r = check_notify(&conf->notify[i], i, rd, row(group, "notify", i));
+    if (r == 0)
+        r = CHECK_ONCE(rd, group, "notify", "name", conf->notify, conf->n_notify, name, false);
     return r;
 }
 

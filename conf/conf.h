@@ -31,6 +31,7 @@ enum {
     CONF_LIMIT_MAX = 10000,     /* migrations at once, of any limit of the broker */
     CONF_KEEP_MAX = 1000000000, /* jobs that are kept */
     CONF_USERS_MAX = 1024,      /* viewers, operators */
+    CONF_NOTIFY_MAX = 16,       /* whom rmigrate-watch tells */
 };
 
 struct conf_key { /* one row of the allow-list */
@@ -112,10 +113,27 @@ struct conf_client {
     usec_t timeout; /* until the broker must have answered one request */
 };
 
+struct conf_notify { /* one who is told, by a command or at a URL */
+    char *name;
+    char **on; /* kinds of news, as word_check_news() knows them; none: all */
+    size_t n_on;
+    char *command;      /* an absolute path and arguments, with blanks between; or NULL */
+    char *url;          /* or NULL */
+    char *headers_file; /* more lines of the request's head; NULL = none */
+    usec_t wait;        /* from the first news to the message */
+    usec_t timeout;     /* of one try */
+    unsigned tries;     /* then it is given up */
+};
+
 struct conf_watch { /* rmigrate-watch: a client that shows the site to others */
     struct conf_client client;
     char *listen;     /* ADDRESS:PORT, or the path of a UNIX socket; "" = nowhere */
     char *token_file; /* with the token that every request must bear; NULL = none */
+    struct conf_notify *notify;
+    size_t n_notify;
+    char *state;  /* directory: what was told, and what is still to be told */
+    usec_t away;  /* the broker or a worker, before it is told */
+    usec_t stuck; /* an evacuation of which nothing moves, before it is told */
 };
 
 /* file: as the -c option gave it, or NULL. Errors: -ENOENT (no file), -EINVAL; -EACCES and the like

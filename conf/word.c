@@ -186,6 +186,36 @@ int word_check_http(const char *text, struct rm_err *err)
         text);
 }
 
+int word_check_news(const char *text, struct rm_err *err)
+{
+    static const char *const kinds[] = {"evacuation", "failed", "doubt",
+                                        "locked",     "worker", "broker"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(text, kinds[i]) == 0)
+            return 0;
+    return rm_fail(err, -EINVAL, "'%s' is not evacuation, failed, doubt, locked, worker or broker",
+                   text);
+}
+
+int word_check_command(const char *text, struct rm_err *err)
+{
+    if (text[0] != '/')
+        return rm_fail(err, -EINVAL, "'%s' does not begin with the whole path of a program", text);
+    if (strlen(text) > CONF_ENDPOINT_MAX)
+        return rm_fail(err, -EINVAL, "the text is longer than %d bytes", CONF_ENDPOINT_MAX);
+    return 0;
+}
+
+int word_check_url(const char *text, struct rm_err *err)
+{
+    const char *rest = text_behind(text, "https://");
+    if (!rest)
+        rest = text_behind(text, "http://");
+    if (!rest || !*rest || *rest == '/')
+        return rm_fail(err, -EINVAL, "this is neither https://HOST/... nor http://HOST/...");
+    return check_address(text, err);
+}
+
 int word_check_uri(const char *text, struct rm_err *err)
 {
     const char *colon = strstr(text, "://");

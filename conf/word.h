@@ -49,6 +49,9 @@ int word_check_member(const char *text, struct rm_err *err);    /* name of a z/V
 int word_check_z85(const char *text, struct rm_err *err);       /* a CURVE key */
 int word_check_http(const char *text,
                     struct rm_err *err); /* ADDRESS:PORT or the path of a socket */
+int word_check_news(const char *text, struct rm_err *err);    /* a kind of news that is told */
+int word_check_command(const char *text, struct rm_err *err); /* /PATH ARGUMENT ... */
+int word_check_url(const char *text, struct rm_err *err);     /* https:// or http:// */
 
 /* These write what the text means. */
 int word_parse_role(const char *text, void *ret_role, struct rm_err *err);   /* enum role */

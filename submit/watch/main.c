@@ -7,6 +7,7 @@
 #include "submit/watch/history.h"
 #include "submit/watch/http.h"
 #include "submit/watch/metrics.h"
+#include "submit/watch/notify.h"
 #include "submit/watch/page.h"
 #include "submit/watch/stream.h"
 
@@ -39,11 +40,14 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
 {
     struct board *board = NULL;
     struct http *http = NULL;
+    struct notify *notify = NULL;
     int r = board_new(&conf->client, &board, err);
     if (r >= 0)
         board_witness(board, history_see, HISTORY_EVERY);
     if (r >= 0 && conf->listen)
         r = http_start(conf, board, routes, &http, err);
+    if (r >= 0)
+        r = notify_start(conf, board, &notify, err);
     if (r >= 0) {
         service_ready(NULL);
         r = board_run(board, err);
@@ -52,6 +56,7 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
     if (board)
         board_stop(board);
     http_stop(http);
+    notify_stop(notify);
     board_free(board);
     return r;
 }
@@ -59,7 +64,8 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
 int main(int argc, char **argv)
 {
     static const char doc[] =
-        "Shows the site over HTTP: a page at /, JSON below /api/v1/, metrics at /metrics."
+        "Shows the site over HTTP: a page at /, JSON below /api/v1/, metrics at /metrics. Tells "
+        "somebody what has to be known."
         "\v"
         "Settings: section `watch` of FILE, else of $RMIGRATE_CONF, else of " RM_CONF_DEFAULT ".";
     struct conf_watch conf = {0};
@@ -72,8 +78,9 @@ int main(int argc, char **argv)
         return only_check ? EXIT_SOME_FAILED : EXIT_USAGE;
     }
     if (only_check) {
+        unsigned wrong = notify_check(&conf);
         conf_watch_done(&conf);
-        return service_checked(file, 0);
+        return service_checked(file, wrong);
     }
     log_info("version=%s broker=%s", service_version(), conf.client.broker);
     r = run(&conf, &err);

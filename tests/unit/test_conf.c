@@ -338,6 +338,70 @@ static void client_reads_every_setting_and_has_defaults(void **state)
     conf_client_done(&conf);
 }
 
+static void watch_reads_who_is_told(void **state)
+{
+    (void)state;
+    struct conf_watch conf;
+    struct rm_err err = {0};
+    write_file("a.conf", "watch: { state = \"/s\"; away = \"1 min\"; stuck = \"1 h\"; notify = (\n"
+                         "{ name = \"mail\"; command = \"/bin/mail a b\"; },\n"
+                         "{ name = \"chat\"; on = [ \"failed\", \"doubt\" ]; url = "
+                         "\"https://x/y\"; headers = \"/h\";\n"
+                         "wait = \"0\"; timeout = \"1 s\"; tries = 3; } ); };");
+    int r = conf_watch_load(main_file, &conf, &err);
+    assert_string_equal(err.text, "");
+    assert_int_equal(r, 0);
+    assert_string_equal(conf.state, "/s");
+    assert_int_equal(conf.away, 60 * USEC_PER_SEC);
+    assert_int_equal(conf.stuck, 3600 * USEC_PER_SEC);
+    assert_int_equal(conf.n_notify, 2);
+    assert_string_equal(conf.notify[0].name, "mail");
+    assert_string_equal(conf.notify[0].command, "/bin/mail a b");
+    assert_null(conf.notify[0].url);
+    assert_int_equal(conf.notify[0].n_on, 0);
+    assert_int_equal(conf.notify[0].wait, 10 * USEC_PER_SEC);
+    assert_int_equal(conf.notify[0].timeout, 30 * USEC_PER_SEC);
+    assert_int_equal(conf.notify[0].tries, 20);
+    assert_int_equal(conf.notify[1].n_on, 2);
+    assert_string_equal(conf.notify[1].on[1], "doubt");
+    assert_string_equal(conf.notify[1].url, "https://x/y");
+    assert_string_equal(conf.notify[1].headers_file, "/h");
+    assert_int_equal(conf.notify[1].wait, 0);
+    assert_int_equal(conf.notify[1].timeout, USEC_PER_SEC);
+    assert_int_equal(conf.notify[1].tries, 3);
+    conf_watch_done(&conf);
+}
+
+static void watch_refuses_who_cannot_be_told(void **state)
+{
+    (void)state;
+#define ROWS(rows) "watch: {\nnotify = (\n" rows "); };"
+    assert_refused(WATCH, ROWS("{ command = \"/x\"; }"), 3, "needs the setting 'name'");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; }"), 3,
+                   "watch.notify[0] needs one of 'command' and 'url'");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; command = \"/x\"; url = \"https://x\"; }"), 3,
+                   "watch.notify[0] needs one of 'command' and 'url'");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; command = \"/x\"; headers = \"/h\"; }"), 3,
+                   "watch.notify[0]: headers are those of a url");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; command = \"mail\"; }"), 3,
+                   "'mail' does not begin with the whole path of a program");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; url = \"ftp://x\"; }"), 3,
+                   "this is neither https://HOST/... nor http://HOST/...");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; url = \"https:///x\"; }"), 3, "neither https");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; command = \"/x\";\non = [ \"fail\" ]; }"), 4,
+                   "watch.notify[0].on[0]: 'fail' is not evacuation, failed, doubt, locked, "
+                   "worker or broker");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; command = \"/x\"; comand = \"/x\"; }"), 3,
+                   "unknown setting 'watch.notify[0].comand': did you mean 'command'?");
+    assert_refused(WATCH,
+                   ROWS("{ name = \"a\"; command = \"/x\"; },\n"
+                        "{ name = \"a\"; command = \"/y\"; }"),
+                   4, "notify[1].name: 'a' is also that of notify[0]");
+    assert_refused(WATCH, ROWS("{ name = \"a\"; command = \"/x\"; tries = 0; }"), 3,
+                   "0 is out of range");
+#undef ROWS
+}
+
 static void client_listens_to_the_environment_for_its_broker(void **state)
 {
     (void)state;
@@ -1325,6 +1389,8 @@ int main(void)
 #endif
         TEST(worker_serves_its_own_host_unless_told_otherwise),
         TEST(client_reads_every_setting_and_has_defaults),
+        TEST(watch_reads_who_is_told),
+        TEST(watch_refuses_who_cannot_be_told),
         TEST(client_listens_to_the_environment_for_its_broker),
         TEST(file_comes_from_the_option_or_the_environment),
         TEST(a_file_that_was_named_must_be_there),
