@@ -165,7 +165,7 @@ static const struct setting client_table[] = {
 
 static const struct setting notify_table[] = {
     TEXT("name", struct conf_notify, name, SETTING_REQUIRED, word_check_name, NULL),
-    TEXTS("on", struct conf_notify, on, n_on, CONF_USERS_MAX, word_check_news, NULL),
+    TEXTS("on", struct conf_notify, on, n_on, 0, CONF_USERS_MAX, word_check_news, NULL),
     TEXT("command", struct conf_notify, command, 0, word_check_command, NULL),
     TEXT("url", struct conf_notify, url, 0, word_check_url, NULL),
     TEXT("headers", struct conf_notify, headers_file, 0, NULL, NULL),
