@@ -17,7 +17,7 @@
 #define PATIENCE_FOR (5 * USEC_PER_SEC) /* with the first sight */
 
 enum {
-    ROWS_MAX = 1000, /* of one answer that is asked for on demand */
+    API_ROWS_MAX = 1000, /* of one answer that is asked for on demand */
     EVENTS_DEFAULT = 100,
     STATES_MAX = RM_STATE__CANCELLED,
     STATES_TEXT_MAX = 128, /* bytes of ?state= */
@@ -120,8 +120,8 @@ static bool get_limit(struct object *object, uint64_t preset, uint32_t *ret_limi
 {
     const char *text = object->answer->query(object->answer, "limit");
     uint64_t limit = preset;
-    if (text[0] && (args_number(text, ROWS_MAX, &limit) < 0 || limit == 0)) {
-        http_fail(object->answer, BAD_REQUEST, "limit is a number from 1 to %d", ROWS_MAX);
+    if (text[0] && (args_number(text, API_ROWS_MAX, &limit) < 0 || limit == 0)) {
+        http_fail(object->answer, BAD_REQUEST, "limit is a number from 1 to %d", API_ROWS_MAX);
         return false;
     }
     *ret_limit = (uint32_t)limit;
@@ -308,7 +308,7 @@ static void ask_jobs(struct http_answer *answer)
     if (before[0] && args_number(before, UINT64_MAX, &list.before) < 0)
         http_fail(answer, BAD_REQUEST, "before is the number of a job");
     else if (get_states(&object, states, &list.n_states) &&
-             get_limit(&object, ROWS_MAX, &list.limit) &&
+             get_limit(&object, API_ROWS_MAX, &list.limit) &&
              ask(&object, RM_REQUEST__ASK_LIST_JOBS, &list, &reply)) {
         json_open(&object.json, NULL, '{');
         json_open(&object.json, "jobs", '[');
@@ -387,7 +387,7 @@ void api_guests(struct http_answer *answer)
         return;
     list.guests = (char *)answer->query(answer, "guest");
     list.host = (char *)answer->query(answer, "host");
-    if (get_limit(&object, ROWS_MAX, &limit) &&
+    if (get_limit(&object, API_ROWS_MAX, &limit) &&
         ask(&object, RM_REQUEST__ASK_GUESTS, &list, &reply)) {
         if (reply->n_guests > 0)
             qsort(reply->guests, reply->n_guests, sizeof(RmGuest *), by_name);
