@@ -15,6 +15,7 @@ setup() { load common; }
 teardown_file() {
     load common
     ask cancel --all >/dev/null 2>&1 || : # what crawls still, where a test has failed
+    until_true 20 nothing_live
     site_down
 }
 

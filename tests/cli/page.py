@@ -69,7 +69,6 @@ def row_of(name):
 
 
 def loads(page):
-    page.requests = []
     begin(page)
     same(page.look("[...document.querySelectorAll('.tile .name')].map((one) => one.textContent)"), ["hyp01", "hyp02", "hyp03"], "tiles")
     says(page, ".tile .word", "open")
@@ -260,7 +259,7 @@ def looks(page):
 def away(page):
     begin(page)
     page.until("document.getElementById('trouble').hidden")
-    shell("broker_down KILL")
+    shell("broker_down")
     says(page, "#trouble", "The broker does not answer")
     says(page, "#trouble", "What is shown is from")
     says(page, "#link-text", "broker away")

@@ -74,7 +74,7 @@ static void *run(void *ctx)
 {
     struct site *site = ctx;
 
-    site->result = loop_run(&site->conf, env_system(), site->signals[0], &site->err);
+    site->result = loop_run(&site->conf, NULL, env_system(), site->signals[0], &site->err);
     return NULL;
 }
 
