@@ -1,6 +1,8 @@
 /* metrics.c - the site as OpenMetrics text */
 #include "submit/watch/metrics.h"
 
+#include "submit/watch/history.h"
+
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -14,7 +16,8 @@
 /* What of a host no field says by itself. */
 struct figures {
     uint64_t is_up, is_open, is_held, is_evacuated;
-    usec_t oldest; /* how long the oldest of its queued jobs waits; 0: none is queued */
+    usec_t oldest;      /* how long the oldest of its queued jobs waits; 0: none is queued */
+    usec_t expected_at; /* when it will be empty; 0: nobody can say */
 };
 
 /* Where a value stands. */
@@ -36,11 +39,11 @@ struct seen {
 
 #define GAUGE(name, unit, of, help)                                                                \
     {                                                                                              \
-        name, "gauge", unit, help, of, NULL                                                        \
+        name, "gauge", unit, help, of, NULL, false                                                 \
     }
 #define COUNTER(name, of, result, help)                                                            \
     {                                                                                              \
-        name, "counter", "", help, of, result                                                      \
+        name, "counter", "", help, of, result, false                                               \
     }
 
 /* A unit other than "" is the end of the name. Values of "seconds" are given in microseconds. */
@@ -49,6 +52,7 @@ static const struct metric {
     enum from from;
     size_t at, size;    /* of an unsigned number there */
     const char *result; /* of rows of one name, which stand together; NULL: there is one */
+    bool is_known;      /* 0 is no value: the line is left out */
 } metrics[] = {
     GAUGE("rmigrate_broker_start_time_seconds", "seconds", OF_PONG(started_at),
           "When the broker started, since the epoch; what it counts began at 0 then."),
@@ -83,6 +87,10 @@ static const struct metric {
     GAUGE("rmigrate_host_evacuating", "", OF_VIEW(evacuating), "It is being emptied."),
     GAUGE("rmigrate_host_evacuated", "", OF_FIGURES(is_evacuated),
           "An evacuation, under way or over, has closed it."),
+    {"rmigrate_host_expected_empty_timestamp_seconds", "gauge", "seconds",
+     "When it will be empty, since the epoch, by the guests that were seen leaving; only where "
+     "that can be said.",
+     OF_FIGURES(expected_at), NULL, true},
     GAUGE("rmigrate_host_held", "", OF_FIGURES(is_held),
           "Somebody wants that no migration away from it begins."),
     GAUGE("rmigrate_host_guests", "", OF_VIEW(guests), "Active guests on it."),
@@ -198,6 +206,8 @@ static void print_metric(const struct page *page, const struct metric *metric,
 {
     FILE *file = page->body;
     bool is_counter = strcmp(metric->type, "counter") == 0;
+    if (metric->is_known && value_of(metric, seen) == 0)
+        return;
     fprintf(file, "%s%s", metric->name, is_counter ? "_total" : "");
     if (seen->host) {
         fputs("{host=\"", file);
@@ -263,13 +273,13 @@ static struct seen *see_hosts(const struct sight *sight)
     for (size_t i = 0; seen && sorted && i < n_hosts; i++) {
         const RmHostView *view = sight->hosts->hosts[i];
         const RmHost *record = view->host;
-        seen[i] =
-            (struct seen){.host = record->name,
-                          .figures = {.is_up = view->connected && view->reachable,
-                                      .is_open = record->state == RM_HOST_STATE__HOST_OPEN,
-                                      .is_held = view->held[0] != '\0',
-                                      .is_evacuated = record->evacuation != 0,
-                                      .oldest = oldest_of(sorted, n, record->name, sight->at)}};
+        seen[i] = (struct seen){.host = record->name,
+                                .figures = {.is_up = view->connected && view->reachable,
+                                            .is_open = record->state == RM_HOST_STATE__HOST_OPEN,
+                                            .is_held = view->held[0] != '\0',
+                                            .is_evacuated = record->evacuation != 0,
+                                            .oldest = oldest_of(sorted, n, record->name, sight->at),
+                                            .expected_at = history_expected_at(view, sight->at)}};
         seen[i].from[VIEW] = view;
         seen[i].from[RECORD] = record;
         seen[i].from[FIGURES] = &seen[i].figures;

@@ -141,11 +141,14 @@ asked() { # STATUS DESCRIBED [QUERY OR END]
     evacuation_is() { asked 200 /api/v1/evacuations && json ".evacuations[0] | $1"; }
     goes() { ask modify --guests "$1" bandwidth=1GiB/s >/dev/null 2>&1; } # one that runs already
     until_true 20 evacuation_is '.host == "hyp03" and .moved == 0 and .left == 4 and .expected_at == null'
+    expected() { get "$WATCH/metrics" | grep '^rmigrate_host_expected_empty_timestamp_seconds{host="hyp03"} [1-9]'; }
+    run ! expected
     for g in b1 b2 b3; do
         until_true 20 is_running $g
         until_true 20 goes $g
     done
     until_true 20 evacuation_is '.moved == 3 and .left == 1 and .running == 1 and .expected_at != null'
+    until_true 20 expected
     until_true 20 goes b4
     over() { asked 200 /api/v1/evacuations && json '.evacuations == []'; }
     until_true 20 over
