@@ -39,6 +39,7 @@ struct known_host {
     usec_t away_since;  /* 0: it has a worker */
     usec_t still_since; /* it is being emptied, and nothing moves; 0: no */
     uint64_t ended;     /* migrations away that have ended */
+    bool met;           /* that is known */
     bool lost;
     UT_hash_handle hh;
 };
@@ -613,7 +614,9 @@ static void look_for_standstill(struct ledger *ledger, struct known_host *host,
                                 const RmHostView *view)
 {
     uint64_t ended = view->host->done + view->host->failed;
-    bool still = view->evacuating && view->running == 0 && ended == host->ended;
+    /* The first look of a run has nothing to compare with: what was told before it stays told. */
+    bool still = view->evacuating && view->running == 0 && (!host->met || ended == host->ended);
+    host->met = true;
     host->ended = ended;
     if (!still) {
         ledger->changed = ledger->changed || host->stuck;

@@ -366,6 +366,7 @@ static void host(struct ledger *ledger, usec_t now, bool connected, bool evacuat
     RmHost record = RM_HOST__INIT;
     RmHostView view = RM_HOST_VIEW__INIT;
     record.name = (char *)"hyp01";
+    record.done = 7; /* before all of it */
     view.host = &record;
     view.connected = connected;
     view.evacuating = evacuating;
@@ -451,6 +452,11 @@ static void an_evacuation_of_which_nothing_moves_is_told_once(void **state)
     host(ledger, 5000 * SEC, true, true, 0);
     assert_string_equal(told(ledger, 0), "evacuation hyp01");
     assert_string_equal(ledger_box(ledger, 0)->news[0]->why, "nothing is open");
+    ledger = stored_and_read(ledger);
+    host(ledger, 5001 * SEC, true, true, 0);
+    host(ledger, 9000 * SEC, true, true, 0);
+    host(ledger, 9600 * SEC, true, true, 0);
+    assert_int_equal(ledger_box(ledger, 0)->n, 1);
     ledger_free(ledger);
 }
 
