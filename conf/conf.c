@@ -186,7 +186,7 @@ static const struct setting watch_table[] = {
     TEXT("listen", struct conf_watch, listen, SETTING_EMPTY, word_check_http, "127.0.0.1:9750"),
     TEXT("token", struct conf_watch, token_file, 0, NULL, NULL),
     ROWS("notify", notify_table, struct conf_watch, notify, n_notify, CONF_NOTIFY_MAX),
-    TEXT("state", struct conf_watch, state, 0, NULL, "/var/lib/rmigrate-watch"),
+    TEXT("state", struct conf_watch, state, 0, NULL, RM_WATCH_STATE),
     UNIT(SETTING_DURATION, "away", struct conf_watch, away, 0, USEC_PER_SEC, DAY, "30 s"),
     UNIT(SETTING_DURATION, "stuck", struct conf_watch, stuck, 0, USEC_PER_SEC, 365 * DAY, "10 min"),
     END,

@@ -21,7 +21,8 @@
 
 #define RM_CONF_DEFAULT   "/etc/rmigrate/rmigrate.conf"
 #define RM_BROKER_DEFAULT "ipc:///run/rmigrate/broker"
-#define RM_WATCH_USER     "rmigrate-watch" /* that of its unit */
+#define RM_WATCH_USER     "rmigrate-watch"          /* that of its unit */
+#define RM_WATCH_STATE    "/var/lib/rmigrate-watch" /* which the unit makes */
 
 enum {
     CONF_LISTEN_MAX = 16,

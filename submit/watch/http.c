@@ -74,6 +74,8 @@ static bool is_own_name(const char *host)
     struct in6_addr v6;
     size_t n = strcspn(host, host[0] == '[' ? "]" : ":");
     const char *from = host[0] == '[' ? host + 1 : host;
+    if (host[0] == '[' && (host[n] != ']' || (host[n + 1] != '\0' && host[n + 1] != ':')))
+        return false;
     if (host[0] == '[')
         n--;
     if (n == 0 || n >= sizeof(name))
@@ -310,7 +312,7 @@ static enum MHD_Result serve(void *with, struct MHD_Connection *connection, cons
 
 /* ---- begin and end */
 
-static int read_token(struct http *http, const char *file, struct rm_err *err)
+static int read_token(const char *file, char **ret_token, struct rm_err *err)
 {
     struct stat st;
     size_t length;
@@ -321,18 +323,33 @@ static int read_token(struct http *http, const char *file, struct rm_err *err)
             close(fd);
         return rm_fail(err, r, "watch.token: %s: %s", file, strerror(-r));
     }
-    int r = io_read(fd, TOKEN_MAX, &http->token, &length);
+    char *token = NULL;
+    int r = io_read(fd, TOKEN_MAX, &token, &length);
     close(fd);
     if (r < 0)
         return rm_fail(err, r, "watch.token: %s: %s", file, strerror(-r));
-    http->token[strcspn(http->token, "\r\n")] = '\0';
-    if (st.st_mode & (S_IRWXG | S_IRWXO))
-        return rm_fail(err, -EPERM, "watch.token: %s may be read by others: chmod 600 %s", file,
-                       file);
-    if (strlen(http->token) < TOKEN_MIN || !text_is_clean(http->token))
-        return rm_fail(err, -EINVAL, "watch.token: %s has no token of %d characters at least", file,
-                       TOKEN_MIN);
-    return 0;
+    token[strcspn(token, "\r\n")] = '\0';
+    if (st.st_uid != geteuid() && st.st_uid != 0)
+        r = rm_fail(err, -EPERM, "watch.token: %s belongs to another user (uid %u)", file,
+                    (unsigned)st.st_uid);
+    else if (st.st_mode & (S_IRWXG | S_IRWXO))
+        r = rm_fail(err, -EPERM, "watch.token: %s may be read by others: chmod 600 %s", file, file);
+    else if (strlen(token) < TOKEN_MIN || !text_is_clean(token))
+        r = rm_fail(err, -EINVAL, "watch.token: %s has no token of %d characters at least", file,
+                    TOKEN_MIN);
+    if (r < 0)
+        free(token);
+    else
+        *ret_token = token;
+    return r;
+}
+
+int http_check(const struct conf_watch *conf, struct rm_err *err)
+{
+    char *token = NULL;
+    int r = conf->listen && conf->token_file ? read_token(conf->token_file, &token, err) : 0;
+    free(token);
+    return r;
 }
 
 /* What is there of an older run goes; a socket that somebody answers on does not. As on loopback, every user may
@@ -342,11 +359,13 @@ static int listen_at_path(struct http *http, const char *path, struct rm_err *er
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat st;
     text_format(address.sun_path, sizeof(address.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return rm_fail(err, -errno, "watch.listen: %s", strerror(errno));
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
+        /* Nobody is there only where that is said: who is busy, or serves something else, is. */
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+            (errno != ECONNREFUSED && errno != ENOENT)) {
             close(fd);
             return rm_fail(err, -EADDRINUSE, "watch.listen: somebody serves %s already", path);
         }
@@ -414,7 +433,7 @@ int http_start(const struct conf_watch *conf, struct board *board, const struct 
     http->routes = routes;
     http->any_name = conf->token_file || conf->listen[0] == '/';
     atomic_init(&http->stops, false);
-    int r = conf->token_file ? read_token(http, conf->token_file, err) : 0;
+    int r = conf->token_file ? read_token(conf->token_file, &http->token, err) : 0;
     if (r >= 0)
         r = conf->listen[0] == '/' ? listen_at_path(http, conf->listen, err)
                                    : listen_at_address(conf->listen, err);
@@ -443,10 +462,10 @@ void http_stop(struct http *http)
     if (!http)
         return;
     atomic_store(&http->stops, true);
+    if (http->socket) /* while it still is this one's: the next one takes the place as soon as it may */
+        unlink(http->socket);
     if (http->daemon)
         MHD_stop_daemon(http->daemon);
-    if (http->socket)
-        unlink(http->socket);
     free(http->socket);
     free(http->token);
     free(http);

@@ -45,6 +45,9 @@ struct http_route {
 
 struct http;
 
+/* What http_start() would fail at of its settings. */
+int http_check(const struct conf_watch *conf, struct rm_err *err);
+
 /* The longest path that fits answers. routes: borrowed. Logs where it listens. */
 int http_start(const struct conf_watch *conf, struct board *board, const struct http_route *routes,
                struct http **ret_http, struct rm_err *err);

@@ -1,5 +1,6 @@
 /* main.c - rmigrate-watch: shows the site to programs and people that are no clients of the broker */
 #include "conf/conf.h"
+#include "conf/endpoint.h"
 #include "conf/log.h"
 #include "conf/service.h"
 #include "submit/watch/api.h"
@@ -10,6 +11,7 @@
 #include "submit/watch/notify.h"
 #include "submit/watch/page.h"
 #include "submit/watch/stream.h"
+#include "wire/key.h"
 
 #define JSON "application/json"
 
@@ -61,6 +63,17 @@ static int run(const struct conf_watch *conf, struct rm_err *err)
     return r;
 }
 
+/* What run() would fail at, as far as it can be seen without the broker. Logs all of it. */
+static unsigned check(const struct conf_watch *conf)
+{
+    struct rm_err err = {0};
+    unsigned wrong = 0;
+    if (conf->client.key_file && endpoint_is_tcp(conf->client.broker))
+        wrong += service_wrong(net_key_check(conf->client.key_file, &err), &err);
+    wrong += service_wrong(http_check(conf, &err), &err);
+    return wrong + notify_check(conf);
+}
+
 int main(int argc, char **argv)
 {
     static const char doc[] =
@@ -78,7 +91,7 @@ int main(int argc, char **argv)
         return only_check ? EXIT_SOME_FAILED : EXIT_USAGE;
     }
     if (only_check) {
-        unsigned wrong = notify_check(&conf);
+        unsigned wrong = check(&conf);
         conf_watch_done(&conf);
         return service_checked(file, wrong);
     }

@@ -119,7 +119,8 @@ unsigned notify_check(const struct conf_watch *conf)
     unsigned wrong = 0;
     for (size_t i = 0; i < conf->n_notify; i++)
         wrong += service_wrong(teller_check(&conf->notify[i], &err), &err);
-    if (conf->n_notify > 0 && access(conf->state, W_OK) < 0 && errno != ENOENT)
+    if (conf->n_notify > 0 && access(conf->state, W_OK) < 0 &&
+        !(errno == ENOENT && strcmp(conf->state, RM_WATCH_STATE) == 0))
         wrong += service_wrong(
             rm_fail(&err, -errno, "watch.state: %s: %s", conf->state, strerror(errno)), &err);
     return wrong;

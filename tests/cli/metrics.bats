@@ -96,6 +96,9 @@ waits_for_long() { [[ $(metric 'rmigrate_host_oldest_job_seconds{host="hyp01"}')
 @test "another name, another method, a header too long, another path" {
     [ "$(get -o /dev/null -w '%{http_code}' -H 'Host: evil.example' "$WATCH/metrics")" = 403 ]
     [ "$(get -o /dev/null -w '%{http_code}' -H 'Host: localhost:9750' "$WATCH/metrics")" = 200 ]
+    [ "$(get -o /dev/null -w '%{http_code}' -H 'Host: [::1]:9750' "$WATCH/metrics")" = 200 ]
+    [ "$(get -o /dev/null -w '%{http_code}' -H 'Host: [::1].evil.example' "$WATCH/metrics")" = 403 ]
+    [ "$(get -o /dev/null -w '%{http_code}' -H 'Host: [::1' "$WATCH/metrics")" = 403 ]
     [ "$(get -o /dev/null -w '%{http_code}' -d body "$WATCH/metrics")" = 405 ]
     [ "$(get -o /dev/null -w '%{http_code}' -H "X-Long: $(printf '%0100000d' 0)" "$WATCH/metrics")" = 431 ]
     [ "$(get -o /dev/null -w '%{http_code}' "$WATCH/metrics/more")" = 404 ]
@@ -154,6 +157,12 @@ END
     chmod g+r "$SITE/token"
     run -1 --separate-stderr "$BIN/rmigrate-watch" -c "$SITE/watch.conf"
     err_has "$SITE/token may be read by others: chmod 600"
+    if [ "$(id -u)" = 0 ]; then
+        chmod 600 "$SITE/token"
+        chown nobody "$SITE/token"
+        run -1 --separate-stderr "$BIN/rmigrate-watch" -c "$SITE/watch.conf"
+        err_has "watch.token: $SITE/token belongs to another user"
+    fi
     sed 's/listen = "[^"]*"/listen = "0.0.0.0:0"/; s/token = "[^"]*";//' "$SITE/watch.conf" >"$SITE/open.conf"
     run -2 --separate-stderr "$BIN/rmigrate-watch" -c "$SITE/open.conf"
     err_has 'can be reached from other machines, so watch.token is needed'
@@ -176,4 +185,19 @@ END
     get --unix-socket "$SITE/http" http://any.name/metrics | grep -qx 'rmigrate_up 1'
     end_it again
     [ ! -e "$SITE/http" ]
+}
+
+@test "a UNIX socket of something else that is served stays what it is" {
+    local settings="$SITE/socket.conf"
+    sed "s|listen = \"[^\"]*\"|listen = \"$SITE/log.socket\"|" "$SITE/watch.conf" >"$settings"
+    launch datagrams python3 -c "
+import signal, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind('$SITE/log.socket')
+signal.pause()"
+    until_true 10 test -S "$SITE/log.socket"
+    run -1 --separate-stderr timeout 5 "$BIN/rmigrate-watch" -c "$settings"
+    err_has "somebody serves $SITE/log.socket already"
+    [ -S "$SITE/log.socket" ]
+    end_it datagrams
 }

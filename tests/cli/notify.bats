@@ -355,6 +355,18 @@ check() { run "-$1" --separate-stderr "$BIN/rmigrate-watch" -c "$SITE/watch.conf
     chmod 600 "$SITE/headers"
     check 1
     err_has "watch.notify hook: $SITE/headers: a line is not NAME: VALUE"
+    watch_conf "$(hook)" "token = \"$SITE/nowhere\";"
+    sed -i 's/listen = ""/listen = "127.0.0.1:0"/' "$SITE/watch.conf"
+    check 1
+    err_has "watch.token: $SITE/nowhere: No such file or directory"
+    watch_conf "$(hook)" "key = \"$SITE/nowhere\"; server = \"$(printf '0%.0s' {1..40})\";"
+    sed -i 's|broker = "[^"]*"|broker = "tcp://127.0.0.1:9749"|' "$SITE/watch.conf"
+    check 1
+    err_has "$SITE/nowhere: No such file or directory"
+    watch_conf "$(hook)"
+    sed -i "s|$SITE/state|$SITE/nowhere|" "$SITE/watch.conf"
+    check 1
+    err_has "watch.state: $SITE/nowhere: No such file or directory"
     watch_conf '{ name = "a"; url = "https://x/"; on = [ "failure" ]; }'
     check 1
     err_has "$SITE/watch.conf:2: watch.notify[0].on[0]: 'failure' is not evacuation, failed, doubt"
