@@ -12,7 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define TELL_EVERY (60 * USEC_PER_SEC) /* that the ledger cannot be written */
+#define TELL_EVERY  (60 * USEC_PER_SEC) /* that the ledger cannot be written */
+#define AGAIN_AFTER USEC_PER_SEC        /* that failed */
 
 struct desk {
     struct ledger *ledger;
@@ -21,6 +22,8 @@ struct desk {
     pthread_cond_t news;
     atomic_bool stopped;
     int stop; /* eventfd */
+    usec_t
+        again_at; /* it could not be written, and is tried then; 0: what is on disk is the last */
     struct log_limit unwritten;
 };
 
@@ -75,19 +78,28 @@ struct ledger *desk_take(struct desk *desk)
 void desk_write(struct desk *desk)
 {
     struct rm_err err = {0};
-    if (ledger_is_new(desk->ledger) || ledger_file_write(desk->file, desk->ledger, &err) >= 0)
+    usec_t now = env_now(env_system());
+    if (ledger_is_new(desk->ledger))
         return;
-    ledger_touch(desk->ledger);
-    if (log_allowed(&desk->unwritten, env_now(env_system()), TELL_EVERY, 1))
+    desk->again_at = 0;
+    if (ledger_file_write(desk->file, desk->ledger, &err) >= 0)
+        return;
+    desk->again_at = now + AGAIN_AFTER;
+    if (log_allowed(&desk->unwritten, now, TELL_EVERY, 1))
         log_error("%s; what is told may be told again after a restart", err.text);
 }
 
+/* What could not be written is no news when it is tried again: whoever is woken by it would try at once. */
 static void keep(struct desk *desk)
 {
-    if (ledger_is_new(desk->ledger) || !ledger_has_changed(desk->ledger))
+    if (ledger_is_new(desk->ledger))
         return;
-    desk_write(desk);
-    pthread_cond_broadcast(&desk->news);
+    bool changed = ledger_has_changed(desk->ledger);
+    bool again = desk->again_at != 0 && env_now(env_system()) >= desk->again_at;
+    if (changed || again)
+        desk_write(desk);
+    if (changed)
+        pthread_cond_broadcast(&desk->news);
 }
 
 void desk_give_back(struct desk *desk)

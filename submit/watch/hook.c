@@ -42,6 +42,8 @@ static int read_file(const char *path, char **ret_text, struct rm_err *err)
     int r = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         r = rm_fail(err, -errno, "%s: %s", path, strerror(errno));
+    else if (st.st_uid != geteuid() && st.st_uid != 0)
+        r = rm_fail(err, -EPERM, "%s belongs to another user (uid %u)", path, (unsigned)st.st_uid);
     else if (st.st_mode & (S_IRWXG | S_IRWXO))
         r = rm_fail(err, -EPERM, "%s may be read by others: chmod 600 %s", path, path);
     else if ((r = io_read(fd, HOOK_HEADERS_MAX, ret_text, &length)) < 0)
@@ -132,9 +134,9 @@ static int post_it(CURL *curl, const struct conf_notify *conf, const struct curl
     CURLcode r = set_up(curl, conf, list, text, length, post);
     if (r == CURLE_OK)
         r = curl_easy_perform(curl);
-    if (r == CURLE_OK)
-        r = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (r != CURLE_OK)
+    /* A status is an answer, whatever becomes of the rest of it. */
+    CURLcode known = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (r != CURLE_OK && (known != CURLE_OK || status < 200))
         return rm_fail(err, r == CURLE_OUT_OF_MEMORY ? -ENOMEM : -EIO, "%s", curl_easy_strerror(r));
     if (status < 200 || status > 299)
         return rm_fail(err, -EIO, "the server answers %ld", status);

@@ -5,7 +5,8 @@ usage: hooks.py DIRECTORY
 
 Listens on a port of its own, which it writes to DIRECTORY/port. What is posted goes to DIRECTORY/got, a line each: the
 path, a tab, the headers Authorization and Content-Type, each followed by a tab, and the body. It answers 200 but for
-what DIRECTORY/answers says: a line for each request, which is taken out: a status, or "hang".
+what DIRECTORY/answers says: a line for each request, which is taken out: a status, "hang", or "cut", which is 200 and a
+body that ends too early.
 """
 import http.server
 import os
@@ -37,13 +38,16 @@ class Hook(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         with lock:
             answer = next_answer()
-            name = "got" if answer == "200" else "refused"
+            name = "got" if answer in ("200", "cut") else "refused"
             with open(os.path.join(directory, name), "a") as file:
                 head = [self.path, self.headers.get("Authorization", ""), self.headers.get("Content-Type", "")]
                 file.write("\t".join(head + [body.rstrip("\n")]) + "\n")
         if answer == "hang":
             time.sleep(3600)
-        self.send_response(int(answer))
+        self.send_response(200 if answer == "cut" else int(answer))
+        if answer == "cut":
+            self.send_header("Content-Length", "1000")
+            self.close_connection = True
         self.end_headers()
 
     def log_message(self, *_):

@@ -322,6 +322,33 @@ fails_to_move() { # GUEST [WHY]
     until_true 20 got 'length == 2 and .[1].guest == "z2"'
 }
 
+@test "a 2xx is an answer, also when the rest of it does not come" {
+    echo cut >"$SITE/hooks/answers"
+    watch_up "$(hook)"
+    fails_to_move cut1
+    until_true 20 log_has watch 'notify=hook: told: '
+    log_has_not() { ! log_has "$@"; }
+    log_has_not watch 'not told'
+    [ "$(messages)" = 1 ]
+}
+
+ticks() { awk '{ print $14 + $15 }' "/proc/$(pid_of watch)/stat"; }
+
+@test "where the ledger cannot be written, it is tried again in peace, and written when it can be" {
+    watch_up "$(hook), { name = \"other\"; url = \"$(url)\"; wait = \"100 ms\"; }"
+    mkdir "$SITE/state/ledger.new"
+    fails_to_move full1
+    until_true 20 got 'length == 2'
+    log_has watch 'ledger: Is a directory; what is told may be told again after a restart'
+    local before=$(ticks)
+    sleep 2
+    [ $(($(ticks) - before)) -lt 20 ] # of 200
+    before=$(stat -c %i "$SITE/state/ledger")
+    rmdir "$SITE/state/ledger.new"
+    is_replaced() { [ "$(stat -c %i "$SITE/state/ledger")" != "$before" ]; }
+    until_true 10 is_replaced
+}
+
 @test "two do not share a directory" {
     watch_up "$(hook)"
     run -1 --separate-stderr "$BIN/rmigrate-watch" -c "$SITE/watch.conf"
