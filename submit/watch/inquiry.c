@@ -144,6 +144,10 @@ static int enter_round(struct inquiry *q, const RmReply *reply, bool whole, uint
                        struct rm_err *err)
 {
     struct ledger *ledger = desk_take(q->desk);
+    if (whole && highest < ledger_last_job(ledger))
+        log_warn("the broker's newest job is %" PRIu64 ", and %" PRIu64
+                 " was known: was its store restored? What failed since then may not be told",
+                 highest, ledger_last_job(ledger));
     if (whole)
         ledger_start_jobs(ledger, highest);
     ledger_round(ledger, whole);
