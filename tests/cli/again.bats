@@ -10,12 +10,12 @@ setup_file() {
     for i in 1 2 3; do guest "a$i-vm" a1; done
     for i in 1 2 3; do guest "b$i-vm" b1; done
     WORKER_SLOTS=8 worker_up all a1 a2 b1 d1 e1 g1 k1 room
-    until_true 5 guest_is_seen b3-vm
+    until_true 20 guest_is_seen b3-vm
 }
 teardown_file() { load common; site_down; }
 setup() { load common; }
 
-failing() { guest "$1" "$2"; until_true 5 guest_is_seen "$1"; plan "$1" 'fail 0 fatal 9 no'; }
+failing() { guest "$1" "$2"; until_true 20 guest_is_seen "$1"; plan "$1" 'fail 0 fatal 9 no'; }
 state_is_failed() { told '.jobs | map(select(.guest == "'"$1"'")) | last.state == "failed"' jobs -a; }
 nothing_of() { told '.jobs | map(select(.guest == "'"$1"'")) | length == 0' jobs; }
 last() { ask jobs -a --json | jq ".jobs | last.$1"; }
@@ -65,7 +65,7 @@ job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last
 @test "what is tried again empties the hypervisor: the old batch and the new one, hosts and the exit status tell" {
     local batch again
     for i in 1 2 3; do guest "c$i" a2; plan "c$i" 'fail 0 fatal 9 no' 'fail 0 fatal 9 no'; done
-    until_true 5 guest_is_seen c3
+    until_true 20 guest_is_seen c3
     ok a1-vm room
     ends 1 evacuate a2 --to room
     err_has 'a2: Error: is not empty: '
@@ -125,13 +125,13 @@ job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last
     failing k1-vm k1
     guest k2-vm k1
     plan k2-vm 'ok 4000'
-    until_true 5 guest_is_seen k2-vm
+    until_true 20 guest_is_seen k2-vm
     begin empty evacuate k1 --to room
-    until_true 5 state_is_failed k1-vm
+    until_true 20 state_is_failed k1-vm
     batch=$(last batch)
     plan k1-vm 'fail 0 fatal 9 no'
     ok retry --batch "$batch"
-    until_true 5 nothing_of k1-vm
+    until_true 20 nothing_of k1-vm
     ok retry --batch "$batch"
     lines_are "k1-vm: job $((batch + 6)) of batch $((batch + 5)) tries again"
     comes_to 0
@@ -169,10 +169,10 @@ job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last
     batch=$(last batch)
     ok open g1
     guest g2-vm g1
-    until_true 5 guest_is_seen g2-vm
+    until_true 20 guest_is_seen g2-vm
     ok close g1 --reason 'no new guests for now'
     ok retry --batch "$batch"
-    until_true 5 nothing_live
+    until_true 20 nothing_live
     ok hosts g1
     has 'no new guests for now'
     has_not emptying
@@ -190,7 +190,7 @@ job_of() { ask jobs -a --json | jq ".jobs | map(select(.guest == \"$1\")) | last
     guest mid h2 running 4000
     guest keep h2 running 1000
     WORKER_SLOTS=8 worker_up all h1 h2:'8 GiB':64 h3:'5 GiB':64
-    until_true 5 guest_is_seen keep
+    until_true 20 guest_is_seen keep
     plan mid 'fail 0 fatal 9 no'
     ends 1 evacuate h1
     ok close h2 --reason 'new disk tomorrow'
@@ -218,7 +218,7 @@ guests() { # HOST GUEST...
     local host=$1 name
     shift
     for name; do guest "$name" "$host"; done
-    until_true 5 guest_is_seen "$name"
+    until_true 20 guest_is_seen "$name"
 }
 fails() { plan "$1" 'fail 0 fatal 9 no' "${@:2}"; } # GUEST [NEXT...]
 printed() { grep -q -- "$1" "$OUT.out"; }
@@ -255,7 +255,7 @@ printed() { grep -q -- "$1" "$OUT.out"; }
     guests a g1
     plan g1 'ok 2000'
     begin empty evacuate rack1 --to spare
-    until_true 5 is_running g1
+    until_true 20 is_running g1
     ok chtab node=a nodelist.groups=rack2
     ok chtab node=b nodelist.groups=rack1,spare
     ok chtab node=c nodelist.groups=rack1
@@ -273,19 +273,19 @@ printed() { grep -q -- "$1" "$OUT.out"; }
     guests b g2
     plan g2 'ok 3000'
     begin empty evacuate a,b --to c
-    until_true 5 printed 'a: is empty: 1 moved'
+    until_true 20 printed 'a: is empty: 1 moved'
     guests a late
     comes_to 1
     err_has 'a: Error: is not empty any more: late is there now; it was, with 1 moved'
     [[ $account == *'1 left; b is empty; a is not empty any more'* ]] || wrong account 'a is not empty any more'
     mv "$WORLD/a/late" "$WORLD/c/late"
-    until_true 5 guest_is_on late c
+    until_true 20 guest_is_on late c
     ok wait 1
     ok open a
     ok wait 1
     has "a: is empty: 1 moved; $(id -un) has opened it since"
     ok restore b
-    until_true 5 nothing_live
+    until_true 20 nothing_live
     ends 1 wait 1
     err_has 'b: Error: is not empty any more: g2 is there now'
     site_down
@@ -322,10 +322,10 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     plan g1 'fail 1000 fatal 9 no' 'ok 0'
     plan g2 'ok 4000'
     begin first evacuate a --to b
-    until_true 5 is_running g1
+    until_true 20 is_running g1
     first=$OUT
     begin second evacuate a --to b
-    until_true 5 state_is_failed g1
+    until_true 20 state_is_failed g1
     ok retry --batch 1
     comes_to 0
     has 'g1: migrated to b'
@@ -351,12 +351,12 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     fails g3
     ends 1 g3 b
     mv "$WORLD/a/g3" "$WORLD/b/g3"
-    until_true 5 guest_is_on g3 b
+    until_true 20 guest_is_on g3 b
     ok retry "$(job_of g3)"
     is 'g3: Guest is already on host b'
     ok wait "$(last batch)" # there was nothing left to do
     mv "$WORLD/b/g3" "$WORLD/a/g3"
-    until_true 5 guest_is_on g3 a
+    until_true 20 guest_is_on g3 a
     ok retry "$(job_of g3)" # somebody brought it back
     ok wait "$(last batch)"
     site_down
@@ -369,9 +369,9 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     fails g1 'hang 0'
     plan g2 'hang 0'
     begin empty evacuate a --to b --cancel-on-interrupt
-    until_true 5 state_is_failed g1
+    until_true 20 state_is_failed g1
     ok retry --batch 1
-    until_true 5 is_running g1
+    until_true 20 is_running g1
     ends 1 restore a
     err_has 'rmigrate cancel --host a, then rmigrate open a'
     ok open a
@@ -379,7 +379,7 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     guests a late
     kill -INT "$(cat "$OUT.pid")"
     until_true 10 nothing_live
-    until_true 5 test -s "$OUT.code"
+    until_true 20 test -s "$OUT.code"
     runs_on g1 a
     runs_on late a
     ok hosts a
@@ -446,17 +446,17 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     plan g2 'ok 3000'
     fails g3
     begin empty evacuate a --to b
-    until_true 5 state_is_failed g1
+    until_true 20 state_is_failed g1
     mv "$WORLD/a/g1" "$WORLD/c/g1"
     guest g3 a shutoff
-    until_true 5 guest_is_on g1 c
-    until_true 5 guest_is g3 shutoff
+    until_true 20 guest_is_on g1 c
+    until_true 20 guest_is g3 shutoff
     ok retry --batch 1
     lines_are 'g1: is not on a any more: nothing to do' 'g3: is shut off on a, and stays there: nothing to do'
     comes_to 0
     has 'a: is empty: 1 moved'
     guest g3 a crashed
-    until_true 5 guest_is g3 crashed
+    until_true 20 guest_is g3 crashed
     ends 1 wait 1
     err_has 'a: Error: is not empty any more: g3 is there now'
     rm "$WORLD/a/g3"
@@ -464,7 +464,7 @@ is_last() { [ "$(tail -n 1 <<<"$output")" = "$1" ] || wrong "last line" "$1"; }
     guests a g4
     plan g4 'hang 0'
     begin anew evacuate a --to b
-    until_true 5 is_running g4
+    until_true 20 is_running g4
     guests a late # it would be found by the look at the end
     ok cancel --batch "$(last batch)"
     comes_to 1

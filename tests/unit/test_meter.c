@@ -237,7 +237,7 @@ static void hello(struct site *site, const char *const *names, size_t n)
 static void show_guests(struct site *site, const char *host, unsigned n)
 {
     RmDomain domains[3], *list[3];
-    char names[3][8], uuids[3][40];
+    char names[3][16], uuids[3][48];
     RmInventory body = RM_INVENTORY__INIT;
     for (unsigned i = 0; i < n; i++) {
         snprintf(names[i], sizeof(names[i]), "vm%u", i + 1);
