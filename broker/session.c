@@ -1,6 +1,8 @@
 /* session.c - workers connected now, and what each hypervisor's worker reported of itself last */
 #include "broker/session.h"
 
+#include "conf/text.h"
+
 #include <stdio.h>
 
 enum {
@@ -28,6 +30,16 @@ static struct session_peer key_of(const struct net_peer *peer)
     return key;
 }
 
+/* One word: a line of the log would take more of them for what is said about a guest. */
+static void set_machine(struct session *session, const char *name)
+{
+    text_set(&session->machine, name);
+    if (*session->machine == '\0')
+        return; /* nobody's own to write in */
+    for (char *p = text_one_line(session->machine); (p = strchr(p, ' '));)
+        *p++ = '_';
+}
+
 struct session *session_open(struct core *core, const struct net_peer *peer, const RmHello *hello)
 {
     struct session *session = session_of_peer(core, peer);
@@ -46,7 +58,7 @@ struct session *session_open(struct core *core, const struct net_peer *peer, con
     session->instance = hello->instance;
     session->pid = hello->pid;
     session->turns = hello->turns;
-    text_set(&session->machine, hello->machine);
+    set_machine(session, hello->machine);
     text_set(&session->version, hello->version);
     text_set(&session->refused, NULL);
     session->connected_wall = session->heard_wall = core->wall;

@@ -275,7 +275,7 @@ static void on_hello(struct core *core, const struct net_peer *peer, char *const
     message.welcome = &welcome;
     core_send(core, peer, 0, &message);
     core_note(core, LOG_LEVEL_INFO, "worker=%s machine=%s pid=%u: session of %zu hypervisors",
-              peer->user, hello->machine, (unsigned)hello->pid, hello->n_hosts);
+              peer->user, session->machine, (unsigned)hello->pid, hello->n_hosts);
 }
 
 /* ---- the other messages */

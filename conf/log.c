@@ -82,11 +82,13 @@ int log_level_parse(const char *text, enum log_level *ret_level)
     return -EINVAL;
 }
 
-/* The value of the first word `key=value` of a text; its length, or 0 when there is none. */
+/* The value of the first word `key=value` of a line's head; its length, or 0 when there is none. What
+ * stands behind the head's colon may be a peer's own words, which name nothing. */
 static size_t find_word(const char *text, const char *key, const char **ret_value)
 {
     size_t key_length = strlen(key);
-    for (const char *p = text; (p = strstr(p, key)); p += key_length) {
+    const char *end = strstr(text, ": ");
+    for (const char *p = text; (p = strstr(p, key)) && (!end || p < end); p += key_length) {
         if ((p != text && p[-1] != ' ') || p[key_length] != '=')
             continue;
         *ret_value = p + key_length + 1;

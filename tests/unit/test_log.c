@@ -250,6 +250,19 @@ static void only_whole_words_become_fields(void **state)
     assert_int_equal(n_journal, 4);
 }
 
+static void what_a_peer_says_behind_the_head_names_nothing(void **state)
+{
+    (void)state;
+    catch_stderr();
+    open_journal();
+    log_warn("host=%s worker=%s: does not answer: %s", "hyp01", "rack",
+             "x guest=kvm9 job=7 state=done user=root host=hyp02");
+    release_stderr();
+    assert_true(in_journal("RMIGRATE_HOST=hyp01"));
+    assert_true(in_journal("RMIGRATE_WORKER=rack"));
+    assert_int_equal(n_journal, 3 + 2);
+}
+
 static void a_line_that_the_journal_does_not_take_goes_to_stderr(void **state)
 {
     (void)state;
@@ -350,6 +363,7 @@ int main(void)
         cmocka_unit_test_setup(what_a_person_has_to_act_on_has_a_number_and_a_name, open_plain),
         cmocka_unit_test_setup(journal_priorities_are_those_of_syslog, open_plain),
         cmocka_unit_test_setup(only_whole_words_become_fields, open_plain),
+        cmocka_unit_test_setup(what_a_peer_says_behind_the_head_names_nothing, open_plain),
         cmocka_unit_test_setup(a_line_that_the_journal_does_not_take_goes_to_stderr, open_plain),
         cmocka_unit_test_setup(stderr_that_was_redirected_is_not_the_journal, open_plain),
         cmocka_unit_test_setup(log_level_parse_knows_four_words, open_plain),
