@@ -30,7 +30,8 @@
 #include <string.h>
 
 enum {
-    JOURNAL_KEPT = 65536,  /* changes that subscribers can catch up with */
+    TELL_ROOM = 4 * STORE_PAGE, /* what an event may take */
+    JOURNAL_KEPT = 65536,       /* changes that subscribers can catch up with */
     TOKEN_KEEP_HOURS = 24, /* a request that is repeated later than this is carried out again */
     TOKEN_TRIM_MOST = 256, /* tokens forgotten in one turn */
 };
@@ -419,7 +420,9 @@ void core_peer_changed(struct core *core, const struct net_peer *peer, char *con
 
 void core_tell(struct core *core, const char *who, const char *text)
 {
-    core_event(core, RM_EVENT_KIND__NOTE, who, NULL, NULL, "%s", text);
+    /* The last room of the store is for results; the log has it anyway. */
+    if (store_claim(core->store, TELL_ROOM, NULL) >= 0)
+        core_event(core, RM_EVENT_KIND__NOTE, who, NULL, NULL, "%s", text);
 }
 
 void core_gone(struct core *core, const struct net_peer *peer)

@@ -51,7 +51,7 @@ void core_settings(struct core *core, const struct conf_broker *conf);
  * connection is gone. A worker that may not speak any more for what it serves is lost. hosts: as of
  * core_input(). */
 void core_peer_changed(struct core *core, const struct net_peer *peer, char *const *hosts);
-/* Inside a turn: an event that concerns no guest and no host. */
+/* Inside a turn: an event that concerns no guest and no host, as long as the store has room for what may wait. */
 void core_tell(struct core *core, const char *who, const char *text);
 
 struct core_out {

@@ -260,6 +260,7 @@ END
 
 # bats test_tags=slow
 @test "a request that is not answered is repeated over a new connection, and carried out once" {
+    SESSION="30 s" # the worker is not lost over the broker that stands still
     own_site
     kill -STOP "$(pid_of broker)"
     python_begin again <<'END'

@@ -4,10 +4,13 @@
 load common
 
 # A terminal of 80 columns and 24 lines, or others, in which top runs; what it prints at its end stays in $OUT.err.
-TMUX_AT() { tmux -S "$BATS_TEST_TMPDIR/tmux" -f /dev/null "$@"; }
+# A server that was told to end is still at its socket for a moment: each start has one of its own.
+N_TMUX=0
+TMUX_AT() { tmux -S "$BATS_TEST_TMPDIR/tmux$N_TMUX" -f /dev/null "$@"; }
 top() { # [ARGUMENT...]
     OUT=$BATS_TEST_TMPDIR/top
     rm -f "$OUT.code" "$OUT.pid"
+    N_TMUX=$((N_TMUX + 1))
     TMUX_AT new-session -d -x "${COLUMNS_OF:-80}" -y "${LINES_OF:-24}" \
         "exec 3>&- 4>&-; ${TOP_BEFORE:-}
          sh -c 'echo \$\$ >\"\$0.pid\"; exec env ${TOP_ENV:-} \"\$@\"' '$OUT' '$BIN/rmigrate' top $* 2>'$OUT.err'
