@@ -194,6 +194,11 @@ int board_ask(struct board *board, RmRequest *request, struct arena *arena, RmRe
     return ask.result;
 }
 
+const char *board_site(const struct board *board)
+{
+    return client_server(board->client);
+}
+
 /* ---- of the first thread */
 
 /* Errors of a reply that says nothing of what was asked. */

@@ -54,6 +54,9 @@ const struct sight *board_look(struct board *board, uint64_t after, usec_t wait_
 bool board_is_new(const struct sight *sight); /* no older than two looks; NULL is not */
 void board_give_back(struct board *board, const struct sight *sight); /* NULL is fine */
 
+/* The short name of the machine that the broker runs on, as far as settings name it. Borrowed. */
+const char *board_site(const struct board *board);
+
 /* One question of its own, that only looks. The reply lives in the arena. -ETIMEDOUT (the broker is away),
  * -EAGAIN (BOARD_ASKS_MAX wait), -ECANCELED (the end). */
 int board_ask(struct board *board, RmRequest *request, struct arena *arena, RmReply **ret_reply,

@@ -1,7 +1,6 @@
 /* notify.c - somebody is told when something has to be known */
 #include "submit/watch/notify.h"
 
-#include "conf/endpoint.h"
 #include "conf/log.h"
 #include "conf/service.h"
 #include "submit/watch/desk.h"
@@ -19,7 +18,6 @@ struct notify {
     const struct conf_watch *conf;
     struct board *board;
     struct desk *desk;
-    char site[CONF_ENDPOINT_MAX]; /* the machine that the broker runs on */
     struct told {
         struct notify *notify;
         size_t row;
@@ -30,23 +28,12 @@ struct notify {
     bool inquires;
 };
 
-static void name_site(struct notify *notify)
-{
-    const char *broker = notify->conf->client.broker;
-    if (endpoint_is_ipc(broker)) {
-        if (gethostname(notify->site, sizeof(notify->site)) < 0)
-            strcpy(notify->site, "localhost");
-        notify->site[sizeof(notify->site) - 1] = '\0';
-    } else if (!endpoint_host(broker, notify->site, sizeof(notify->site))) {
-        strcpy(notify->site, "?");
-    }
-}
-
 static void *tell(void *with)
 {
     const struct told *told = with;
     const struct notify *notify = told->notify;
-    teller_run(notify->desk, &notify->conf->notify[told->row], told->row, notify->site);
+    teller_run(notify->desk, &notify->conf->notify[told->row], told->row,
+               board_site(notify->board));
     return NULL;
 }
 
@@ -85,7 +72,6 @@ int notify_start(const struct conf_watch *conf, struct board *board, struct noti
         return rm_fail(err, -ENOMEM, "no memory");
     notify->conf = conf;
     notify->board = board;
-    name_site(notify);
     hook_begin();
     notify_check(conf); /* what is wrong may be mended while it runs */
     int r = desk_new(conf, &notify->desk, err);
