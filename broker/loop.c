@@ -47,7 +47,7 @@ struct loop {
     uint64_t refused; /* keys, as far as the log knows */
     struct log_limit refusals;
     struct net_crowd turned_away; /* as far as the log knows */
-    struct log_limit crowds, shares;
+    struct log_limit crowds, shares, names;
     struct watchdog watchdog;
     int signals;
     bool hangup; /* the settings are to be read again */
@@ -159,6 +159,12 @@ static void tell_crowd(struct loop *loop, usec_t now)
                  "refused %" PRIu64 " more",
                  crowd.who, NET_SHARE_PERCENT, crowd.over_share - told->over_share);
         told->over_share = crowd.over_share;
+    }
+    if (crowd.named != told->named && log_allowed(&loop->names, now, 60 * USEC_PER_SEC, 1)) {
+        log_warn("refused %" PRIu64 " connections whose peers named a routing id of their own "
+                 "(ZMQ_ROUTING_ID) or spoke no ZMTP 3: rmigrate's programs do neither",
+                 crowd.named - told->named);
+        told->named = crowd.named;
     }
 }
 

@@ -27,10 +27,9 @@
 #include <uthash.h>
 
 enum {
-    FILES_MAX = 512 * 1024, /* more are not asked for */
-    FILES_KEPT = 64,        /* for the broker itself: its disk, its log */
-    KEPT_PART = 4,          /* but of a small number no more than its fourth part */
-    NETWORK = 8,            /* bytes of the network of an IPv6 address */
+    FILES_KEPT = 64, /* for the broker itself: its disk, its log */
+    KEPT_PART = 4,   /* but of a small number no more than its fourth part */
+    NETWORK = 8,     /* bytes of the network of an IPv6 address */
 };
 
 /* Whose a connection is. */
@@ -50,7 +49,7 @@ static struct net_crowd crowd;
 static size_t most; /* connections, and no file of one has this number or a higher one; 0: any */
 /* By the number of the file; NULL: no connection. Set under the lock; read without it by close(),
  * whose own file nobody else has. */
-static struct owner *_Atomic owner_of[FILES_MAX];
+static struct owner *_Atomic owner_of[NET_FILES_MAX];
 
 /* ---- who it is */
 
@@ -102,6 +101,15 @@ static void key_text(const struct owner_key *key, char text[static sizeof(crowd.
 
 /* ---- counted; the lock is held */
 
+/* Forgets an owner who has no connection. */
+static void release(struct owner *owner)
+{
+    if (owner->open > 0)
+        return;
+    HASH_DEL(owners, owner);
+    free(owner);
+}
+
 static bool take(int fd, const struct owner_key *key)
 {
     size_t share = is_master(key) ? most : most * NET_SHARE_PERCENT / 100;
@@ -127,6 +135,10 @@ static bool take(int fd, const struct owner_key *key)
         owner->key = *key;
         HASH_ADD(hh, owners, key, sizeof(owner->key), owner);
     }
+    if (handshake_begin(fd) < 0) {
+        release(owner);
+        return false;
+    }
     owner->open++;
     atomic_store(&owner_of[fd], owner);
     return true;
@@ -136,10 +148,11 @@ static void give_back(int fd)
 {
     struct owner *owner = atomic_exchange(&owner_of[fd], NULL);
 
-    if (!owner || --owner->open > 0)
+    if (!owner)
         return;
-    HASH_DEL(owners, owner);
-    free(owner);
+    handshake_end(fd);
+    owner->open--;
+    release(owner);
 }
 
 /* ---- instead of the system's */
@@ -179,7 +192,7 @@ int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict lengt
 
 int close(int fd)
 {
-    if (fd >= 0 && fd < FILES_MAX && atomic_load(&owner_of[fd])) {
+    if (fd >= 0 && fd < NET_FILES_MAX && atomic_load(&owner_of[fd])) {
         pthread_mutex_lock(&lock);
         give_back(fd);
         pthread_mutex_unlock(&lock);
@@ -192,15 +205,15 @@ int close(int fd)
 size_t accept_prepare(void)
 {
     struct rlimit limit;
-    size_t files = FILES_MAX;
+    size_t files = NET_FILES_MAX;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        if (limit.rlim_cur < FILES_MAX) {
-            limit.rlim_cur = limit.rlim_max < FILES_MAX ? limit.rlim_max : FILES_MAX;
+        if (limit.rlim_cur < NET_FILES_MAX) {
+            limit.rlim_cur = limit.rlim_max < NET_FILES_MAX ? limit.rlim_max : NET_FILES_MAX;
             (void)setrlimit(RLIMIT_NOFILE, &limit); /* what is there must do then */
             (void)getrlimit(RLIMIT_NOFILE, &limit);
         }
-        files = limit.rlim_cur < FILES_MAX ? limit.rlim_cur : FILES_MAX;
+        files = limit.rlim_cur < NET_FILES_MAX ? limit.rlim_cur : NET_FILES_MAX;
     }
     size_t kept = files / KEPT_PART < FILES_KEPT ? files / KEPT_PART : FILES_KEPT;
     pthread_mutex_lock(&lock);
@@ -212,7 +225,7 @@ size_t accept_prepare(void)
 void accept_end(int fd)
 {
     pthread_mutex_lock(&lock);
-    if (fd >= 0 && fd < FILES_MAX && atomic_load(&owner_of[fd]))
+    if (fd >= 0 && fd < NET_FILES_MAX && atomic_load(&owner_of[fd]))
         shutdown(fd, SHUT_RDWR);
     pthread_mutex_unlock(&lock);
 }
@@ -222,5 +235,6 @@ struct net_crowd accept_crowd(void)
     pthread_mutex_lock(&lock);
     struct net_crowd copy = crowd;
     pthread_mutex_unlock(&lock);
+    copy.named = handshake_refused();
     return copy;
 }

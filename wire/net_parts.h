@@ -5,6 +5,7 @@
  * net.c         both sides: made, waited for, read, written, freed
  * net_listen.c  the broker's sockets, and who a peer of theirs is
  * net_accept.c  no more connections than there are files for, and of one user than his share
+ * net_handshake.c  nobody who names a routing id of his own
  * net_pump.c    what arrives there, read by a thread; all that is done with them when they are open
  * net_zap.c     whose key may connect
  * net_dealer.c  the connection of everyone else, and how it stands
@@ -17,8 +18,9 @@
  *   peer it is the address. The peer cannot put its own in its place.
  * - User-Id comes from ZAP, that is from us, on a CURVE socket only. Without CURVE a peer may send
  *   any User-Id: it is never read there. That is why ipc and tcp have a socket each.
- * - A peer may choose its routing id. Frames are taken from ids of the form that ZeroMQ makes, and
- *   who a peer is never depends on its id.
+ * - A peer may choose its routing id, also one that ZeroMQ gives to another one later, which ends
+ *   the whole program then: net_handshake.c. Frames are taken from ids of the form that ZeroMQ makes,
+ *   and who a peer is never depends on its id.
  * - A DEALER whose handshake fails for its mechanism or its key never tries again by itself; one
  *   with a wrong server key tries ten times a second for ever. Both are closed here and opened
  *   again later.
@@ -42,6 +44,8 @@
 enum { NET_ZAP_TURN = 64 }; /* frames between two looks at ZAP; requests in one look */
 
 enum { SOCKET_LOCAL, SOCKET_TCP, SOCKETS };
+
+enum { NET_FILES_MAX = 512 * 1024 }; /* files that may be open; more are not asked for */
 
 struct net {
     void *context;
@@ -77,6 +81,13 @@ struct net_crowd accept_crowd(void);
 /* Ends the connection that this file is; nothing where it is none. At worst it is another one's by now, which
  * then connects again. */
 void accept_end(int fd);
+
+/* ---- net_handshake.c: fd is below NET_FILES_MAX */
+
+/* A connection that was let in: what its peer says first is read, until that is over or it is closed. -ENOMEM. */
+int handshake_begin(int fd);
+void handshake_end(int fd);
+uint64_t handshake_refused(void); /* connections, since the start */
 
 /* ---- net_socket.c: 0, or -errno */
 

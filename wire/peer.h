@@ -49,7 +49,8 @@ struct net_refusal {
 struct net_crowd {
     uint64_t refused;    /* as many were open as there may be */
     uint64_t over_share; /* their user or address had its share of them */
-    char who[64];        /* the last of these: "uid 1001", "address 192.0.2.7" */
+    uint64_t named; /* their peers named a routing id, or spoke an older protocol than ZMTP 3.0 */
+    char who[64];   /* the last that was over its share: "uid 1001", "address 192.0.2.7" */
 };
 
 #endif

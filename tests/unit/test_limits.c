@@ -65,7 +65,7 @@ static const char *const passed_over[] = {
     "PLATFORMS_MAX",
     "KEY_FILE_MAX",
     "USER_ENTRY_MAX",
-    "FILES_MAX",
+    "NET_FILES_MAX",
     "NET_FDS_MAX",
     "NET_OFFLINE_MAX",
     "WORDS_MAX",

@@ -30,6 +30,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include <cmocka.h>
 
@@ -1136,14 +1137,23 @@ struct property {
     size_t length; /* 0 = a text */
 };
 
-static int raw_connect(const char *path, const struct property *properties, size_t n)
+static const uint8_t greeting[64] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'};
+
+static int raw_open(const char *path)
 {
-    uint8_t hello[64] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'N', 'U', 'L', 'L'}, ready[512];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = 2;
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* What a peer says first: its greeting, and the command READY with these properties. */
+static size_t raw_handshake(uint8_t bytes[static 512], const struct property *properties, size_t n)
+{
+    uint8_t *ready = bytes + sizeof(greeting);
+    size_t length = 2;
+    memcpy(bytes, greeting, sizeof(greeting));
     memcpy(ready + length, "\5READY", 6);
     length += 6;
     for (size_t i = 0; i < n; i++) {
@@ -1159,8 +1169,15 @@ static int raw_connect(const char *path, const struct property *properties, size
     }
     ready[0] = 4; /* a command */
     ready[1] = (uint8_t)(length - 2);
-    assert_int_equal(send(fd, hello, sizeof(hello), MSG_NOSIGNAL), sizeof(hello));
-    assert_int_equal(send(fd, ready, length, MSG_NOSIGNAL), length);
+    return sizeof(greeting) + length;
+}
+
+static int raw_connect(const char *path, const struct property *properties, size_t n)
+{
+    uint8_t bytes[512];
+    size_t length = raw_handshake(bytes, properties, n);
+    int fd = raw_open(path);
+    assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
     /* the other side's greeting and READY, so that it knows this one's */
     uint8_t heard[1024];
     size_t got = 0;
@@ -1203,29 +1220,141 @@ static void a_peer_cannot_say_itself_who_it_is(void **state)
     close(fd);
 }
 
-static void a_peer_that_chose_its_routing_id_is_not_heard(void **state)
+/* Says it in pieces of that size, and waits until the connection is closed. */
+static void expect_refused(struct world *w, const uint8_t *bytes, size_t length, size_t piece)
+{
+    uint64_t before = net_crowd().named;
+    uint8_t heard[256];
+    int fd = raw_open(w->path);
+    usec_t end_at = env_now(env_system()) + PATIENCE;
+    for (size_t i = 0; i < length; i += piece)
+        if (send(fd, bytes + i, length - i < piece ? length - i : piece, MSG_NOSIGNAL) < 0)
+            break; /* enough was said */
+    for (;;) {
+        ssize_t n = recv(fd, heard, sizeof(heard), MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            break;
+        assert_true(env_now(env_system()) < end_at);
+        if (n < 0)
+            turn(w->server);
+    }
+    assert_int_equal(net_crowd().named, before + 1);
+    close(fd);
+}
+
+static void a_peer_that_names_a_routing_id_is_refused(void **state)
 {
     struct world *w = *state;
     struct net_peer peer;
-    const struct property chosen[][2] = {
-        {{"Socket-Type", "DEALER", 0}, {"Identity", "alice", 0}},
-        {{"Socket-Type", "DEALER", 0}, {"Identity", "a", 0}},
-        {{"Socket-Type", "DEALER", 0},
-         {"Identity", "a very long routing id, longer than any that ZeroMQ makes", 0}},
-    };
-    int fds[3];
+    const struct property type = {"Socket-Type", "DEALER", 0},
+                          chosen[] = {
+                              {"Identity", "alice", 0},
+                              {"Identity", "a", 0},
+                              {"Identity", "\0\1\2\3\4", 5},
+                              {"Identity",
+                               "a very long routing id, longer than any that ZeroMQ makes", 0},
+                          };
+    uint8_t bytes[512];
     serve(w);
-    for (size_t i = 0; i < 3; i++) {
-        fds[i] = raw_connect(w->path, chosen[i], 2);
-        raw_send(fds[i], "\0\4mine", 6);
+    for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++) {
+        const struct property named[][2] = {{type, chosen[i]}, {chosen[i], type}};
+        for (size_t k = 0; k < 2; k++) {
+            size_t length = raw_handshake(bytes, named[k], 2);
+            expect_refused(w, bytes, length, length);
+            expect_refused(w, bytes, length, 1);
+        }
     }
-    silence(w->server, NULL);
-    int fd = raw_connect(w->path, chosen[0], 1); /* the same without an id */
+    const struct property none[] = {type, {"Identity", "", 0}};
+    int fd = raw_connect(w->path, none, 2); /* as libzmq says that it names none */
     raw_send(fd, "\0\4mine", 6);
     expect(w->server, NULL, &peer, "mine");
-    for (size_t i = 0; i < 3; i++)
-        close(fds[i]);
     close(fd);
+}
+
+static void a_peer_of_an_older_protocol_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct {
+        size_t at;
+        uint8_t value;
+    } changes[] = {
+        {0, 0x01},                     /* ZMTP 1.0: the length of an id */
+        {9, 0x7e},                     /* the same, of a long one */
+        {10, 1},                       /* ZMTP 2.0 */
+        {sizeof(greeting), 0x00},      /* READY as a message */
+        {sizeof(greeting), 0x04 | 0x2} /* as a long command */
+    };
+    const struct property type = {"Socket-Type", "DEALER", 0};
+    uint8_t bytes[512];
+    serve(w);
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        size_t length = raw_handshake(bytes, &type, 1);
+        bytes[changes[i].at] = changes[i].value;
+        expect_refused(w, bytes, length, length);
+        expect_refused(w, bytes, length, 1);
+    }
+}
+
+/* An id that libzmq comes to while somebody has it ends the program (router.cpp). */
+static void a_routing_id_that_is_the_next_ones_does_no_harm(void **state)
+{
+    struct world *w = *state;
+    struct net_peer peer;
+    const struct property type = {"Socket-Type", "DEALER", 0};
+    uint8_t bytes[512];
+    serve(w);
+    int first = raw_connect(w->path, &type, 1), others[4];
+    raw_send(first, "\0\4mine", 6);
+    expect(w->server, NULL, &peer, "mine");
+    for (uint8_t i = 1; i < 4; i++) {
+        char next[5];
+        memcpy(next, peer.route, sizeof(next));
+        next[4] = (char)(next[4] + i); /* not right once in a hundred times, which does no harm */
+        const struct property named[] = {type, {"Identity", next, sizeof(next)}};
+        expect_refused(w, bytes, raw_handshake(bytes, named, 2), sizeof(bytes));
+    }
+    for (size_t i = 0; i < 4; i++) {
+        others[i] = raw_connect(w->path, &type, 1);
+        raw_send(others[i], "\0\4mine", 6);
+        expect(w->server, NULL, &peer, "mine");
+    }
+    for (size_t i = 0; i < 4; i++)
+        close(others[i]);
+    close(first);
+}
+
+static void a_peer_with_a_key_that_names_a_routing_id_is_refused(void **state)
+{
+    struct world *w = *state;
+    with_keys(w);
+    serve(w);
+    for (int names = 0; names < 2; names++) {
+        uint64_t before = net_crowd().named;
+        void *context = zmq_ctx_new(), *dealer = zmq_socket(context, ZMQ_DEALER);
+        const char *const texts[] = {w->alice.public_key, w->alice.secret_key,
+                                     w->broker.public_key};
+        const int options[] = {ZMQ_CURVE_PUBLICKEY, ZMQ_CURVE_SECRETKEY, ZMQ_CURVE_SERVERKEY};
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(zmq_setsockopt(dealer, options[i], texts[i], CONF_Z85_LEN), 0);
+        if (names)
+            assert_int_equal(zmq_setsockopt(dealer, ZMQ_ROUTING_ID, "mine", 4), 0);
+        assert_int_equal(zmq_setsockopt(dealer, ZMQ_LINGER, &(int){0}, sizeof(int)), 0);
+        assert_int_equal(zmq_connect(dealer, net_endpoint(w->server, 1)), 0);
+        assert_int_equal(zmq_send(dealer, "mine", 4, 0), 4);
+        if (names) {
+            usec_t end_at = env_now(env_system()) + PATIENCE;
+            while (net_crowd().named == before && env_now(env_system()) < end_at)
+                turn(w->server);
+            silence(w->server, NULL);
+        } else {
+            struct net_peer peer;
+            expect(w->server, NULL, &peer, "mine");
+            assert_string_equal(peer.user, "alice");
+        }
+        zmq_close(dealer);
+        zmq_ctx_term(context);
+        assert_true(names == (net_crowd().named > before));
+    }
 }
 
 /* The first routing id that a broker in a new process gives. */
@@ -1640,7 +1769,10 @@ int main(void)
         TEST(large_and_empty_frames_pass_and_too_large_ones_do_not),
         TEST(frames_of_one_peer_keep_their_order),
         TEST(a_peer_cannot_say_itself_who_it_is),
-        TEST(a_peer_that_chose_its_routing_id_is_not_heard),
+        TEST(a_peer_that_names_a_routing_id_is_refused),
+        TEST(a_peer_of_an_older_protocol_is_refused),
+        TEST(a_routing_id_that_is_the_next_ones_does_no_harm),
+        TEST(a_peer_with_a_key_that_names_a_routing_id_is_refused),
         TEST(routing_ids_cannot_be_foreseen),
         TEST(a_message_of_several_parts_is_dropped_as_a_whole),
         TEST(a_peer_that_is_gone_with_much_unread_does_no_harm),
