@@ -5,6 +5,7 @@
 #ifndef SUBMIT_ARGS_H
 #define SUBMIT_ARGS_H
 
+#include "conf/env.h"
 #include "conf/word.h"
 #include "submit/zvm_operand.h"
 #include "wire/rmigrate.pb-c.h"
@@ -32,6 +33,10 @@ struct args {
     bool local;       /* with a broker of its own */
     const char *from; /* with that: URIs of where the guests run */
     bool detach, dry_run, plan, no_room, cancel_on_interrupt;
+    const char *run; /* of a maintenance: its command; NULL: none */
+    uint32_t at_once;
+    bool reboots;
+    usec_t back_within;
     /* which jobs or guests */
     uint64_t batch;
     const char *guests;

@@ -6,6 +6,7 @@
 #include "submit/init_cmd.h"
 #include "submit/job_cmd.h"
 #include "submit/job_list.h"
+#include "submit/maintain_cmd.h"
 #include "submit/option.h"
 #include "submit/tables/dump_cmd.h"
 #include "submit/tables/node_cmd.h"
@@ -65,6 +66,12 @@ static const struct command commands[] = {
      .run = job_restore,
      .more = "Guests that somebody has moved since stay where they are, unless --all is given.\n\n"
              ZVM_HOME_MORE MOVE_MORE},
+    {"maintain", "HOSTS [KEY=VALUE...]",
+     "Empty hypervisors one after the other, run a command for each, and bring their guests home", 1,
+     1, OF_MOVE | OPTIONS_PLAN | OPTIONS_MAINTAIN,
+     .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = maintain_hosts,
+     .more = "It stops at the first hypervisor that cannot be emptied, whose command fails, that does not come back or "
+             "whose guests do not; what it says then goes on with the others.\n\n" ZVM_EMPTY_MORE MOVE_MORE},
     {"watch", "[NUMBER...]", "Follow jobs or batches; without a number, all unfinished jobs",
      0, COMMAND_ANY, OF_WAIT, .run = job_watch},
     {"wait", "NUMBER...", "Wait for jobs or batches and print how each job ended",

@@ -104,6 +104,15 @@ static const struct option_row rows[] = {
     {"unsafe", 0, NULL, "Skip libvirt's shared-storage check", 2, OPTIONS_MOVE, IS_FLAG,
      AT(options.unsafe)},
 
+    {"run", 0, "COMMAND", "What is done to each hypervisor while it is empty, by sh, with its name in RMIGRATE_HOST", 1,
+     OPTIONS_MAINTAIN, IS_TEXT, AT(run)},
+    {"at-once", 0, "N", "So many hypervisors at a time (default: 1)", 1, OPTIONS_MAINTAIN, IS_COUNT,
+     AT(at_once), LIMIT_MOST},
+    {"reboots", 0, NULL, "The command reboots: a hypervisor is back when another process of its worker is there", 1,
+     OPTIONS_MAINTAIN, IS_FLAG, AT(reboots)},
+    {"back-within", 0, "TIME", "Give up when a hypervisor is not back after its command for so long (default: 30min)", 1,
+     OPTIONS_MAINTAIN, IS_TIME, AT(back_within)},
+
     {"batch", 0, "NUMBER", "Jobs of this batch", 1, OPTIONS_SELECT, IS_COUNT, AT(batch),
      UINT64_MAX},
     {"guests", 0, "NODERANGE", "Jobs of these guests", 1, OPTIONS_SELECT, IS_TEXT, AT(guests)},

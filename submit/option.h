@@ -39,8 +39,9 @@ enum option_set {
     OPTIONS_HOLD = 1 << 21,  /* the same and the site, also for jobs to come */
     OPTIONS_LOCAL = 1 << 26, /* a broker of one's own */
     OPTIONS_FROM = 1 << 27,
-    OPTIONS_INIT = 1 << 25,   /* of a new site */
-    OPTIONS_TOP = 1 << 24,    /* which jobs are shown at first */
+    OPTIONS_INIT = 1 << 25, /* of a new site */
+    OPTIONS_TOP = 1 << 24,  /* which jobs are shown at first */
+    OPTIONS_MAINTAIN = 1 << 30,
     OPTIONS_MODIFY = 1 << 23, /* that a job may be given anew; without "--" too */
 };
 

@@ -110,6 +110,7 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
     valid evacuate evacuate hyp03 --detach
     valid 'restore --plan' restore hyp03 --plan
     valid restore restore hyp03
+    valid maintain maintain hyp03 --run true
     valid close close hyp01 --reason 'a disk'
     json '.results[0] | .host == "hyp01" and .guest == null and .result == "closed"'
     valid hosts hosts

@@ -179,6 +179,31 @@ begin_evacuation() {
       echo $r >"$BATS_TEST_TMPDIR/evacuation.code"; } 3>&- 4>&- &
 }
 
+@test "two hypervisors are maintained, one after the other: libvirtd is started anew on each, and all guests are home again" {
+    local i
+    for i in 1 2 3 4; do "$LAB" guest "t$i" "hyp0$((1 + i % 2))" mem=32 fill=8 & done
+    wait
+    until_true 20 rmigrate guests 't[1-4]'
+    local OUT=$BATS_TEST_TMPDIR
+    # The client is in the lab: its command asks for what only the machine can do.
+    { r=0; rmigrate maintain hyp01,hyp02 --to hyp03 --run "touch '$OUT/'\$RMIGRATE_HOST.go; until [ -e '$OUT/'\$RMIGRATE_HOST.done ]; do sleep 0.1; done" \
+          >"$OUT/maintenance" 2>&1 || r=$?
+      echo $r >"$OUT/maintenance.code"; } 3>&- 4>&- &
+    for i in hyp01 hyp02; do
+        until_true 60 test -e "$OUT/$i.go"
+        [ -z "$(virsh_on "$i" list --name)" ]
+        "$LAB" kill "$i" libvirtd KILL
+        "$LAB" start "$i" libvirtd
+        touch "$OUT/$i.done"
+    done
+    ended maintenance 0 'hyp02: maintained' 60
+    for i in 1 2 3 4; do
+        runs_only_on "t$i" "hyp0$((1 + i % 2))"
+        "$LAB" check "t$i"
+    done
+    [ "$(rmigrate hosts --json | grep -c '"open"')" = 3 ]
+}
+
 @test "no room: the guests that fit go, the other is told why, and nothing is overfilled" {
     local i
     for i in 1 2 3; do "$LAB" guest "n$i" hyp01 mem=400 fill=4 & done
