@@ -47,7 +47,7 @@ struct loop {
     uint64_t refused; /* keys, as far as the log knows */
     struct log_limit refusals;
     struct net_crowd turned_away; /* as far as the log knows */
-    struct log_limit crowds, shares, names;
+    struct log_limit crowds, shares, fouls, heavies;
     struct watchdog watchdog;
     int signals;
     bool hangup; /* the settings are to be read again */
@@ -160,11 +160,17 @@ static void tell_crowd(struct loop *loop, usec_t now)
                  crowd.who, NET_SHARE_PERCENT, crowd.over_share - told->over_share);
         told->over_share = crowd.over_share;
     }
-    if (crowd.named != told->named && log_allowed(&loop->names, now, 60 * USEC_PER_SEC, 1)) {
-        log_warn("refused %" PRIu64 " connections whose peers named a routing id of their own "
-                 "(ZMQ_ROUTING_ID) or spoke no ZMTP 3: rmigrate's programs do neither",
-                 crowd.named - told->named);
-        told->named = crowd.named;
+    if (crowd.foul != told->foul && log_allowed(&loop->fouls, now, 60 * USEC_PER_SEC, 1)) {
+        log_warn("ended %" PRIu64
+                 " connections whose peers named a routing id (ZMQ_ROUTING_ID), sent a "
+                 "message in parts, or spoke no ZMTP 3: rmigrate's programs do none of it",
+                 crowd.foul - told->foul);
+        told->foul = crowd.foul;
+    }
+    if (crowd.heavy != told->heavy && log_allowed(&loop->heavies, now, 60 * USEC_PER_SEC, 1)) {
+        log_warn("%s: ended %" PRIu64 " connections with too many unfinished messages", crowd.who,
+                 crowd.heavy - told->heavy);
+        told->heavy = crowd.heavy;
     }
 }
 

@@ -4,8 +4,9 @@
  *
  * net.c         both sides: made, waited for, read, written, freed
  * net_listen.c  the broker's sockets, and who a peer of theirs is
- * net_accept.c  no more connections than there are files for, and of one user than his share
- * net_handshake.c  nobody who names a routing id of his own
+ * net_owner.c   whose a connection is, and nobody has more than his share
+ * net_accept.c  no more connections than there are files for
+ * net_traffic.c nothing that libzmq cannot take
  * net_pump.c    what arrives there, read by a thread; all that is done with them when they are open
  * net_zap.c     whose key may connect
  * net_dealer.c  the connection of everyone else, and how it stands
@@ -19,7 +20,7 @@
  * - User-Id comes from ZAP, that is from us, on a CURVE socket only. Without CURVE a peer may send
  *   any User-Id: it is never read there. That is why ipc and tcp have a socket each.
  * - A peer may choose its routing id, also one that ZeroMQ gives to another one later, which ends
- *   the whole program then: net_handshake.c. Frames are taken from ids of the form that ZeroMQ makes,
+ *   the whole program then: net_traffic.c. Frames are taken from ids of the form that ZeroMQ makes,
  *   and who a peer is never depends on its id.
  * - A DEALER whose handshake fails for its mechanism or its key never tries again by itself; one
  *   with a wrong server key tries ten times a second for ever. Both are closed here and opened
@@ -73,6 +74,20 @@ struct net {
     char public_key[CONF_Z85_LEN + 1], secret_key[CONF_Z85_LEN + 1], server_key[CONF_Z85_LEN + 1];
 };
 
+/* ---- net_owner.c: fd is below NET_FILES_MAX but for owner_is_there() */
+
+void owner_prepare(size_t files); /* how many connections there may be; before: any, and nobody's */
+bool owner_take(int fd);          /* may this connection be let in? It counts then */
+void owner_refused(void);         /* there was no file for one */
+bool owner_is_there(int fd);      /* is the file a connection that counts? */
+void owner_give_back(int fd, uint64_t claimed); /* it is closed, with so much unfinished */
+struct net_crowd owner_crowd(void);
+
+/* A message of so many bytes begins to come over this connection: may it, beside all others that are not
+ * finished, of its owner and in all? owner_unclaim(): it is there. */
+bool owner_claim(int fd, uint64_t bytes);
+void owner_unclaim(int fd, uint64_t bytes);
+
 /* ---- net_accept.c */
 
 /* Raises the number of files as far as the system lets it; returns how many may be connections. */
@@ -82,12 +97,12 @@ struct net_crowd accept_crowd(void);
  * then connects again. */
 void accept_end(int fd);
 
-/* ---- net_handshake.c: fd is below NET_FILES_MAX */
+/* ---- net_traffic.c: fd is below NET_FILES_MAX */
 
-/* A connection that was let in: what its peer says first is read, until that is over or it is closed. -ENOMEM. */
-int handshake_begin(int fd);
-void handshake_end(int fd);
-uint64_t handshake_refused(void); /* connections, since the start */
+/* A connection that was let in: what its peer sends is read along until it is closed. -ENOMEM. */
+int traffic_begin(int fd);
+uint64_t traffic_end(int fd); /* returns what it still claims */
+uint64_t traffic_foul(void);  /* connections that were ended, since the start */
 
 /* ---- net_socket.c: 0, or -errno */
 

@@ -14,6 +14,8 @@ enum {
     NET_PEER_MAX = 64,      /* frames that wait in the broker for one slow peer */
     NET_OFFLINE_MAX = 1000, /* frames that a connecting side keeps while it is not connected */
     NET_SHARE_PERCENT = 25, /* of all connections, for one local user or one address */
+    NET_UNFINISHED_BYTES =
+        5 * 64 * 1024 * 1024, /* of messages that have begun to come; an owner has the same share */
     NET_ROOT_PERCENT = 10 /* of all connections, that are kept for root and the broker's own user */
 };
 
@@ -49,8 +51,11 @@ struct net_refusal {
 struct net_crowd {
     uint64_t refused;    /* as many were open as there may be */
     uint64_t over_share; /* their user or address had its share of them */
-    uint64_t named; /* their peers named a routing id, or spoke an older protocol than ZMTP 3.0 */
-    char who[64];   /* the last that was over its share: "uid 1001", "address 192.0.2.7" */
+    uint64_t
+        heavy; /* connections ended for more unfinished messages than NET_UNFINISHED_BYTES lets them */
+    uint64_t
+        foul; /* connections ended for what libzmq cannot take: a routing id, parts, an older protocol */
+    char who[64]; /* the last that was over its share or heavy: "uid 1001", "address 192.0.2.7" */
 };
 
 #endif

@@ -1220,16 +1220,11 @@ static void a_peer_cannot_say_itself_who_it_is(void **state)
     close(fd);
 }
 
-/* Says it in pieces of that size, and waits until the connection is closed. */
-static void expect_refused(struct world *w, const uint8_t *bytes, size_t length, size_t piece)
+/* Waits until the connection is closed at the other end, and closes it. */
+static void expect_closed(struct world *w, int fd)
 {
-    uint64_t before = net_crowd().named;
-    uint8_t heard[256];
-    int fd = raw_open(w->path);
     usec_t end_at = env_now(env_system()) + PATIENCE;
-    for (size_t i = 0; i < length; i += piece)
-        if (send(fd, bytes + i, length - i < piece ? length - i : piece, MSG_NOSIGNAL) < 0)
-            break; /* enough was said */
+    uint8_t heard[256];
     for (;;) {
         ssize_t n = recv(fd, heard, sizeof(heard), MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EAGAIN))
@@ -1238,8 +1233,19 @@ static void expect_refused(struct world *w, const uint8_t *bytes, size_t length,
         if (n < 0)
             turn(w->server);
     }
-    assert_int_equal(net_crowd().named, before + 1);
     close(fd);
+}
+
+/* Says it in pieces of that size, and waits until the connection is closed. */
+static void expect_refused(struct world *w, const uint8_t *bytes, size_t length, size_t piece)
+{
+    uint64_t before = net_crowd().foul;
+    int fd = raw_open(w->path);
+    for (size_t i = 0; i < length; i += piece)
+        if (send(fd, bytes + i, length - i < piece ? length - i : piece, MSG_NOSIGNAL) < 0)
+            break; /* enough was said */
+    expect_closed(w, fd);
+    assert_int_equal(net_crowd().foul, before + 1);
 }
 
 static void a_peer_that_names_a_routing_id_is_refused(void **state)
@@ -1323,27 +1329,33 @@ static void a_routing_id_that_is_the_next_ones_does_no_harm(void **state)
     close(first);
 }
 
+/* A peer of its own, with alice's key. */
+static void *dealer_with_key(struct world *w, void **ret_context)
+{
+    void *dealer = zmq_socket(*ret_context = zmq_ctx_new(), ZMQ_DEALER);
+    const char *const texts[] = {w->alice.public_key, w->alice.secret_key, w->broker.public_key};
+    const int options[] = {ZMQ_CURVE_PUBLICKEY, ZMQ_CURVE_SECRETKEY, ZMQ_CURVE_SERVERKEY};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(zmq_setsockopt(dealer, options[i], texts[i], CONF_Z85_LEN), 0);
+    assert_int_equal(zmq_setsockopt(dealer, ZMQ_LINGER, &(int){0}, sizeof(int)), 0);
+    return dealer;
+}
+
 static void a_peer_with_a_key_that_names_a_routing_id_is_refused(void **state)
 {
     struct world *w = *state;
     with_keys(w);
     serve(w);
     for (int names = 0; names < 2; names++) {
-        uint64_t before = net_crowd().named;
-        void *context = zmq_ctx_new(), *dealer = zmq_socket(context, ZMQ_DEALER);
-        const char *const texts[] = {w->alice.public_key, w->alice.secret_key,
-                                     w->broker.public_key};
-        const int options[] = {ZMQ_CURVE_PUBLICKEY, ZMQ_CURVE_SECRETKEY, ZMQ_CURVE_SERVERKEY};
-        for (size_t i = 0; i < 3; i++)
-            assert_int_equal(zmq_setsockopt(dealer, options[i], texts[i], CONF_Z85_LEN), 0);
+        uint64_t before = net_crowd().foul;
+        void *context, *dealer = dealer_with_key(w, &context);
         if (names)
             assert_int_equal(zmq_setsockopt(dealer, ZMQ_ROUTING_ID, "mine", 4), 0);
-        assert_int_equal(zmq_setsockopt(dealer, ZMQ_LINGER, &(int){0}, sizeof(int)), 0);
         assert_int_equal(zmq_connect(dealer, net_endpoint(w->server, 1)), 0);
         assert_int_equal(zmq_send(dealer, "mine", 4, 0), 4);
         if (names) {
             usec_t end_at = env_now(env_system()) + PATIENCE;
-            while (net_crowd().named == before && env_now(env_system()) < end_at)
+            while (net_crowd().foul == before && env_now(env_system()) < end_at)
                 turn(w->server);
             silence(w->server, NULL);
         } else {
@@ -1353,7 +1365,7 @@ static void a_peer_with_a_key_that_names_a_routing_id_is_refused(void **state)
         }
         zmq_close(dealer);
         zmq_ctx_term(context);
-        assert_true(names == (net_crowd().named > before));
+        assert_true(names == (net_crowd().foul > before));
     }
 }
 
@@ -1391,20 +1403,139 @@ static void routing_ids_cannot_be_foreseen(void **state)
     assert_memory_not_equal(one.route, two.route, one.route_length);
 }
 
-static void a_message_of_several_parts_is_dropped_as_a_whole(void **state)
+/* What libzmq cannot take of a peer that it knows, as frames. */
+static void a_peer_that_sends_what_libzmq_cannot_take_is_cut_off(void **state)
+{
+    struct world *w = *state;
+    const struct property type = {"Socket-Type", "DEALER", 0};
+    const struct {
+        const char *bytes;
+        size_t length;
+    } foul[] = {
+        {"\1\3one", 5},                                /* a part, of which more follow */
+        {"\3\0\0\0\0\0\0\0\3one", 12},                 /* as a long frame */
+        {"\4\5\4PING", 7},                             /* without its time to live */
+        {"\4\6\4PING\0", 8},                           /* with half of it */
+        {"\6\0\0\0\0\0\1\0\0", 9},                     /* a command of 64 KiB */
+        {"\10\3one", 5},                               /* a flag that means nothing */
+        {"\0\4good\4\7\4PING\0\0\0\4good\1\3bad", 26}, /* after what is sound */
+    };
+    uint8_t bytes[512];
+    serve(w);
+    for (size_t i = 0; i < sizeof(foul) / sizeof(foul[0]); i++) {
+        size_t length = raw_handshake(bytes, &type, 1);
+        memcpy(bytes + length, foul[i].bytes, foul[i].length);
+        expect_refused(w, bytes, length + foul[i].length, sizeof(bytes));
+        expect_refused(w, bytes, length + foul[i].length, 1);
+    }
+}
+
+static void a_sound_heartbeat_and_frames_in_every_piece_pass(void **state)
 {
     struct world *w = *state;
     struct net_peer peer;
-    const struct property type[] = {{"Socket-Type", "DEALER", 0}};
+    const struct property type = {"Socket-Type", "DEALER", 0};
+    const char said[] = "\4\7\4PING\0\1\0\0\0\3one\2\0\0\0\0\0\0\0\3two\4\12\4PING\0\1abc\0\5three";
     serve(w);
-    int fd = raw_connect(w->path, type, 1);
-    static char many[2500 * 17]; /* more than one net_recv() passes over */
-    for (size_t at = 0; at < sizeof(many); at += 17)
-        memcpy(many + at, "\1\3one\1\3two\0\5three", 17);
-    raw_send(fd, many, sizeof(many));
-    raw_send(fd, "\0\5whole", 7);
-    expect(w->server, NULL, &peer, "whole");
-    close(fd);
+    for (size_t piece = 1; piece < sizeof(said); piece++) {
+        int fd = raw_connect(w->path, &type, 1);
+        for (size_t i = 0; i < sizeof(said) - 1; i += piece)
+            raw_send(fd, said + i, sizeof(said) - 1 - i < piece ? sizeof(said) - 1 - i : piece);
+        for (int heard = 0; heard < 4; heard++) {
+            const char *texts[] = {"", "one", "two", "three"};
+            expect(w->server, NULL, &peer, texts[heard]);
+        }
+        close(fd);
+    }
+}
+
+static void a_long_command_before_the_handshake_with_keys_is_cut_off(void **state)
+{
+    struct world *w = *state;
+    uint8_t hello[64 + 9] = {0xff, [9] = 0x7f, [10] = 3, [12] = 'C', 'U', 'R',
+                             'V',  'E',        [64] = 6, [71] = 4}; /* 1024 bytes and one */
+    hello[72] = 1;
+    with_keys(w);
+    serve(w);
+    uint64_t before = net_crowd().foul;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    address.sin_port = htons((uint16_t)atoi(strrchr(net_endpoint(w->server, 1), ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    raw_send(fd, (const char *)hello, sizeof(hello));
+
+    expect_closed(w, fd);
+    assert_int_equal(net_crowd().foul, before + 1);
+}
+
+/* Room that is promised to messages which never come to their end is bounded, and given back. */
+static void messages_that_are_never_finished_have_a_bound(void **state)
+{
+    enum { MANY = 5 };
+    struct world *w = *state;
+    const struct property type = {"Socket-Type", "DEALER", 0};
+    const char head[] = "\2\0\0\0\0\4\0\0\0x"; /* 64 MiB follow */
+    int fds[MANY];
+    struct net_peer peer;
+    serve(w);
+    for (size_t i = 0; i < MANY; i++) {
+        fds[i] = raw_connect(w->path, &type, 1);
+        raw_send(fds[i], head, sizeof(head) - 1);
+    }
+    for (int round = 0; round < 2; round++) {
+        uint64_t before = net_crowd().heavy;
+        usec_t end_at = env_now(env_system()) + PATIENCE;
+        while (net_crowd().heavy == before && env_now(env_system()) < end_at) {
+            int fd = raw_connect(w->path, &type, 1);
+            raw_send(fd, head, sizeof(head) - 1);
+            if (round == 0 || net_crowd().heavy > before)
+                expect_closed(w, fd);
+            else
+                close(fd);
+        }
+        assert_true(net_crowd().heavy > before);
+        int fd = raw_connect(w->path, &type, 1); /* the others are served */
+        raw_send(fd, "\0\4mine", 6);
+        expect(w->server, NULL, &peer, "mine");
+        close(fd);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        close(fds[i]);
+    w->client = connect_to(w->ipc, NULL, NULL);
+    size_t length = 40 * 1024 * 1024;
+    uint8_t *large = calloc(1, length);
+    for (int i = 0; i < 3; i++) { /* whole ones give back what they took */
+        struct net_frame frame;
+        int r;
+        assert_int_equal(net_send(w->client, NULL, large, length), 0);
+        while ((r = net_recv(w->server, &peer, &frame)) == -EAGAIN) {
+            turn(w->client);
+            turn(w->server);
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(frame.length, length);
+        net_frame_free(&frame);
+    }
+    free(large);
+}
+
+static void a_peer_with_a_key_that_sends_parts_is_cut_off(void **state)
+{
+    struct world *w = *state;
+    with_keys(w);
+    serve(w);
+    uint64_t before = net_crowd().foul;
+    void *context, *dealer = dealer_with_key(w, &context);
+    assert_int_equal(zmq_connect(dealer, net_endpoint(w->server, 1)), 0);
+    assert_int_equal(zmq_send(dealer, "one", 3, ZMQ_SNDMORE), 3);
+    assert_int_equal(zmq_send(dealer, "two", 3, 0), 3);
+    usec_t end_at = env_now(env_system()) + PATIENCE;
+    while (net_crowd().foul == before && env_now(env_system()) < end_at)
+        turn(w->server);
+    assert_true(net_crowd().foul > before);
+    silence(w->server, NULL);
+    zmq_close(dealer);
+    zmq_ctx_term(context);
 }
 
 /* A heartbeat of its own among what is not read yet, or one that is due, must not be answered on a
@@ -1774,7 +1905,11 @@ int main(void)
         TEST(a_routing_id_that_is_the_next_ones_does_no_harm),
         TEST(a_peer_with_a_key_that_names_a_routing_id_is_refused),
         TEST(routing_ids_cannot_be_foreseen),
-        TEST(a_message_of_several_parts_is_dropped_as_a_whole),
+        TEST(a_peer_that_sends_what_libzmq_cannot_take_is_cut_off),
+        TEST(a_sound_heartbeat_and_frames_in_every_piece_pass),
+        TEST(a_long_command_before_the_handshake_with_keys_is_cut_off),
+        TEST(messages_that_are_never_finished_have_a_bound),
+        TEST(a_peer_with_a_key_that_sends_parts_is_cut_off),
         TEST(a_peer_that_is_gone_with_much_unread_does_no_harm),
         TEST(a_peer_that_sends_more_than_may_wait_is_disconnected),
         TEST(a_peer_that_announces_too_large_a_frame_is_cut_off),
