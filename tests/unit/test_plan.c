@@ -1,5 +1,5 @@
 /* test_plan.c - tests of the planner: its plans are checked by another hand, and small ones against exhaustive search */
-#include "broker/planner/plan.h"
+#include "broker/planner/check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -275,10 +275,23 @@ static void check(struct field *field, const struct plan *plan)
     check_any_order(field, plan);
 }
 
+/* How many steps of the plan cannot be done as the field is now; all that cannot have this one fault. */
+static size_t faults(const struct field *field, const struct plan *plan, enum plan_fault fault)
+{
+    enum plan_fault found[GUESTS_MOST];
+    size_t n = plan_check(&field->site, plan->steps, plan->n_steps, found), same = 0;
+
+    for (size_t i = 0; i < plan->n_steps; i++)
+        same += found[i] == fault;
+    assert_int_equal(same, fault == PLAN_SOUND ? plan->n_steps - n : n);
+    return n;
+}
+
 static struct plan make(struct field *field, uint64_t budget)
 {
     struct plan plan = plan_make(&field->site, budget);
     check(field, &plan);
+    assert_int_equal(faults(field, &plan, PLAN_SOUND), 0);
     return plan;
 }
 
@@ -642,6 +655,90 @@ static void rules_are_kept_at_every_moment(void **state)
     assert_true(n_without > 0);
 }
 
+/* ---- a plan of yesterday */
+
+static void what_a_plan_does_not_touch_may_change(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false);
+    add_host(field, 64, 64, true);
+    add_guest(field, from, 32, 4, PLAN_LEAVES);
+    struct plan plan = make(field, 0);
+    uint32_t other = add_host(field, 64, 64, true);
+    add_guest(field, other, 64, 4, PLAN_MAY_MOVE);
+    field->hosts[1].used.memory = 32;
+    assert_int_equal(faults(field, &plan, PLAN_SOUND), 0);
+    plan_done(&plan);
+    free(field);
+}
+
+static void a_destination_that_is_closed_or_full_is_noticed(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false), to = add_host(field, 64, 64, true);
+    add_guest(field, from, 16, 4, PLAN_LEAVES);
+    add_guest(field, from, 32, 4, PLAN_LEAVES);
+    struct plan plan = make(field, 0);
+    assert_int_equal(plan.n_steps, 2);
+    field->hosts[to].used.memory = 17;
+    assert_int_equal(faults(field, &plan, PLAN_CROWDED), 1);
+    field->hosts[to].used = (struct plan_size){0, 57};
+    assert_int_equal(faults(field, &plan, PLAN_CROWDED), 1);
+    field->hosts[to].used = (struct plan_size){65, 0}; /* its reserve was raised */
+    assert_int_equal(faults(field, &plan, PLAN_CROWDED), 2);
+    field->hosts[to].takes = false;
+    assert_int_equal(faults(field, &plan, PLAN_CLOSED), 2);
+    plan_done(&plan);
+    free(field);
+}
+
+static void room_counts_only_when_those_have_left_who_are_waited_for(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false), to = add_host(field, 64, 64, true);
+    uint32_t small = add_host(field, 16, 64, true);
+    add_guest(field, from, 48, 4, PLAN_LEAVES);
+    add_guest(field, to, 16, 4, PLAN_MAY_MOVE);
+    add_guest(field, to, 16, 4, PLAN_MAY_MOVE);
+    struct plan plan = make(field, BUDGET);
+    assert_int_equal(plan.n_steps, 2);
+    assert_int_equal(plan.steps[0].to, small);
+    plan.steps[1].n_after = 0;
+    assert_int_equal(faults(field, &plan, PLAN_CROWDED), 1);
+    plan_done(&plan);
+    free(field);
+}
+
+static void rules_and_lists_that_are_new_are_noticed(void **state)
+{
+    (void)state;
+    struct field *field = field_new(1);
+    uint32_t from = add_host(field, 64, 64, false), one = add_host(field, 32, 64, true);
+    add_host(field, 32, 64, true);
+    uint32_t a = add_guest(field, from, 32, 4, PLAN_LEAVES);
+    uint32_t b = add_guest(field, from, 32, 4, PLAN_LEAVES);
+    struct plan plan = make(field, 0);
+    assert_int_equal(plan.n_steps, 2);
+    uint32_t apart = add_rule(field, PLAN_APART);
+    put_under(field, a, apart);
+    put_under(field, b, apart);
+    assert_int_equal(faults(field, &plan, PLAN_SOUND), 0);
+    add_place(field, apart, one);
+    assert_int_equal(faults(field, &plan, PLAN_MEETS), 1);
+    field->site.n_places = 0;
+    field->rules[apart] = PLAN_TOGETHER;
+    assert_int_equal(faults(field, &plan, PLAN_SPLIT), 2);
+    field->guests[a].n_rules = field->guests[b].n_rules = 0;
+    field->guests[a].never = &plan.steps[plan.steps[0].guest == a ? 0 : 1].to;
+    field->guests[a].n_never = 1;
+    assert_int_equal(faults(field, &plan, PLAN_BARRED), 1);
+    plan_done(&plan);
+    free(field);
+}
+
 /* ---- everything is tried */
 
 struct search {
@@ -754,6 +851,10 @@ int main(void)
         cmocka_unit_test(equal_input_has_equal_output_and_work_is_bounded),
         cmocka_unit_test(plans_by_chance_keep_every_promise),
         cmocka_unit_test(rules_are_kept_at_every_moment),
+        cmocka_unit_test(what_a_plan_does_not_touch_may_change),
+        cmocka_unit_test(a_destination_that_is_closed_or_full_is_noticed),
+        cmocka_unit_test(room_counts_only_when_those_have_left_who_are_waited_for),
+        cmocka_unit_test(rules_and_lists_that_are_new_are_noticed),
         cmocka_unit_test(small_ones_are_nearly_as_good_as_exhaustive_search),
         cmocka_unit_test(small_ones_under_rules_are_nearly_as_good),
     };
