@@ -6,6 +6,7 @@
 #include "broker/host_control.h"
 #include "broker/host_query.h"
 #include "broker/job_control.h"
+#include "broker/planned.h"
 #include "broker/query.h"
 #include "broker/reconcile.h"
 #include "broker/request.h"
@@ -54,12 +55,14 @@ static const struct handler {
     {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, false, query_workers},
     {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, false, query_guests},
     {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, false, query_events},
+    {RM_REQUEST__ASK_PLANS, ROLE_VIEWER, false, planned_request},
     {RM_REQUEST__ASK_METRICS, ROLE_VIEWER, false, query_metrics},
     {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, site_dump},
     {RM_REQUEST__ASK_TABLE_GET, ROLE_VIEWER, false, site_get},
     {RM_REQUEST__ASK_NODES, ROLE_VIEWER, false, site_nodes},
     {RM_REQUEST__ASK_SUBMIT, ROLE_OPERATOR, true, submit_guests},
     {RM_REQUEST__ASK_EVACUATE, ROLE_OPERATOR, true, evacuation_request},
+    {RM_REQUEST__ASK_APPLY, ROLE_OPERATOR, true, evacuation_apply},
     {RM_REQUEST__ASK_RESTORE, ROLE_OPERATOR, true, restore_request},
     {RM_REQUEST__ASK_CANCEL, ROLE_OPERATOR, false, job_control_cancel},
     {RM_REQUEST__ASK_PAUSE, ROLE_OPERATOR, false, job_control_pause},
@@ -212,7 +215,8 @@ static bool run(struct core *core, struct request *request, const struct handler
     }
     /* What changes nothing is kept only for its further pages. */
     if (msg_changes(request->message->ask_case) &&
-        (!only_looks(request->message) || page_is_longer(request->reply)))
+        (!only_looks(request->message) || request->reply->plan != 0 ||
+         page_is_longer(request->reply)))
         page_keep(core, request->message->pages, &request->message->token, request->reply);
     return false;
 }

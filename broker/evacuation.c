@@ -6,6 +6,7 @@
 #include "broker/job.h"
 #include "broker/leave.h"
 #include "broker/place.h"
+#include "broker/planned.h"
 #include "store/record.h"
 
 #include <string.h>
@@ -114,26 +115,109 @@ static void carry_out(struct core *core, struct request *request, struct submiss
     leave_note_room(sub);
 }
 
+/* Who leaves the hosts now? False: one of them may show itself in a moment, and the request waits for that. */
+static bool look_at_hosts(struct core *core, struct request *request, struct submission *sub)
+{
+    for (size_t i = 0; i < sub->n_never; i++)
+        if (!host_link_is_up(&sub->never[i]->link) && place_may_come(core, sub->never[i]))
+            request_hold(request);
+    for (size_t i = 0; i < sub->n_never && !request->held; i++)
+        leave_host(core, request, sub, sub->never[i], 0);
+    return !request->held;
+}
+
+static void go(struct core *core, struct request *request, struct submission *sub)
+{
+    if (is_refused(core, request, sub))
+        submission_refuse(core, request, sub);
+    else if (submission_has_room(core, request, sub))
+        carry_out(core, request, sub);
+}
+
 void evacuation_request(struct core *core, struct request *request)
 {
+    const RmEvacuate *evacuate = request->message->evacuate;
     struct submission sub;
-    bool begun = leave_begin(core, request, &sub);
 
-    for (size_t i = 0; begun && i < sub.n_never; i++)
-        if (!host_link_is_up(&sub.never[i]->link) && place_may_come(core, sub.never[i]))
-            request_hold(request);
-    if (begun && !request->held) {
-        for (size_t i = 0; i < sub.n_never; i++)
-            leave_host(core, request, &sub, sub.never[i], 0);
+    if (leave_begin(core, request, &sub) && look_at_hosts(core, request, &sub)) {
         leave_find_places(core, request, &sub, 0);
         if (sub.look_only)
             submission_carry_out(core, request, &sub);
-        else if (is_refused(core, request, &sub))
-            submission_refuse(core, request, &sub);
-        else if (submission_has_room(core, request, &sub))
-            carry_out(core, request, &sub);
+        else
+            go(core, request, &sub);
+        if (evacuate->plan_only && evacuate->keep && request->peer->role >= ROLE_OPERATOR)
+            planned_keep(core, request, &sub);
     }
     leave_done(&sub);
+}
+
+/* ---- a plan that was kept */
+
+/* Nothing is done, and a new plan made where that is wished. */
+static void refuse_plan(struct core *core, struct request *request, const RmPlan *plan, bool replan)
+{
+    RmReply *reply = request->reply;
+
+    reply->n_outcomes = 0;
+    reply->outcomes = NULL;
+    if (replan) {
+        evacuation_request(core, request);
+        if (request->held)
+            return;
+    }
+    if (replan && reply->plan != 0)
+        request_refuse(core, request, RM_CODE__CODE_CHANGED,
+                       "plan %llu is not applied, things have changed; plan %llu is made instead",
+                       (unsigned long long)plan->id, (unsigned long long)reply->plan);
+    else
+        request_refuse(core, request, RM_CODE__CODE_CHANGED,
+                       "plan %llu is not applied, and nothing is moved: things have changed",
+                       (unsigned long long)plan->id);
+}
+
+static void apply(struct core *core, struct request *request, RmPlan *plan, bool replan)
+{
+    const char *over = planned_over(core, plan);
+    struct submission sub;
+
+    if (over && (!replan || plan->batch != 0)) {
+        request_refuse(core, request, RM_CODE__CODE_CHANGED, "plan %llu %s",
+                       (unsigned long long)plan->id, over);
+        return;
+    }
+    if (over) {
+        planned_changed(core, request, plan, over);
+    } else {
+        if (leave_planned(core, request, plan, &sub) && look_at_hosts(core, request, &sub) &&
+            planned_fill(core, request, plan, &sub))
+            go(core, request, &sub);
+        if (request->reply->batch != 0)
+            planned_applied(core, plan, request->peer->user, request->reply->batch);
+        leave_done(&sub);
+    }
+    if (request->reply->n_changes > 0) {
+        plan->asked->plan_only = plan->asked->keep = true;
+        refuse_plan(core, request, plan, replan);
+    }
+}
+
+void evacuation_apply(struct core *core, struct request *request)
+{
+    bool replan = request->message->apply->replan;
+    RmPlan *plan = planned_find(core, request, request->message->apply->plan);
+    RmRequest message = *request->message;
+    struct request own;
+
+    if (!plan)
+        return;
+    plan->asked->plan_only = plan->asked->keep = false;
+    message.ask_case = RM_REQUEST__ASK_EVACUATE;
+    message.evacuate = plan->asked;
+    request_init(core, &own, request->peer, request->tag, &message, request->reply);
+    apply(core, &own, plan, replan);
+    if (own.held)
+        request_hold(request);
+    request_done(&own);
 }
 
 /* ---- what is tried again */

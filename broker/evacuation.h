@@ -7,6 +7,9 @@
 #include "broker/submit.h"
 
 void evacuation_request(struct core *core, struct request *request);
+/* A plan that was kept is carried out as it is; or the reply says what has changed since, and nothing is done, but
+ * where that is asked for a new plan is made. */
+void evacuation_apply(struct core *core, struct request *request);
 /* Somebody wants a job of an evacuation tried again: may one more batch wait for the end of that of its host? */
 bool evacuation_has_room(struct core *core, const RmJob *old);
 /* While an evacuation has its host closed still, it is an evacuation again. Its account goes to `batch`, that of the new

@@ -2,7 +2,7 @@
 #include "broker/joint.h"
 
 #include "broker/instance.h"
-#include "broker/planner/plan.h"
+#include "broker/planner/check.h"
 #include "broker/platforms.h"
 
 enum {
@@ -270,14 +270,19 @@ static void answer(struct joint *joint, const struct plan *plan)
         struct place_ask *ask = &joint->asks[step->guest];
         ask->chosen = joint->hosts[step->to];
         ask->usable = true;
+        ask->step = (uint32_t)i + 1;
         if (step->room_for != PLAN_NONE)
             ask->room_for = joint->asks[step->room_for].guest;
         if (step->rule != PLAN_NONE)
             ask->rule = core_strdup(joint->core, rules_at(joint->core, step->rule)->text);
-        if (step->n_after > 0)
+        if (step->n_after > 0) {
             ask->after = core_alloc(joint->core, step->n_after * sizeof(struct guest *));
-        for (size_t k = 0; k < step->n_after; k++)
+            ask->after_steps = core_alloc(joint->core, step->n_after * sizeof(uint32_t));
+        }
+        for (size_t k = 0; k < step->n_after; k++) {
+            ask->after_steps[k] = (uint32_t)step->after[k] + 1;
             ask->after[ask->n_after++] = joint->asks[plan->steps[step->after[k]].guest].guest;
+        }
     }
 }
 
@@ -386,10 +391,42 @@ static void put_in_order(struct joint *joint, const struct plan *plan)
     free(asks);
 }
 
+/* The asks and all that the broker knows about them, as the planner takes it. */
+static struct plan_site snapshot(struct joint *joint)
+{
+    struct plan_site site = {0};
+
+    joint->plan = must(calloc(joint->n_asks, sizeof(*joint->plan)));
+    joint->touched = must(calloc(rules_count(joint->core) + 1, sizeof(*joint->touched)));
+    find_shared(joint);
+    fill_plan(joint);
+    show_hosts(joint, &site);
+    show_guests(joint, &site);
+    show_rules(joint, &site);
+    return site;
+}
+
+static void snapshot_done(struct joint *joint)
+{
+    for (size_t i = 0; i < joint->n_asks; i++) {
+        free((void *)joint->plan_guests[i].to);
+        free((void *)joint->plan_guests[i].never);
+        free((void *)joint->plan_guests[i].prefer);
+        free((void *)joint->plan_guests[i].rules);
+    }
+    free(joint->places);
+    free(joint->rules);
+    free(joint->touched);
+    free(joint->plan);
+    free(joint->plan_guests);
+    free(joint->plan_hosts);
+    free(joint->hosts);
+    free(joint->shared);
+}
+
 size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *ret_n_room)
 {
     struct joint joint = {.core = core, .asks = asks, .n_asks = n};
-    struct plan_site site = {0};
     bool room = false;
 
     if (ret_n_room)
@@ -401,17 +438,12 @@ size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *
         asks[i].room_for = NULL;
         asks[i].rule = NULL;
         asks[i].n_after = 0;
+        asks[i].step = 0;
         asks[i].more = (struct figures){0};
         asks[i].why[0] = '\0';
         room = room || asks[i].may_stay;
     }
-    joint.plan = must(calloc(n, sizeof(*joint.plan)));
-    joint.touched = must(calloc(rules_count(core) + 1, sizeof(*joint.touched)));
-    find_shared(&joint);
-    fill_plan(&joint);
-    show_hosts(&joint, &site);
-    show_guests(&joint, &site);
-    show_rules(&joint, &site);
+    struct plan_site site = snapshot(&joint);
     struct plan plan = plan_make(&site, room ? LOOKS_MOST : 0);
     answer(&joint, &plan);
     fill_plan(&joint);
@@ -421,19 +453,110 @@ size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *
         *ret_n_room = plan.n_room;
     }
     plan_done(&plan);
-    for (size_t i = 0; i < n; i++) {
-        free((void *)joint.plan_guests[i].to);
-        free((void *)joint.plan_guests[i].never);
-        free((void *)joint.plan_guests[i].prefer);
-        free((void *)joint.plan_guests[i].rules);
-    }
-    free(joint.places);
-    free(joint.rules);
-    free(joint.touched);
-    free(joint.plan);
-    free(joint.plan_guests);
-    free(joint.plan_hosts);
-    free(joint.hosts);
-    free(joint.shared);
+    snapshot_done(&joint);
     return without;
+}
+
+/* ---- a plan that was made before */
+
+static int by_step(const void *a, const void *b)
+{
+    const struct place_ask *x = *(struct place_ask *const *)a, *y = *(struct place_ask *const *)b;
+
+    return x->step < y->step ? -1 : x->step > y->step;
+}
+
+/* Where that step stands among those that are left of the plan; n: nowhere. */
+static size_t position(struct place_ask *const *order, size_t n, uint32_t step)
+{
+    const struct place_ask key = {.step = step}, *wanted = &key;
+    struct place_ask *const *at = bsearch(&wanted, order, n, sizeof(*order), by_step);
+
+    return at ? (size_t)(at - order) : n;
+}
+
+static struct plan_step *steps_of(const struct joint *joint, struct place_ask *const *order,
+                                  size_t n)
+{
+    struct plan_step *steps = must(calloc(n + 1, sizeof(*steps)));
+
+    for (size_t i = 0; i < n; i++) {
+        const struct place_ask *ask = order[i];
+        steps[i].guest = (uint32_t)(ask - joint->asks);
+        steps[i].from = joint->plan_guests[steps[i].guest].host;
+        steps[i].to = number_of(joint, HASH_COUNT(joint->core->hosts), ask->chosen);
+        steps[i].after = must(calloc(ask->n_after + 1, sizeof(*steps[i].after)));
+        for (size_t k = 0; k < ask->n_after; k++) {
+            size_t at = position(order, n, ask->after_steps[k]);
+            if (at < n)
+                steps[i].after[steps[i].n_after++] = at;
+        }
+    }
+    return steps;
+}
+
+/* What stands in the way of a guest at the one host that the plan has for it. */
+static void explain_fault(struct joint *joint, struct place_ask *ask, enum plan_fault fault)
+{
+    struct place_ask alone = *ask;
+    struct host *const to = ask->chosen;
+    const char *name = to->rec->name;
+
+    alone.to = &to;
+    alone.n_to = 1;
+    alone.plan = joint->plan;
+    alone.n_plan = joint->n_asks;
+    alone.why[0] = '\0';
+    if (fault == PLAN_SPLIT)
+        snprintf(ask->why, sizeof(ask->why),
+                 "a rule holds it together with others, and %s does not get all of them", name);
+    else if (fault == PLAN_BARRED && ask->n_to > 0 && !place_listed(ask->to, ask->n_to, to))
+        snprintf(ask->why, sizeof(ask->why), "may not go to %s (vm.migrationdest)", name);
+    else if (place_choose(joint->core, &alone) || alone.why[0] == '\0')
+        snprintf(ask->why, sizeof(ask->why), "has no place on %s with the others of the plan",
+                 name);
+    else
+        snprintf(ask->why, sizeof(ask->why), "%s", alone.why);
+}
+
+static void explain_faults(struct joint *joint, struct place_ask *const *order, size_t n,
+                           const enum plan_fault *faults)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct figures needs = guest_figures(order[i]->guest);
+        if (faults[i] == PLAN_SOUND)
+            capacity_suppose(&order[i]->chosen->load, &needs);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (faults[i] != PLAN_SOUND)
+            explain_fault(joint, order[i], faults[i]);
+    for (size_t i = 0; i < n; i++)
+        capacity_forget(&order[i]->chosen->load);
+}
+
+size_t place_joint_again(struct core *core, struct place_ask *asks, size_t n)
+{
+    struct joint joint = {.core = core, .asks = asks, .n_asks = n};
+    size_t n_steps = 0;
+
+    if (n == 0)
+        return 0;
+    struct place_ask **order = must(calloc(n, sizeof(struct place_ask *)));
+    enum plan_fault *faults = must(calloc(n, sizeof(*faults)));
+    for (size_t i = 0; i < n; i++)
+        if (asks[i].chosen)
+            order[n_steps++] = &asks[i];
+    qsort(order, n_steps, sizeof(*order), by_step);
+    struct plan_site site = snapshot(&joint);
+    struct plan_step *steps = steps_of(&joint, order, n_steps);
+    size_t n_faults = plan_check(&site, steps, n_steps, faults);
+    if (n_faults > 0)
+        explain_faults(&joint, order, n_steps, faults);
+    for (size_t i = 0; i < n_steps; i++)
+        free(steps[i].after);
+    free(steps);
+    snapshot_done(&joint);
+    free(faults);
+    free(order);
+    return n_faults;
 }

@@ -11,4 +11,8 @@
  * are put first, in the order of the plan, and then the others in their own; *ret_n_room says how many. */
 size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *ret_n_room);
 
+/* The asks have their places, those of a plan that was made before. Returns how many cannot go there any more: their
+ * asks say why. */
+size_t place_joint_again(struct core *core, struct place_ask *asks, size_t n);
+
 #endif

@@ -285,28 +285,49 @@ bool leave_begin(struct core *core, struct request *request, struct submission *
             read_hosts(core, request, evacuate->to, &sub->to, &sub->to_names, &sub->n_to));
 }
 
-bool leave_go_on(struct core *core, struct request *request, const RmBatch *batch,
-                 struct submission *sub)
+/* Of these hosts, which were meant before, those that are there still. */
+static bool set_hosts(struct core *core, struct request *request, char *const *hosts,
+                      size_t n_hosts, char *const *to, size_t n_to, struct submission *sub)
 {
     struct host *host;
 
-    if (!begin(core, request, sub))
-        return false;
-    sub->never = must(calloc(batch->n_evacuate + 1, sizeof(struct host *)));
-    for (size_t i = 0; i < batch->n_evacuate; i++)
-        if ((host = host_find(core, batch->evacuate[i])) &&
-            host->rec->state == RM_HOST_STATE__HOST_CLOSED)
+    sub->never = must(calloc(n_hosts + 1, sizeof(struct host *)));
+    for (size_t i = 0; i < n_hosts; i++)
+        if ((host = host_find(core, hosts[i])))
             sub->never[sub->n_never++] = host;
-    sub->to = must(calloc(batch->n_to + 1, sizeof(struct host *)));
-    for (size_t i = 0; i < batch->n_to; i++)
-        if ((host = host_find(core, batch->to[i]))) {
+    sub->to = must(calloc(n_to + 1, sizeof(struct host *)));
+    for (size_t i = 0; i < n_to; i++)
+        if ((host = host_find(core, to[i]))) {
             sub->to[sub->n_to] = host;
             CORE_PUSH(core, sub->n_to, sub->to_names, host->rec->name);
         }
-    if (batch->n_to > 0 && sub->n_to == 0)
+    if (n_to > 0 && sub->n_to == 0)
         request_refuse(core, request, RM_CODE__CODE_SOME_FAILED,
                        "no hypervisor of --to is there any more");
-    return batch->n_to == 0 || sub->n_to > 0;
+    return n_to == 0 || sub->n_to > 0;
+}
+
+bool leave_go_on(struct core *core, struct request *request, const RmBatch *batch,
+                 struct submission *sub)
+{
+    size_t n = 0;
+
+    if (!begin(core, request, sub))
+        return false;
+    bool ok =
+        set_hosts(core, request, batch->evacuate, batch->n_evacuate, batch->to, batch->n_to, sub);
+    for (size_t i = 0; i < sub->n_never; i++)
+        if (sub->never[i]->rec->state == RM_HOST_STATE__HOST_CLOSED)
+            sub->never[n++] = sub->never[i];
+    sub->n_never = n;
+    return ok;
+}
+
+bool leave_planned(struct core *core, struct request *request, const RmPlan *plan,
+                   struct submission *sub)
+{
+    return begin(core, request, sub) &&
+           set_hosts(core, request, plan->hosts, plan->n_hosts, plan->to, plan->n_to, sub);
 }
 
 void leave_done(struct submission *sub)

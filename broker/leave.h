@@ -15,6 +15,9 @@ enum { LEAVE_WAIT_SECONDS = 60 };
 bool leave_begin(struct core *core, struct request *request, struct submission *sub);
 bool leave_go_on(struct core *core, struct request *request, const RmBatch *batch,
                  struct submission *sub);
+/* The same of a plan that was kept, without those of its hosts that are not there any more. */
+bool leave_planned(struct core *core, struct request *request, const RmPlan *plan,
+                   struct submission *sub);
 void leave_done(struct submission *sub);
 
 /* Guests of the host become asks for a place, or the reply says why not. since: of those that a job above this number

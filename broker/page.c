@@ -164,6 +164,7 @@ void page_cut(struct core *core, const char *from, RmReply *reply)
         reply->outcomes += first;
         reply->n_outcomes -= first;
         reply->n_warnings = 0;
+        reply->n_changes = 0;
     }
     while (n < reply->n_outcomes && !page_ends(&page, "%zu", first + n))
         page_count(&page, &reply->outcomes[n++]->base);

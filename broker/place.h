@@ -58,12 +58,14 @@ struct place_ask {
     const char *rule; /* room_for: it is this one that keeps that guest from where it is; or NULL */
     struct guest **after; /* those that have to leave `chosen` before. In core->arena */
     size_t n_after;
-    bool usable;    /* there is a host that it may go to, has it room or not */
-    bool may_wait;  /* and one that has room but for what is promised to others */
-    bool ruled;     /* a rule stands in its way */
-    bool own;       /* a host was passed over for a reason that another guest may not have */
-    char why[1024]; /* nothing is chosen: why, of each host */
-    char room[200]; /* may_wait: names of the hosts whose room may become free */
+    uint32_t step;         /* of the plan, from 1; 0: none */
+    uint32_t *after_steps; /* of those in `after`. In core->arena */
+    bool usable;           /* there is a host that it may go to, has it room or not */
+    bool may_wait;         /* and one that has room but for what is promised to others */
+    bool ruled;            /* a rule stands in its way */
+    bool own;              /* a host was passed over for a reason that another guest may not have */
+    char why[1024];        /* nothing is chosen: why, of each host */
+    char room[200];        /* may_wait: names of the hosts whose room may become free */
 };
 
 /* Leaving aside whether it is open and has room: may it go to a host of its kind? why: filled if not. */

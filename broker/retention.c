@@ -5,6 +5,7 @@
 #include "broker/guest.h"
 #include "broker/host.h"
 #include "broker/model.h"
+#include "broker/planned.h"
 #include "conf/array.h"
 #include "store/record.h"
 
@@ -204,6 +205,31 @@ static bool forget_events(struct core *core, const struct pass *pass)
     return r == (int)pass->step;
 }
 
+/* ---- plans */
+
+static int old_plan(void *ctx, const ProtobufCMessage *record)
+{
+    struct pass *pass = ctx;
+    const RmPlan *plan = (const RmPlan *)record;
+
+    if (pass->n == pass->step || plan->made_at >= pass->before)
+        return 1;
+    pass->ids[pass->n++] = plan->id;
+    return 0;
+}
+
+/* Their number has a bound of its own (planned.h), so that a turn may look at all. */
+static void forget_plans(struct core *core, struct pass *pass)
+{
+    pass->n = 0;
+    core_check_write(
+        core,
+        record_walk_ids(core->store, STORE_PLAN, 0, UINT64_MAX, /* down = */ false, old_plan, pass),
+        "plan");
+    for (size_t i = 0; i < pass->n; i++)
+        core_check_write(core, record_plan_delete(core->store, pass->ids[i]), "plan");
+}
+
 /* ---- the clock */
 
 static void believe(struct core *core)
@@ -218,22 +244,30 @@ static void distrust(struct core *core)
 {
     const usec_t trust = (usec_t)CLOCK_TRUST_SEC * USEC_PER_SEC;
 
-    core->retention.by_age_at = core->now + (core->conf->keep < trust ? core->conf->keep : trust);
+    const usec_t keep = core->conf->keep;
+
+    core->retention.by_age_at = core->now + (keep > 0 && keep < trust ? keep : trust);
     believe(core);
 }
 
-/* What ended before that is old; 0: nothing is. */
-static usec_t old_before(struct core *core)
+/* Has it stood long enough? */
+static bool is_trusted(struct core *core)
 {
     const struct retention *r = &core->retention;
     const usec_t jump = (usec_t)CLOCK_JUMP_SEC * USEC_PER_SEC;
-    usec_t keep = core->conf->keep, expected = r->began_wall + (core->now - r->began_at);
+    usec_t expected = r->began_wall + (core->now - r->began_at);
 
     if (core->wall > expected + jump)
         distrust(core);
     else if (core->wall + jump < expected)
         believe(core);
-    return keep > 0 && core->now >= r->by_age_at && core->wall > keep ? core->wall - keep : 0;
+    return core->now >= r->by_age_at;
+}
+
+/* What ended before that is old; 0: nothing is. */
+static usec_t old_before(const struct core *core, bool trusted, usec_t keep)
+{
+    return keep > 0 && trusted && core->wall > keep ? core->wall - keep : 0;
 }
 
 /* ---- turns */
@@ -278,18 +312,22 @@ void retention_tick(struct core *core)
 
     if (core->retention.next_at > core->now)
         return;
-    unsigned step = conf->keep > 0 || conf->keep_jobs > 0 ? step_of(core) : 0;
-    if (step > 0) {
-        struct pass *pass = must(calloc(1, sizeof(*pass)));
-        pass->step = step;
+    unsigned step = step_of(core);
+    bool trusted = is_trusted(core);
+    struct pass *pass = must(calloc(1, sizeof(*pass)));
+    pass->step = step;
+    pass->before = old_before(core, trusted, (usec_t)PLAN_KEPT_DAYS * 24 * 3600 * USEC_PER_SEC);
+    if (step > 0)
+        forget_plans(core, pass);
+    if (step > 0 && (conf->keep > 0 || conf->keep_jobs > 0)) {
         uint64_t n = store_count(core->store, STORE_RESULT) - core->retention.n_kept;
-        pass->before = old_before(core);
+        pass->before = old_before(core, trusted, conf->keep);
         pass->over = conf->keep_jobs > 0 && n > conf->keep_jobs ? n - conf->keep_jobs : 0;
         more = forget_jobs(core, pass);
         more = forget_batches(core, pass) || more;
         more = forget_events(core, pass) || more;
-        free(pass);
     }
+    free(pass);
     core->retention.next_at =
         core->now + (more ? NEXT_STEP_MSEC * USEC_PER_MSEC : NEXT_LOOK_SEC * USEC_PER_SEC);
 }

@@ -313,7 +313,17 @@ static RmOutcome *makes_room(struct core *core, struct request *request,
     outcome->source = ask->source->rec->name;
     outcome->destination = ask->chosen->rec->name;
     outcome->job = ask->guest->job ? ask->guest->job->id : 0;
+    if (ask->rule)
+        outcome->rule = (char *)ask->rule;
     return outcome;
+}
+
+/* Where it stands in the plan. */
+static void tell_step(RmOutcome *outcome, const struct place_ask *ask)
+{
+    outcome->step = ask->step;
+    outcome->n_after = ask->n_after;
+    outcome->after = ask->after_steps;
 }
 
 static void make_jobs(struct core *core, struct request *request, const struct submission *sub)
@@ -369,8 +379,10 @@ static void answer(struct core *core, struct request *request, const struct subm
     const char *lead = NULL;
 
     if (!ask->chosen) {
-        request_outcome(core, request, guest->name, true, "waits for room on %s", ask->room)
-            ->source = ask->source->rec->name;
+        RmOutcome *waits =
+            request_outcome(core, request, guest->name, true, "waits for room on %s", ask->room);
+        waits->source = ask->source->rec->name;
+        waits->waits = true;
         return;
     }
     if (platform->announce && sub->wait_for > 0)
@@ -387,6 +399,7 @@ static void answer(struct core *core, struct request *request, const struct subm
                               ask->source->rec->name, ask->chosen->rec->name);
     outcome->source = ask->source->rec->name;
     outcome->destination = ask->chosen->rec->name;
+    tell_step(outcome, ask);
     if (sub->wait_for > 0 && ask->source->link.session)
         ask_hypervisor(core, request, sub, ask, lead);
 }

@@ -17,6 +17,7 @@ enum service_exit {
     EXIT_NO_BROKER = 3,   /* not reached, or time-out */
     EXIT_TABLE = 4,       /* table or CSV */
     EXIT_NOT_PERMITTED = 5,
+    EXIT_CHANGED = 6, /* a plan is not carried out: things have changed */
     EXIT_INTERRUPTED = 130,
 };
 

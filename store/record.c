@@ -30,7 +30,7 @@ const ProtobufCMessageDescriptor *record_descriptor(enum store_table table)
         [STORE_RESULT] = &rm_result__descriptor, [STORE_EVENT] = &rm_event__descriptor,
         [STORE_BATCH] = &rm_batch__descriptor,   [STORE_GUEST] = &rm_guest__descriptor,
         [STORE_HOST] = &rm_host__descriptor,     [STORE_TOKEN] = &rm_token__descriptor,
-        [STORE_ROW] = &rm_row__descriptor,
+        [STORE_ROW] = &rm_row__descriptor,       [STORE_PLAN] = &rm_plan__descriptor,
     };
     return descriptors[table];
 }
@@ -289,6 +289,21 @@ int record_batch_get(struct store *store, uint64_t id, struct arena *arena, RmBa
 int record_batch_delete(struct store *store, uint64_t id)
 {
     return delete_id(store, STORE_BATCH, id);
+}
+
+int record_plan_put(struct store *store, const RmPlan *plan)
+{
+    return put_id(store, STORE_PLAN, plan->id, &plan->base, /* append = */ false);
+}
+
+int record_plan_get(struct store *store, uint64_t id, struct arena *arena, RmPlan **ret_plan)
+{
+    return get_id(store, STORE_PLAN, id, arena, ret_plan);
+}
+
+int record_plan_delete(struct store *store, uint64_t id)
+{
+    return delete_id(store, STORE_PLAN, id);
 }
 
 /* ---- events: job, sequence */

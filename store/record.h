@@ -1,5 +1,5 @@
 /* record.h - typed access to the broker's records: jobs, what is live, results, events, batches,
- * guests, hosts, tokens
+ * guests, hosts, tokens, plans
  *
  * All functions return 0 or a negative errno: -ENOENT (no such record), -ENOSPC, -EBADMSG (the
  * bytes are damaged), -ENOMEM. What is read lives in the arena. Nothing is durable before
@@ -17,7 +17,7 @@
  * ready. */
 int record_open(struct store *store, struct rm_err *err);
 
-/* Ids for jobs and batches, `count` of them from *ret_first on: sequential from 1, never given
+/* Ids for jobs, batches and plans, `count` of them from *ret_first on: sequential from 1, never given
  * twice, also after a crash. The counter is part of the transaction: store_abort() gives ids back
  * that nobody has heard of. */
 int record_next_id(struct store *store, uint64_t count, uint64_t *ret_first);
@@ -39,6 +39,10 @@ int record_batch_put(struct store *store, const RmBatch *batch);
 int record_batch_get(struct store *store, uint64_t id, struct arena *arena, RmBatch **ret_batch);
 
 int record_batch_delete(struct store *store, uint64_t id);
+
+int record_plan_put(struct store *store, const RmPlan *plan);
+int record_plan_get(struct store *store, uint64_t id, struct arena *arena, RmPlan **ret_plan);
+int record_plan_delete(struct store *store, uint64_t id);
 
 /* Sequences of a job's events have no gaps; RmLive.events and RmResult.events say how many there
  * are. */

@@ -26,6 +26,7 @@ static const char *const table_names[STORE_TABLES] = {
     [STORE_RESULT] = "result",       [STORE_EVENT] = "event", [STORE_BATCH] = "batch",
     [STORE_GUEST] = "guest",         [STORE_HOST] = "host",   [STORE_TOKEN] = "token",
     [STORE_TOKEN_AGE] = "token_age", [STORE_ROW] = "row",     [STORE_ROW_KEY] = "row_key",
+    [STORE_PLAN] = "plan",
 };
 
 enum { CHANGE_KEY_MAX = 30 }; /* a longer key is not remembered: everything may have changed */

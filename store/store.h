@@ -26,6 +26,7 @@ enum store_table {
     STORE_TOKEN_AGE, /* time, token -> nothing: the oldest first, for forgetting */
     STORE_ROW,       /* site table, 0, number -> RmRow: rows in their order */
     STORE_ROW_KEY,   /* site table, 0, key -> number of its row */
+    STORE_PLAN,      /* id -> RmPlan */
     STORE_TABLES
 };
 

@@ -37,6 +37,8 @@ struct args {
     uint32_t at_once;
     bool reboots;
     usec_t back_within;
+    uint64_t apply; /* a plan that is kept */
+    bool replan;
     /* which jobs or guests */
     uint64_t batch;
     const char *guests;

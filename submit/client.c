@@ -431,9 +431,10 @@ int client_ask(struct client *client, RmRequest *request, uint64_t hold_for, str
 static int reply_code(const RmReply *reply)
 {
     static const int codes[] = {
-        [RM_CODE__CODE_OK] = EXIT_OK,       [RM_CODE__CODE_SOME_FAILED] = EXIT_SOME_FAILED,
-        [RM_CODE__CODE_USAGE] = EXIT_USAGE, [RM_CODE__CODE_TRY_AGAIN] = EXIT_NO_BROKER,
-        [RM_CODE__CODE_TABLE] = EXIT_TABLE, [RM_CODE__CODE_NOT_PERMITTED] = EXIT_NOT_PERMITTED,
+        [RM_CODE__CODE_OK] = EXIT_OK,           [RM_CODE__CODE_SOME_FAILED] = EXIT_SOME_FAILED,
+        [RM_CODE__CODE_USAGE] = EXIT_USAGE,     [RM_CODE__CODE_TRY_AGAIN] = EXIT_NO_BROKER,
+        [RM_CODE__CODE_TABLE] = EXIT_TABLE,     [RM_CODE__CODE_NOT_PERMITTED] = EXIT_NOT_PERMITTED,
+        [RM_CODE__CODE_CHANGED] = EXIT_CHANGED,
     };
     bool is_known = (unsigned)reply->code < sizeof(codes) / sizeof(codes[0]);
     return is_known ? codes[reply->code] : EXIT_SOME_FAILED;
@@ -450,7 +451,7 @@ int client_question(struct client *client, RmRequest *request, uint64_t hold_for
             out_error("%s", (*ret_reply)->text);
         for (size_t i = 0; i < (*ret_reply)->n_warnings; i++)
             out_warning("%s", (*ret_reply)->warnings[i]);
-        if (code > EXIT_SOME_FAILED)
+        if (code > EXIT_SOME_FAILED && code != EXIT_CHANGED) /* which says what has */
             *ret_reply = NULL;
         return code;
     }

@@ -152,7 +152,11 @@ static error_t check(const struct parse *parse, struct argp_state *state)
     else if (args->site &&
              (args->n_operands > 0 || args->batch || args->guests[0] || args->host[0] || args->all))
         argp_error(state, "--site is everything: nothing else can be given");
-    else if (args->n_operands < command->least)
+    else if (args->apply && args->n_operands > 0)
+        argp_error(state, "--apply is a plan with its hypervisors: nothing else can be named");
+    else if (args->replan && !args->apply)
+        argp_error(state, "--replan needs --apply");
+    else if (args->n_operands < command->least && !args->apply)
         argp_error(state, "%s is missing", command->operands);
     else if (args->detach && (args->dry_run || args->plan))
         argp_error(state, "--detach and %s exclude each other",

@@ -8,6 +8,7 @@
 #include "submit/job_list.h"
 #include "submit/maintain_cmd.h"
 #include "submit/option.h"
+#include "submit/plan_cmd.h"
 #include "submit/tables/dump_cmd.h"
 #include "submit/tables/node_cmd.h"
 #include "submit/tables/restore_cmd.h"
@@ -57,9 +58,10 @@ static const struct command commands[] = {
              "command.\n\n" ZVM_MORE MOVE_MORE},
     {"evacuate", "HOSTS [KEY=VALUE...]",
      "Close hypervisors, move all their guests elsewhere and wait", 1, 1,
-     OF_MOVE | OPTIONS_PLAN | OPTIONS_LOCAL,
+     OF_MOVE | OPTIONS_PLAN | OPTIONS_KEPT | OPTIONS_LOCAL,
      .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = job_evacuate,
-     .more = "The destinations of all guests are chosen together.\n\n" ZVM_EMPTY_MORE MOVE_MORE},
+     .more = "The destinations of all guests are chosen together.\n\n" ZVM_EMPTY_MORE MOVE_MORE
+             " With --apply: 6 the plan cannot be carried out any more, nothing was moved."},
     {"restore", "HOSTS [KEY=VALUE...]",
      "Open hypervisors, bring back the guests that were evacuated from them and wait", 1, 1,
      OF_MOVE | OPTIONS_PLAN | OPTIONS_HOME, .has_nodes = true, .takes = OPERANDS_OF_EVACUATION,
@@ -84,6 +86,8 @@ static const struct command commands[] = {
     {"show", "JOB", "Show a job and its history", 1, 1, OF_LISTING, .run = job_show},
     {"history", "NODERANGE", "List the moves of guests, newest first",
      1, 1, OF_LISTING | OPTIONS_LIMIT, .has_nodes = true, .run = job_history},
+    {"plans", "[PLAN]", "List the plans of evacuations that are kept, or show one of them",
+     0, 1, OF_LISTING, .run = plan_list},
     {"queue", "[HOSTS]", "Show the queue of each hypervisor and why its next job waits",
      0, 1, OF_LISTING, .has_nodes = true, .run = host_queue},
     {"hosts", "[HOSTS]", "List hypervisors: open or closed, guests, memory",
@@ -209,6 +213,7 @@ void command_help(FILE *file)
           "  -h, --help           show this help\n"
           "  -v, --version        show the version\n"
           "\nExit status: 0 success, 1 some guests failed, 2 wrong usage, 3 broker not reached,\n"
-          "4 table or CSV file, 5 not permitted, 130 interrupted. More: rmigrate(1).\n",
+          "4 table or CSV file, 5 not permitted, 6 a plan that does not hold any more,\n"
+          "130 interrupted. More: rmigrate(1).\n",
           file);
 }

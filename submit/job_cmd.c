@@ -9,6 +9,7 @@
 #include "submit/listing.h"
 #include "submit/out.h"
 #include "submit/outcome.h"
+#include "submit/plan_cmd.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -117,36 +118,6 @@ int job_submit(struct client *client, const struct args *args)
     return reply ? go_on(client, args, reply, code) : code;
 }
 
-#define OUTCOME(field) FIELD(RmOutcome, field)
-
-static const struct column plan_columns[] = {
-    {"GUEST", NULL, OUTCOME(name)},
-    {"FROM", NULL, OUTCOME(source)},
-    {"TO", NULL, OUTCOME(destination)},
-    {"NOTE", NULL, OUTCOME(text), .look = LOOK_WRAP},
-    {0},
-};
-
-/* Which guest goes where; on stderr those for which there is no destination. */
-static int print_plan(const struct args *args, const RmReply *reply)
-{
-    struct listing *listing =
-        listing_new(args, "plan", args->json ? outcome_columns : plan_columns);
-    size_t homeless = 0;
-    for (size_t i = 0; i < reply->n_outcomes; i++) {
-        const RmOutcome *o = reply->outcomes[i];
-        homeless += !o->ok;
-        if (o->ok || args->json)
-            listing_row(listing, o);
-    }
-    int code = listing_end(listing);
-    fflush(stdout);
-    for (size_t i = 0; i < reply->n_outcomes && !args->json; i++)
-        if (!reply->outcomes[i]->ok)
-            out_failure(reply->outcomes[i]->name, reply->outcomes[i]->text);
-    return homeless > 0 ? EXIT_SOME_FAILED : code;
-}
-
 /* Prints the plan that was asked for, or waits for the jobs. */
 static int plan_or_go_on(struct client *client, const struct args *args, const RmReply *reply,
                          int code, const char *nobody)
@@ -155,12 +126,38 @@ static int plan_or_go_on(struct client *client, const struct args *args, const R
         out_note("%s %s", nobody, args->operands[0]);
     if (!args->plan)
         return go_on(client, args, reply, code);
-    int plan = code == EXIT_OK || reply->n_outcomes > 0 ? print_plan(args, reply) : code;
+    int plan = code == EXIT_OK || reply->n_outcomes > 0 ? plan_print(args, reply) : code;
     return code == EXIT_OK ? plan : code;
+}
+
+/* A plan has its options. */
+static int apply_plan(struct client *client, const struct args *args)
+{
+    RmRelocation relocation;
+    RmOptions options = options_of(args, &relocation);
+    if (args->plan || args->no_room || args->local || args->priority || *args->to != '\0' ||
+        *args->reason != '\0' || rm_options__get_packed_size(&options) > 0) {
+        out_error("--apply carries out a plan with the options that it was made with: give them "
+                  "with --plan");
+        return EXIT_USAGE;
+    }
+    RmApply apply = RM_APPLY__INIT;
+    apply.plan = args->apply;
+    apply.replan = args->replan;
+    RmRequest request = client_request(RM_REQUEST__ASK_APPLY, &apply);
+    RmReply *reply;
+    int code = client_question(client, &request, 0, NULL, &reply);
+    if (reply && code == EXIT_CHANGED)
+        plan_print_changes(args, reply);
+    else if (reply)
+        code = go_on(client, args, reply, code);
+    return code;
 }
 
 int job_evacuate(struct client *client, const struct args *args)
 {
+    if (args->apply)
+        return apply_plan(client, args);
     RmRelocation relocation;
     RmOptions options = options_of(args, &relocation);
     RmEvacuate evacuate = RM_EVACUATE__INIT;
@@ -171,6 +168,7 @@ int job_evacuate(struct client *client, const struct args *args)
     evacuate.reason = (char *)args->reason;
     evacuate.plan_only = args->plan;
     evacuate.no_room = args->no_room;
+    evacuate.keep = args->plan;
     RmRequest request = client_request(RM_REQUEST__ASK_EVACUATE, &evacuate);
     RmReply *reply;
     int code = client_question(client, &request, 0, NULL, &reply);

@@ -395,6 +395,7 @@ bool msg_changes(RmRequest__AskCase ask)
         RM_REQUEST__ASK_RESUME,        RM_REQUEST__ASK_HOST_CHANGE,    RM_REQUEST__ASK_RECONCILE,
         RM_REQUEST__ASK_TABLE_RESTORE, RM_REQUEST__ASK_TABLES_RESTORE, RM_REQUEST__ASK_TABLE_CHANGE,
         RM_REQUEST__ASK_NODE_CHANGE,   RM_REQUEST__ASK_MODIFY,         RM_REQUEST__ASK_RESTORE,
+        RM_REQUEST__ASK_APPLY,
     };
     for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++)
         if (asks[i] == ask)

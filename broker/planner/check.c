@@ -14,11 +14,12 @@ struct walk {
     struct bundles *bundles; /* NULL: nobody is held */
     struct state *bundled;   /* nobody of it moves: who may go where */
     struct apart *apart;
-    struct plan_size *taken; /* of each host: with all that came, without those that are counted on */
-    uint32_t *units;         /* of each guest, in `bundled` */
-    uint32_t *come;          /* of each unit, how many of it */
-    uint32_t *goes;          /* of each guest where the plan takes it, or PLAN_NONE */
-    bool *gone;              /* of each step: it is counted on */
+    struct plan_size
+        *taken;      /* of each host: with all that came, without those that are counted on */
+    uint32_t *units; /* of each guest, in `bundled` */
+    uint32_t *come;  /* of each unit, how many of it */
+    uint32_t *goes;  /* of each guest where the plan takes it, or PLAN_NONE */
+    bool *gone;      /* of each step: it is counted on */
 };
 
 static void walk_begin(struct walk *walk, size_t n)

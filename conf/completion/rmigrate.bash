@@ -12,6 +12,7 @@ _rmigrate_hosts() { _rmigrate_ask hosts --noheadings | awk '{ print $1 }'; }
 _rmigrate_guests() { _rmigrate_ask guests --noheadings | awk '{ print $1 }'; }
 _rmigrate_nodes() { _rmigrate_ask nodels; }
 _rmigrate_jobs() { _rmigrate_ask jobs --noheadings | awk '{ print $1 }'; }
+_rmigrate_plans() { _rmigrate_ask plans --noheadings | awk '{ print $1 }'; }
 _rmigrate_tables() { _rmigrate_ask tabdump -d | sed 's/:.*//'; }
 _rmigrate_columns() {
     local table
@@ -30,8 +31,8 @@ _rmigrate_reply() { # WORD...
 }
 
 # The options that take a value.
-_rmigrate_valued='-c --config -f --file -w --where --address --at-once --attempts --back-within --bandwidth --batch --dir --downtime --fence --from --guests --host
-    --limit --operators --owner --priority --reason --role --run --stall --state --timeout --to'
+_rmigrate_valued='-c --config -f --file -w --where --address --apply --at-once --attempts --back-within --bandwidth --batch --dir --downtime
+    --fence --from --guests --host --limit --operators --owner --priority --reason --role --run --stall --state --timeout --to'
 
 _rmigrate_is_valued() { [[ " ${_rmigrate_valued//[[:space:]]/ } " = *" $1 "* ]]; } # OPTION
 
@@ -75,6 +76,7 @@ _rmigrate_join() {
 _rmigrate_value() { # OPTION
     case $1 in
     --to | --host) _rmigrate_reply "$(_rmigrate_hosts)" ;;
+    --apply) _rmigrate_reply "$(_rmigrate_plans)" ;;
     --guests) _rmigrate_reply "$(_rmigrate_guests)" ;;
     --fence) _rmigrate_reply auto always never ;;
     --role) _rmigrate_reply viewer operator admin worker ;;
@@ -94,6 +96,7 @@ _rmigrate_operand() { # COMMAND NUMBER
     evacuate:1 | open:1 | close:1 | queue:1 | hosts:1) _rmigrate_reply "$(_rmigrate_hosts)" ;;
     modify:*) _rmigrate_reply "$(_rmigrate_jobs) bandwidth= downtime= timeout= stall= priority= max_total= max_quiesce=" ;;
     jobs:1 | history:1 | guests:1 | release:1 | reconcile:1) _rmigrate_reply "$(_rmigrate_guests)" ;;
+    plans:1) _rmigrate_reply "$(_rmigrate_plans)" ;;
     evacuate:*) _rmigrate_reply "${_rmigrate_keys/action= /}" ;;
     show:* | watch:* | wait:* | cancel:* | retry:* | pause:* | resume:*) _rmigrate_reply "$(_rmigrate_jobs)" ;;
     nodels:1 | nodech:1) _rmigrate_reply "$(_rmigrate_nodes)" ;;

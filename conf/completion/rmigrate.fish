@@ -104,6 +104,8 @@ function __rmigrate_word # WORD COMMAND
             end
         case JOB
             __rmigrate_names jobs 1 3
+        case PLAN
+            __rmigrate_names plans 1 4
         case BATCH
             __rmigrate_names jobs 2 2 | string replace -r '\t.*' '\tbatch' | sort -u
         case NUMBER

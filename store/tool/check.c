@@ -195,6 +195,14 @@ static void check_batch(struct check *check, const void *record)
     }
 }
 
+static void check_plan(struct check *check, const void *record)
+{
+    const RmPlan *plan = record;
+    if (id_is_right(check, plan->id) && plan->batch >= check->next_id)
+        complain(check, "plan %" PRIu64 ": is carried out by a batch that was never made",
+                 plan->id);
+}
+
 static void check_guest(struct check *check, const void *record)
 {
     const RmGuest *guest = record;
@@ -262,6 +270,7 @@ static void (*const checks[STORE_TABLES])(struct check *check, const void *recor
     [STORE_JOB] = check_job,     [STORE_LIVE] = check_live,   [STORE_RESULT] = check_result,
     [STORE_EVENT] = check_event, [STORE_BATCH] = check_batch, [STORE_GUEST] = check_guest,
     [STORE_HOST] = check_host,   [STORE_TOKEN] = check_token, [STORE_ROW] = check_row,
+    [STORE_PLAN] = check_plan,
 };
 
 static int visit(void *ctx, const void *key, size_t key_length, const void *value, size_t length)

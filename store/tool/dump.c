@@ -48,6 +48,7 @@ static void key_text(enum store_table table, const uint8_t *key, size_t length, 
     case STORE_LIVE:
     case STORE_RESULT:
     case STORE_BATCH:
+    case STORE_PLAN:
         if (length != U64)
             break;
         fprintf(file, "%" PRIu64, key_read_u64(key));

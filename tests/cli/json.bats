@@ -104,6 +104,10 @@ filled() { json '[.[] | arrays] | add | length > 0'; }
 @test "hypervisors: a host is never called a guest" {
     valid 'evacuate --plan' evacuate hyp03 --plan
     filled
+    valid 'plans NUMBER' plans "$(jq .number <<<"$output")"
+    filled
+    valid plans plans
+    filled
     valid evacuate evacuate hyp03
     json 'map(select(.host)) | length > 0 and all(.guest == null)' -s
     json 'map(select(.guest)) | map(.guest) | sort == ["p1", "p2"]' -s

@@ -63,6 +63,8 @@ fake_as() { # WHO WHAT...
     is 'kvm2: can move from hyp01 to hyp02'
     as 0 watcher evacuate hyp02 --plan
     matches 'kvm1 +hyp02 +hyp01'
+    as 0 watcher plans
+    is '' # his own are not kept
     as 0 watcher restore hyp02 --plan
     runs_on kvm2 hyp01
     ok hosts hyp02 --json
@@ -75,6 +77,7 @@ fake_as() { # WHO WHAT...
     ok events --json
     json '.events | map(select(.event == "denied" and .by == "watcher")) | last | .text == "denied: rmigrate submit kvm2 hyp02"'
     denied watcher viewer operator evacuate hyp01
+    denied watcher viewer operator evacuate --apply 1
     denied watcher viewer operator restore hyp01
     denied watcher viewer operator cancel --all
     denied watcher viewer operator modify --all max_total=5
