@@ -242,9 +242,7 @@ static void believe(struct core *core)
  * it is set right again, nothing was old by it. */
 static void distrust(struct core *core)
 {
-    const usec_t trust = (usec_t)CLOCK_TRUST_SEC * USEC_PER_SEC;
-
-    const usec_t keep = core->conf->keep;
+    const usec_t trust = (usec_t)CLOCK_TRUST_SEC * USEC_PER_SEC, keep = core->conf->keep;
 
     core->retention.by_age_at = core->now + (keep > 0 && keep < trust ? keep : trust);
     believe(core);

@@ -200,6 +200,26 @@ static void what_is_older_than_keep_goes_with_events_and_batches(void **state)
     core_free(core);
 }
 
+/* Their days are a bound, and no setting. */
+static void plans_go_when_their_days_are_over(void **state)
+{
+    struct core *core = core_with_history(*state);
+    RmPlan plan = RM_PLAN__INIT;
+    conf.keep = conf.keep_jobs = 0;
+    for (plan.id = 1; plan.id <= 3; plan.id++) {
+        plan.made_at = core->wall - (30 - plan.id) * DAY; /* 29, 28, 27 days ago */
+        assert_int_equal(record_plan_put(core->store, &plan), 0);
+    }
+    pass_time(core, 60 * MINUTE);
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_PLAN), 3);
+    pass_time(core, 2 * DAY - 59 * MINUTE);
+    forget(core);
+    assert_int_equal(store_count(core->store, STORE_PLAN), 1);
+    jobs_are(core, 11, 30);
+    core_free(core);
+}
+
 /* As after a start without a battery, until the clock is set right; or it was wrong before. */
 static void a_clock_that_is_ahead_for_a_while_takes_nothing_with_it(void **state)
 {
@@ -458,6 +478,8 @@ static void a_turn_forgets_no_more_than_there_is_room_to_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(plans_go_when_their_days_are_over, scratch_setup,
+                                        scratch_teardown),
         cmocka_unit_test_setup_teardown(a_clock_that_is_ahead_for_a_while_takes_nothing_with_it,
                                         scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(without_settings_all_is_kept, scratch_setup,
