@@ -11,6 +11,7 @@
 #include "broker/reconcile.h"
 #include "broker/request.h"
 #include "broker/restore.h"
+#include "broker/snapshot.h"
 #include "broker/submit.h"
 #include "broker/subscribe.h"
 #include "broker/tables/requests.h"
@@ -55,6 +56,7 @@ static const struct handler {
     {RM_REQUEST__ASK_WORKERS, ROLE_VIEWER, false, query_workers},
     {RM_REQUEST__ASK_GUESTS, ROLE_VIEWER, false, query_guests},
     {RM_REQUEST__ASK_EVENTS, ROLE_VIEWER, false, query_events},
+    {RM_REQUEST__ASK_SNAPSHOT, ROLE_VIEWER, false, snapshot_request},
     {RM_REQUEST__ASK_PLANS, ROLE_VIEWER, false, planned_request},
     {RM_REQUEST__ASK_METRICS, ROLE_VIEWER, false, query_metrics},
     {RM_REQUEST__ASK_TABLE_DUMP, ROLE_VIEWER, false, site_dump},

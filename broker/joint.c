@@ -5,11 +5,6 @@
 #include "broker/planner/check.h"
 #include "broker/platforms.h"
 
-enum {
-    /* Of the planner for room: a fifth of a second, in which nobody else is served. */
-    LOOKS_MOST = 10000000,
-};
-
 struct joint {
     struct core *core;
     struct place_ask *asks;
@@ -294,7 +289,8 @@ static void fill_plan(struct joint *joint)
         const struct place_ask *ask = &joint->asks[i];
         joint->plan[i] = (struct rules_plan){ask->guest, ask->source, ask->chosen};
     }
-    qsort(joint->plan, joint->n_asks, sizeof(*joint->plan), rules_by_guest);
+    if (joint->n_asks > 0)
+        qsort(joint->plan, joint->n_asks, sizeof(*joint->plan), rules_by_guest);
 }
 
 static bool has_none(const struct place_ask *ask)
@@ -396,7 +392,7 @@ static struct plan_site snapshot(struct joint *joint)
 {
     struct plan_site site = {0};
 
-    joint->plan = must(calloc(joint->n_asks, sizeof(*joint->plan)));
+    joint->plan = must(calloc(joint->n_asks + 1, sizeof(*joint->plan)));
     joint->touched = must(calloc(rules_count(joint->core) + 1, sizeof(*joint->touched)));
     find_shared(joint);
     fill_plan(joint);
@@ -444,7 +440,7 @@ size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *
         room = room || asks[i].may_stay;
     }
     struct plan_site site = snapshot(&joint);
-    struct plan plan = plan_make(&site, room ? LOOKS_MOST : 0);
+    struct plan plan = plan_make(&site, room ? PLAN_BUDGET : 0);
     answer(&joint, &plan);
     fill_plan(&joint);
     size_t without = explain(&joint, &plan);
@@ -455,6 +451,15 @@ size_t place_joint(struct core *core, struct place_ask *asks, size_t n, size_t *
     plan_done(&plan);
     snapshot_done(&joint);
     return without;
+}
+
+void joint_show(struct core *core, struct place_ask *asks, size_t n, joint_show_f *f, void *context)
+{
+    struct joint joint = {.core = core, .asks = asks, .n_asks = n};
+    struct plan_site site = snapshot(&joint);
+
+    f(context, &site, joint.hosts);
+    snapshot_done(&joint);
 }
 
 /* ---- a plan that was made before */

@@ -10,6 +10,7 @@
 #include "broker/joint.h"
 #include "broker/names.h"
 #include "broker/place.h"
+#include "broker/planner/words.h"
 #include "broker/platforms.h"
 #include "broker/vm_host.h"
 #include "store/record.h"
@@ -297,17 +298,28 @@ static struct batch *batch_for(struct core *core, struct request *request,
     return batch_make(core, &rec);
 }
 
+/* Why and when it is moved, in the arena. */
+static const char *words_of(struct core *core, const struct place_ask *ask)
+{
+    char text[PLAN_WORDS_SIZE];
+    const struct plan_names names = {
+        .from = ask->source->rec->name,
+        .to = ask->chosen->rec->name,
+        .room_for = ask->room_for ? ask->room_for->rec->name : NULL,
+        .rule = ask->rule,
+        .after = ask->n_after > 0 ? ask->after[ask->n_after - 1]->rec->name : NULL,
+        .n_after = ask->n_after,
+    };
+
+    return core_strdup(core, plan_words(text, &names));
+}
+
 /* Nobody asked for it to be moved: it is said. */
 static RmOutcome *makes_room(struct core *core, struct request *request,
                              const struct place_ask *ask)
 {
     RmOutcome *outcome =
-        ask->rule
-            ? request_outcome(core, request, ask->guest->rec->name, true,
-                              "leaves %s to %s: %s keeps them apart", ask->source->rec->name,
-                              ask->room_for->rec->name, ask->rule)
-            : request_outcome(core, request, ask->guest->rec->name, true, "makes room on %s for %s",
-                              ask->source->rec->name, ask->room_for->rec->name);
+        request_outcome(core, request, ask->guest->rec->name, true, "%s", words_of(core, ask));
 
     outcome->room_for = ask->room_for->rec->name;
     outcome->source = ask->source->rec->name;
@@ -387,16 +399,10 @@ static void answer(struct core *core, struct request *request, const struct subm
     }
     if (platform->announce && sub->wait_for > 0)
         lead = platform->announce(core, RM_ASK_KIND__ASK_TEST, guest);
-    RmOutcome *outcome =
-        lead            ? request_outcome(core, request, guest->name, true, "%s Done", lead)
-        : ask->room_for ? makes_room(core, request, ask)
-        : ask->n_after > 0
-            ? request_outcome(core, request, guest->name, true,
-                              "can move from %s to %s when %s%s left that", ask->source->rec->name,
-                              ask->chosen->rec->name, ask->after[ask->n_after - 1]->rec->name,
-                              ask->n_after > 1 ? " and others have" : " has")
-            : request_outcome(core, request, guest->name, true, "can move from %s to %s",
-                              ask->source->rec->name, ask->chosen->rec->name);
+    RmOutcome *outcome = lead ? request_outcome(core, request, guest->name, true, "%s Done", lead)
+                         : ask->room_for ? makes_room(core, request, ask)
+                                         : request_outcome(core, request, guest->name, true, "%s",
+                                                           words_of(core, ask));
     outcome->source = ask->source->rec->name;
     outcome->destination = ask->chosen->rec->name;
     tell_step(outcome, ask);

@@ -39,6 +39,7 @@ struct args {
     usec_t back_within;
     uint64_t apply; /* a plan that is kept */
     bool replan;
+    const char *snapshot; /* a file, or NULL */
     /* which jobs or guests */
     uint64_t batch;
     const char *guests;

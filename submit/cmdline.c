@@ -154,6 +154,8 @@ static error_t check(const struct parse *parse, struct argp_state *state)
         argp_error(state, "--site is everything: nothing else can be given");
     else if (args->apply && args->n_operands > 0)
         argp_error(state, "--apply is a plan with its hypervisors: nothing else can be named");
+    else if (args->snapshot && (!args->plan || args->local || args->apply))
+        argp_error(state, "--snapshot is for --plan alone");
     else if (args->replan && !args->apply)
         argp_error(state, "--replan needs --apply");
     else if (args->n_operands < command->least && !args->apply)

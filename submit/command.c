@@ -13,6 +13,7 @@
 #include "submit/tables/node_cmd.h"
 #include "submit/tables/restore_cmd.h"
 #include "submit/top/top_cmd.h"
+#include "submit/whatif/whatif_cmd.h"
 
 #include <string.h>
 
@@ -59,7 +60,7 @@ static const struct command commands[] = {
     {"evacuate", "HOSTS [KEY=VALUE...]",
      "Close hypervisors, move all their guests elsewhere and wait", 1, 1,
      OF_MOVE | OPTIONS_PLAN | OPTIONS_KEPT | OPTIONS_LOCAL,
-     .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = job_evacuate,
+     .has_nodes = true, .takes = OPERANDS_OF_EVACUATION, .run = whatif_evacuate,
      .more = "The destinations of all guests are chosen together.\n\n" ZVM_EMPTY_MORE MOVE_MORE
              " With --apply: 6 the plan cannot be carried out any more, nothing was moved."},
     {"restore", "HOSTS [KEY=VALUE...]",
@@ -88,6 +89,8 @@ static const struct command commands[] = {
      1, 1, OF_LISTING | OPTIONS_LIMIT, .has_nodes = true, .run = job_history},
     {"plans", "[PLAN]", "List the plans of evacuations that are kept, or show one of them",
      0, 1, OF_LISTING, .run = plan_list},
+    {"snapshot", "", "Print the site as JSON, for evacuate --plan --snapshot", 0, 0, OPTIONS_COMMON,
+     .run = whatif_snapshot},
     {"queue", "[HOSTS]", "Show the queue of each hypervisor and why its next job waits",
      0, 1, OF_LISTING, .has_nodes = true, .run = host_queue},
     {"hosts", "[HOSTS]", "List hypervisors: open or closed, guests, memory",

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
     int code = cmdline_read_files(command, &args) < 0 ? EXIT_SOME_FAILED : EXIT_OK;
     if (code == EXIT_OK && args.local)
         code = local_begin(&args, &local, &client);
-    else if (code == EXIT_OK && !command->local)
+    else if (code == EXIT_OK && !command->local && !args.snapshot)
         code = connect_to_broker(&args, &client);
     if (client && args.verbose)
         out_tag(client_server(client));

@@ -77,6 +77,8 @@ static const struct option_row rows[] = {
      IS_COUNT, AT(apply), UINT64_MAX},
     {"replan", 0, NULL, "With --apply: where things have changed since, make a new plan", 1,
      OPTIONS_KEPT, IS_FLAG, AT(replan)},
+    {"snapshot", 0, "FILE", "With --plan: without a broker, from what `rmigrate snapshot' wrote", 1,
+     OPTIONS_KEPT, IS_TEXT, AT(snapshot)},
     {"no-room", 0, NULL, "Do not move guests of other hosts to make room", 1, OPTIONS_PLAN,
      IS_FLAG, AT(no_room)},
     {"detach", 0, NULL, "Print the number of the batch and do not wait", 1, OPTIONS_MOVE, IS_FLAG,

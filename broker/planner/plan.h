@@ -21,6 +21,9 @@
 
 #include "broker/planner/site.h"
 
+/* Looks that the making of room takes at most: a fifth of a second, in which the broker serves nobody else. */
+enum { PLAN_BUDGET = 10000000 };
+
 struct plan_step {
     uint32_t guest, from, to;
     uint32_t

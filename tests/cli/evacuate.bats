@@ -38,7 +38,7 @@ host_is() { told ".hosts[0].state == \"$2\"" hosts "$1"; }
 @test "--plan prints who would go where, and changes nothing" {
     only_open a1,spare1
     ok evacuate a1 --plan
-    matches '^GUEST +FROM +TO'
+    matches '^STEP AFTER GUEST +FROM +TO'
     matches 'a1-vm +a1 +spare1'
     has "2 guests are shut off and stay defined there"
     quiet

@@ -56,7 +56,7 @@ fake_as() { # WHO WHAT...
     ok kvm1 hyp02
     local command
     for command in ping jobs queue hosts workers guests events "tabdump vm" "history kvm1" watch "show $(last_job kvm1)" \
-        "wait $(last_job kvm1)" "nodels kvm1 groups" "gettab node=kvm1 vm.host" "tabdump"; do
+        "wait $(last_job kvm1)" "nodels kvm1 groups" "gettab node=kvm1 vm.host" "tabdump" snapshot; do
         as 0 watcher $command
     done
     as 0 watcher kvm2 hyp02 --dry-run

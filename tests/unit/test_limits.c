@@ -29,7 +29,7 @@ static size_t n_defined, n_documented;
 static const char *const watched[] = {"broker",       "broker/tables", "store",
                                       "store/tables", "wire",          NULL};
 /* Bounds of other folders may stand in the table as well. */
-static const char *const others[] = {"conf", "submit/watch", NULL};
+static const char *const others[] = {"conf", "submit/watch", "submit/whatif", NULL};
 
 /* No bound of what a peer can cause, and why. */
 static const char *const passed_over[] = {
