@@ -46,19 +46,16 @@ static int by_step(const void *a, const void *b)
 static RmOutcome **in_order(const RmReply *reply)
 {
     RmOutcome **order = calloc(reply->n_outcomes + 1, sizeof(RmOutcome *));
-    RmOutcome **spare = calloc(reply->n_outcomes + 1, sizeof(RmOutcome *));
-    size_t n = 0, n_spare = 0;
-    for (size_t i = 0; i < reply->n_outcomes && order && spare; i++)
+    size_t n = 0;
+    if (!order)
+        return NULL;
+    for (size_t i = 0; i < reply->n_outcomes; i++)
         if (reply->outcomes[i]->step > 0)
             order[n++] = reply->outcomes[i];
-        else
-            spare[n_spare++] = reply->outcomes[i];
-    if (order && spare) {
-        qsort(order, n, sizeof(*order), by_step);
-        for (size_t i = 0; i < n_spare; i++)
-            order[n + i] = spare[i];
-    }
-    free(spare);
+    qsort(order, n, sizeof(*order), by_step);
+    for (size_t i = 0; i < reply->n_outcomes; i++)
+        if (reply->outcomes[i]->step == 0)
+            order[n++] = reply->outcomes[i];
     return order;
 }
 
