@@ -41,7 +41,7 @@ host_is() { told ".hosts[0].state == \"$2\"" hosts "$1"; }
     matches '^STEP AFTER GUEST +FROM +TO'
     matches 'a1-vm +a1 +spare1'
     has "2 guests are shut off and stay defined there"
-    quiet
+    err_has "this is plan "
     host_is a1 open
     runs_on a1-vm a1
     ok jobs
