@@ -43,8 +43,6 @@ enum option_set {
     OPTIONS_TOP = 1 << 24,  /* which jobs are shown at first */
     OPTIONS_MAINTAIN = 1 << 30,
     OPTIONS_KEPT = 1 << 28,   /* of plans that are kept */
-    OPTIONS_INIT = 1 << 25,   /* of a new site */
-    OPTIONS_TOP = 1 << 24,    /* which jobs are shown at first */
     OPTIONS_MODIFY = 1 << 23, /* that a job may be given anew; without "--" too */
 };
 
