@@ -181,7 +181,7 @@ me() { id -un; }
     local what
     for what in ping "m3 hyp02 --dry-run" "evacuate hyp02 --plan"; do
         ok $what
-        err_is "Warning: all migrations are paused by $(me): one two: none begins before \`rmigrate resume --site\`"
+        err_has "Warning: all migrations are paused by $(me): one two: none begins before \`rmigrate resume --site\`"
     done
     ok resume --site
     is "site: resumed, it was paused by $(me): one two"
