@@ -32,7 +32,7 @@ _rmigrate_reply() { # WORD...
 
 # The options that take a value.
 _rmigrate_valued='-c --config -f --file -w --where --address --apply --at-once --attempts --back-within --bandwidth --batch --dir --downtime
-    --fence --from --guests --host --limit --operators --owner --priority --reason --role --run --stall --state --timeout --to'
+    --fence --from --guests --host --limit --operators --owner --priority --reason --role --run --snapshot --stall --state --timeout --to'
 
 _rmigrate_is_valued() { [[ " ${_rmigrate_valued//[[:space:]]/ } " = *" $1 "* ]]; } # OPTION
 
