@@ -184,6 +184,52 @@ int lv_connect_ahead(struct hv *hv, const char *peer, struct lv_conn **ret_conn,
     return r < 0 ? give_unanswered(outcome, r, &error, &err) : 0;
 }
 
+/* ---- what stands in the way */
+
+/* As a whole, not as a part of another one. */
+static bool is_named(const struct lv_findings *found, const char *text)
+{
+    size_t length = strlen(text);
+    for (const char *at = found->text; (at = strstr(at, text)); at++) {
+        bool begins = at == found->text || (at >= found->text + 2 && memcmp(at - 2, "; ", 2) == 0);
+        if (begins && (at[length] == '\0' || at[length] == ';'))
+            return true;
+        if (!*at)
+            break;
+    }
+    return false;
+}
+
+bool lv_findings_add(struct lv_findings *found, struct hv_outcome *outcome, int r)
+{
+    if (r >= 0)
+        return true;
+    size_t length = strlen(found->text);
+    if (found->r >= 0) {
+        found->r = r;
+        found->class_ = outcome->class_;
+        found->code = outcome->code;
+    }
+    /* Two checks that fail for one reason are one finding. One that has no room whole is left out: it shows when
+     * those before it are remedied. */
+    const char *between = length ? "; " : "";
+    if (!is_named(found, outcome->text) &&
+        length + strlen(between) + strlen(outcome->text) < sizeof(found->text))
+        snprintf(found->text + length, sizeof(found->text) - length, "%s%s", between,
+                 outcome->text);
+    outcome->text[0] = '\0';
+    outcome->code = 0;
+    return found->all;
+}
+
+int lv_findings_give(const struct lv_findings *found, struct hv_outcome *outcome)
+{
+    if (found->r >= 0)
+        return 0;
+    outcome->code = found->code;
+    return lv_give(outcome, found->r, found->class_, "%s", found->text);
+}
+
 /* ---- check */
 
 struct check_op {
@@ -307,49 +353,83 @@ static bool copy_words(struct check_op *ask, const struct lv_prepare_op *guest)
     return ask->cpu;
 }
 
-static int check_destination(struct hv *hv, const struct hv_migration *migration,
-                             struct lv_conn *destination, const struct lv_prepare_op *guest,
-                             struct hv_outcome *outcome)
+static int check_name(const struct check_op *ask, const struct hv_migration *migration,
+                      struct hv_outcome *outcome)
+{
+    return !ask->taken[0] ? 0
+                          : lv_give(outcome, -EEXIST, RM_CLASS__CLASS_UNFIT,
+                                    "domain '%s' already exists on %s with uuid %s", ask->name,
+                                    migration->destination, ask->taken);
+}
+
+static int check_cpu(const struct check_op *ask, struct hv_outcome *outcome)
+{
+    if (ask->cpu_error.code == 0)
+        return 0;
+    char text[RM_ERR_MAX];
+    outcome->code = ask->cpu_error.code;
+    return lv_give(outcome, -EOPNOTSUPP, RM_CLASS__CLASS_UNFIT, "%s",
+                   lv_error_text(&ask->cpu_error, text));
+}
+
+static void check_destination(struct hv *hv, const struct hv_migration *migration,
+                              struct lv_conn *destination, const struct lv_prepare_op *guest,
+                              struct lv_findings *found, struct hv_outcome *outcome)
 {
     struct rm_err err = {""};
     struct check_op *ask = calloc(1, sizeof(*ask));
-    if (!ask)
-        return lv_give(outcome, -ENOMEM, RM_CLASS__CLASS_RETRY, "no memory");
+    if (!ask) {
+        lv_findings_add(found, outcome,
+                        lv_give(outcome, -ENOMEM, RM_CLASS__CLASS_RETRY, "no memory"));
+        return;
+    }
     lv_op_init(&ask->op, destination, migration->uuid, check_body);
     ask->op.drop = check_drop;
     bool copied = copy_words(ask, guest);
     if (migration->test)
         ask->name = strdup(guest->name);
     int r = copied && (!migration->test || ask->name) ? lv_op_run(hv, &ask->op, &err) : -ENOMEM;
-    if (r >= 0 && ask->taken[0]) {
-        r = lv_give(outcome, -EEXIST, RM_CLASS__CLASS_UNFIT,
-                    "domain '%s' already exists on %s with uuid %s", ask->name,
-                    migration->destination, ask->taken);
-    } else if (r < 0) {
-        lv_give(outcome, r, RM_CLASS__CLASS_RETRY, "%s: %s", migration->destination, err.text);
-    } else if (ask->cpu_error.code != 0) {
-        char text[RM_ERR_MAX];
-        outcome->code = ask->cpu_error.code;
-        r = lv_give(outcome, -EOPNOTSUPP, RM_CLASS__CLASS_UNFIT, "%s",
-                    lv_error_text(&ask->cpu_error, text));
-    }
+    if (r < 0)
+        lv_findings_add(
+            found, outcome,
+            lv_give(outcome, r, RM_CLASS__CLASS_RETRY, "%s: %s", migration->destination, err.text));
+    else if (lv_findings_add(found, outcome, check_name(ask, migration, outcome)))
+        lv_findings_add(found, outcome, check_cpu(ask, outcome));
     lv_op_unref(&ask->op);
-    return r;
 }
 
-static int check_devices(const struct domxml *facts, unsigned long version,
-                         struct hv_outcome *outcome)
+static int check_blocker(const struct domxml *facts, struct hv_outcome *outcome)
+{
+    return facts->blocker[0]
+               ? lv_give(outcome, -EINVAL, RM_CLASS__CLASS_FATAL, "%s", facts->blocker)
+               : 0;
+}
+
+static int check_host_device(const struct domxml *facts, unsigned long version,
+                             struct hv_outcome *outcome)
 {
     /* libvirt 9.0 refuses each assigned host device; later ones let some of them migrate and know
      * it better. */
     enum { HOST_DEVICES_REFUSED_BELOW = 9001000 };
-    if (facts->blocker[0])
-        return lv_give(outcome, -EINVAL, RM_CLASS__CLASS_FATAL, "%s", facts->blocker);
     if (facts->host_device[0] && version < HOST_DEVICES_REFUSED_BELOW)
         return lv_give(outcome, -EINVAL, RM_CLASS__CLASS_FATAL,
                        "it has a device of the host (%s) that cannot be taken along",
                        facts->host_device);
     return 0;
+}
+
+/* Both sides answer, and the guest could leave: what keeps it from arriving? */
+static int check_pair(struct hv *hv, const struct hv_migration *migration,
+                      struct lv_conn *destination, const struct lv_prepare_op *guest,
+                      unsigned long version, struct hv_outcome *outcome)
+{
+    struct lv_findings found = {.all = migration->test};
+    const struct domxml *facts = &guest->facts;
+    if (lv_findings_add(&found, outcome, check_blocker(facts, outcome)) &&
+        lv_findings_add(&found, outcome, check_host_device(facts, version, outcome)) &&
+        lv_findings_add(&found, outcome, lv_look_ahead(hv, migration, destination, outcome)))
+        check_destination(hv, migration, destination, guest, &found, outcome);
+    return lv_findings_give(&found, outcome);
 }
 
 int lv_hv_check(struct hv *hv, const struct hv_migration *migration, struct hv_outcome *outcome)
@@ -378,11 +458,7 @@ int lv_hv_check(struct hv *hv, const struct hv_migration *migration, struct hv_o
         r = lv_give(outcome, -EINVAL, RM_CLASS__CLASS_UNFIT, "%s is the same host as %s",
                     migration->destination, hv->name);
     if (r >= 0)
-        r = check_devices(&guest->facts, version, outcome);
-    if (r >= 0)
-        r = lv_look_ahead(hv, migration, destination, outcome);
-    if (r >= 0)
-        r = check_destination(hv, migration, destination, guest, outcome);
+        r = check_pair(hv, migration, destination, guest, version, outcome);
     if (guest)
         lv_op_unref(&guest->op);
     lv_conn_unref(destination);

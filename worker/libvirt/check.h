@@ -39,6 +39,21 @@ int lv_may_leave(const char *host, const struct hv_look *look, struct hv_outcome
 int lv_look_ahead(struct hv *hv, const struct hv_migration *migration, struct lv_conn *destination,
                   struct hv_outcome *outcome);
 
+/* What stands in the way of one guest. Before a migration the first of it will do; who only asks wants to hear all
+ * at once. Pure. */
+struct lv_findings {
+    bool all; /* go on after the first */
+    int r;    /* of the first; 0: nothing */
+    RmClass class_;
+    int code;
+    char text[RM_ERR_MAX]; /* all of them, between semicolons */
+};
+
+/* Takes what a check has found (r < 0) out of outcome. Returns true while the next check is wanted. */
+bool lv_findings_add(struct lv_findings *found, struct hv_outcome *outcome, int r);
+/* Puts all of it into outcome: 0, or r of the first. */
+int lv_findings_give(const struct lv_findings *found, struct hv_outcome *outcome);
+
 /* ---- operation of the driver */
 int lv_hv_check(struct hv *hv, const struct hv_migration *migration, struct hv_outcome *outcome);
 
