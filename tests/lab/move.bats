@@ -107,12 +107,13 @@ teardown() { sweep; }
 }
 at_host() { rmigrate guests "$1" --noheadings | grep -q " $2 "; }
 
-@test "a dry run asks the hypervisors: it says yes, says why not, and moves nothing" {
+@test "a dry run asks the hypervisors: it says yes, says all that is in the way, and moves nothing" {
     "$LAB" guest d1 hyp01 mem=32
     until_true 20 rmigrate guests d1
     run -0 rmigrate d1 hyp02 --dry-run
     [ "$output" = "d1: can move from hyp01 to hyp02" ]
-    "$LAB" guest d2 hyp01 mem=32
+    echo "<shmem name='d2-shared' role='peer'><model type='ivshmem-plain'/><size unit='M'>4</size></shmem>" >"$BATS_TEST_TMPDIR/shmem"
+    "$LAB" guest d2 hyp01 mem=32 xml="$BATS_TEST_TMPDIR/shmem"
     "$LAB" exec hyp02 virsh define /dev/stdin <<'X'
 <domain type='qemu'><name>d2</name><memory unit='MiB'>16</memory><os><type arch='x86_64'>hvm</type></os></domain>
 X
@@ -120,7 +121,7 @@ X
     run -1 --separate-stderr rmigrate d1,d2 hyp02 --dry-run
     "$LAB" exec hyp02 virsh undefine d2
     [ "$output" = "d1: can move from hyp01 to hyp02" ]
-    [[ $stderr == "d2: Error: domain 'd2' already exists on hyp02 with uuid "* ]]
+    [[ $stderr == "d2: Error: its shared memory 'd2-shared' (role peer) cannot be taken along; domain 'd2' already exists on hyp02 with uuid "* ]]
     runs_only_on d1 hyp01
     run -0 rmigrate history d1
     [[ $output == *'was never moved'* ]]
