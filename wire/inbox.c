@@ -7,15 +7,25 @@
 
 struct inbox_peer {
     uint64_t peer;
+    struct inbox_owner *owner;
     unsigned n;
     size_t bytes;
     struct inbox_item *first;
-    struct inbox_peer *prev, *next; /* in the order of their turns */
+    struct inbox_peer *prev, *next; /* a ring in the order of their turns */
+    UT_hash_handle hh;
+};
+
+struct inbox_owner {
+    uint64_t owner;
+    size_t bytes;
+    struct inbox_peer *turns;
+    struct inbox_owner *prev, *next; /* a ring in the order of their turns */
     UT_hash_handle hh;
 };
 
 struct inbox {
-    struct inbox_peer *turns, *by_peer; /* of those of whom something waits */
+    struct inbox_owner *turns, *by_owner; /* of those of whom something waits */
+    struct inbox_peer *by_peer;
     size_t bytes;
 };
 
@@ -44,31 +54,71 @@ static struct inbox_peer *find(const struct inbox *inbox, uint64_t id)
 
 static bool may_add(const struct inbox *inbox, const struct inbox_peer *peer, size_t bytes)
 {
+    bool is_little =
+        peer->bytes + bytes <= INBOX_PEER_BYTES && peer->owner->bytes + bytes <= INBOX_OWNER_BYTES;
+
     /* One frame of any length is taken of whoever has none waiting, if all others together leave
      * room for it. */
-    return peer->n < INBOX_PEER_FRAMES &&
-           (peer->bytes + bytes <= INBOX_PEER_BYTES || inbox->bytes + bytes <= INBOX_BYTES);
+    return peer->n < INBOX_PEER_FRAMES && (is_little || inbox->bytes + bytes <= INBOX_BYTES);
+}
+
+static struct inbox_owner *owner_of(struct inbox *inbox, uint64_t id)
+{
+    struct inbox_owner *owner;
+
+    HASH_FIND(hh, inbox->by_owner, &id, sizeof(id), owner);
+    if (owner)
+        return owner;
+    owner = calloc(1, sizeof(*owner));
+    if (!owner)
+        return NULL;
+    owner->owner = id;
+    HASH_ADD(hh, inbox->by_owner, owner, sizeof(owner->owner), owner);
+    CDL_APPEND(inbox->turns, owner);
+    return owner;
+}
+
+static void release_owner(struct inbox *inbox, struct inbox_owner *owner)
+{
+    if (owner->turns)
+        return;
+    CDL_DELETE(inbox->turns, owner);
+    HASH_DEL(inbox->by_owner, owner);
+    free(owner);
 }
 
 static void remove_peer(struct inbox *inbox, struct inbox_peer *peer)
 {
-    DL_DELETE(inbox->turns, peer);
+    struct inbox_owner *owner = peer->owner;
+
+    CDL_DELETE(owner->turns, peer);
     HASH_DEL(inbox->by_peer, peer);
     free(peer);
+    release_owner(inbox, owner);
+}
+
+static struct inbox_peer *add_peer(struct inbox *inbox, const struct inbox_item *item)
+{
+    struct inbox_peer *peer = calloc(1, sizeof(*peer));
+    struct inbox_owner *owner = peer ? owner_of(inbox, item->owner) : NULL;
+
+    if (!owner) {
+        free(peer);
+        return NULL;
+    }
+    peer->peer = item->peer;
+    peer->owner = owner;
+    HASH_ADD(hh, inbox->by_peer, peer, sizeof(peer->peer), peer);
+    CDL_APPEND(owner->turns, peer);
+    return peer;
 }
 
 bool inbox_put(struct inbox *inbox, struct inbox_item *item)
 {
     struct inbox_peer *peer = find(inbox, item->peer);
 
-    if (!peer) {
-        peer = calloc(1, sizeof(*peer));
-        if (!peer)
-            return false;
-        peer->peer = item->peer;
-        HASH_ADD(hh, inbox->by_peer, peer, sizeof(peer->peer), peer);
-        DL_APPEND(inbox->turns, peer);
-    }
+    if (!peer && !(peer = add_peer(inbox, item)))
+        return false;
     if (!may_add(inbox, peer, weight(item))) {
         if (!peer->first)
             remove_peer(inbox, peer);
@@ -77,30 +127,31 @@ bool inbox_put(struct inbox *inbox, struct inbox_item *item)
     DL_APPEND(peer->first, item);
     peer->n++;
     peer->bytes += weight(item);
+    peer->owner->bytes += weight(item);
     inbox->bytes += weight(item);
     return true;
 }
 
 static struct inbox_item *take(struct inbox *inbox, struct inbox_peer *peer)
 {
+    struct inbox_owner *owner = peer->owner;
     struct inbox_item *item = peer->first;
 
     DL_DELETE(peer->first, item);
     peer->n--;
     peer->bytes -= weight(item);
+    owner->bytes -= weight(item);
     inbox->bytes -= weight(item);
+    inbox->turns = owner->next; /* in a ring: who was first is the last one now */
+    owner->turns = peer->next;
     if (!peer->first)
         remove_peer(inbox, peer);
-    else {
-        DL_DELETE(inbox->turns, peer);
-        DL_APPEND(inbox->turns, peer);
-    }
     return item;
 }
 
 struct inbox_item *inbox_take(struct inbox *inbox)
 {
-    return inbox->turns ? take(inbox, inbox->turns) : NULL;
+    return inbox->turns ? take(inbox, inbox->turns->turns) : NULL;
 }
 
 struct inbox_item *inbox_take_of(struct inbox *inbox, uint64_t id)

@@ -339,14 +339,20 @@ int net_send(struct net *net, const struct net_peer *peer, const uint8_t *frame,
         return -EAGAIN;
     if (length > MSG_MAX)
         return -EMSGSIZE;
+    int r = 0;
+    if (!net->is_dealer) {
+        r = unsent_frame(peer->owner, frame, length, &part);
+        if (r < 0)
+            return r;
+        r = pump_send(net, peer, &part);
+        zmq_msg_close(&part);
+        return r;
+    }
     if (zmq_msg_init_size(&part, length) < 0)
         return -ENOMEM;
     if (length > 0)
         memcpy(zmq_msg_data(&part), frame, length);
-    int r = 0;
-    if (!net->is_dealer)
-        r = pump_send(net, peer, &part);
-    else if (TEMP_FAILURE_RETRY(zmq_msg_send(&part, net->dealer, ZMQ_DONTWAIT)) < 0)
+    if (TEMP_FAILURE_RETRY(zmq_msg_send(&part, net->dealer, ZMQ_DONTWAIT)) < 0)
         r = -errno;
     zmq_msg_close(&part);
     return r;

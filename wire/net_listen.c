@@ -144,6 +144,7 @@ void listen_identify(struct net *net, unsigned which, const char *address, const
                      struct net_peer *peer)
 {
     peer->socket = which;
+    peer->owner = owner_number(which, address);
     peer->key = 0;
     peer->address[0] = '\0';
     if (which == SOCKET_LOCAL) {

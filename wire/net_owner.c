@@ -87,6 +87,40 @@ static void key_text(const struct owner_key *key, char text[static sizeof(crowd.
         snprintf(text, sizeof(crowd.who), "unknown");
 }
 
+/* Kinds of owners in a number: of a user, of an IPv4 address, of an IPv6 network. */
+#define OWNER_USER (UINT64_C(1) << 32)
+#define OWNER_IPV4 (UINT64_C(2) << 32)
+#define OWNER_IPV6 (UINT64_C(1) << 63)
+
+uint64_t owner_number(unsigned which, const char *address)
+{
+    struct in_addr ipv4;
+    struct in6_addr ipv6;
+    uint64_t network;
+
+    if (!address)
+        return 0;
+    if (which == SOCKET_LOCAL) { /* "...:UID:GID:PID" */
+        const char *end = address + strlen(address);
+        for (int fields = 0; end > address && fields < 3;)
+            fields += *--end == ':';
+        return OWNER_USER | (uint32_t)strtoul(*end == ':' ? end + 1 : end, NULL, 10);
+    }
+    if (strncmp(address, "::ffff:", 7) == 0)
+        address += 7;
+    if (inet_pton(AF_INET, address, &ipv4) == 1)
+        return OWNER_IPV4 | ipv4.s_addr;
+    if (inet_pton(AF_INET6, address, &ipv6) != 1)
+        return 0;
+    memcpy(&network, &ipv6, sizeof(network));
+    return OWNER_IPV6 | network;
+}
+
+bool owner_is_master(uint64_t number)
+{
+    return number == (OWNER_USER | 0) || number == (OWNER_USER | geteuid());
+}
+
 /* ---- counted; the lock is held */
 
 /* Forgets an owner who has no connection. */

@@ -8,6 +8,7 @@
  * net_accept.c  no more connections than there are files for
  * net_traffic.c nothing that libzmq cannot take
  * net_pump.c    what arrives there, read by a thread; all that is done with them when they are open
+ * net_unsent.c  what peers have not read of what was sent to them
  * net_zap.c     whose key may connect
  * net_dealer.c  the connection of everyone else, and how it stands
  * net_socket.c  what sockets have in common: their options, errors
@@ -82,6 +83,11 @@ void owner_refused(void);         /* there was no file for one */
 bool owner_is_there(int fd);      /* is the file a connection that counts? */
 void owner_give_back(int fd, uint64_t claimed); /* it is closed, with so much unfinished */
 struct net_crowd owner_crowd(void);
+
+/* Whose a peer is, by the socket and what ZeroMQ says of its frames (Peer-Address): a local user, an address, an IPv6
+ * network. 0: unknown. */
+uint64_t owner_number(unsigned which, const char *address);
+bool owner_is_master(uint64_t number); /* root, or the broker's own user */
 
 /* A message of so many bytes begins to come over this connection: may it, beside all others that are not
  * finished, of its owner and in all? owner_unclaim(): it is there. */
@@ -159,6 +165,12 @@ int pump_speakers(struct net *net, struct net_speaker **ret_speakers, size_t *re
 
 /* Was a peer disconnected since this was asked last? The latest. */
 bool pump_dropped(struct net *net, struct net_drop *ret_drop);
+
+/* ---- net_unsent.c: between threads, and also when the sockets are gone */
+
+/* Makes the frame as libzmq takes it, and counts it until it is sent or dropped. -EAGAIN: its owner has too much that
+ * is not; -ENOMEM. */
+int unsent_frame(uint64_t owner, const uint8_t *bytes, size_t length, zmq_msg_t *ret_frame);
 
 /* ---- net_zap.c */
 

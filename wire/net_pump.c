@@ -150,6 +150,7 @@ static void put(struct pump *pump, unsigned which, const uint8_t route[ROUTE_LEN
     note_speaker(pump, which, route, frame);
     *received = (struct received){.which = which, .frame = kept};
     received->item = (struct inbox_item){.peer = peer, .length = zmq_msg_size(frame)};
+    received->item.owner = owner_number(which, zmq_msg_gets(frame, "Peer-Address"));
     memcpy(received->route, route, ROUTE_LENGTH);
     zmq_msg_init(kept);
     zmq_msg_move(kept, frame);

@@ -14,6 +14,8 @@ enum {
     NET_PEER_MAX = 64,      /* frames that wait in the broker for one slow peer */
     NET_OFFLINE_MAX = 1000, /* frames that a connecting side keeps while it is not connected */
     NET_SHARE_PERCENT = 25, /* of all connections, for one local user or one address */
+    NET_UNSENT_BYTES =
+        256 * 1024 * 1024, /* of answers that peers have not read; an owner has the same share */
     NET_UNFINISHED_BYTES =
         5 * 64 * 1024 * 1024, /* of messages that have begun to come; an owner has the same share */
     NET_ROOT_PERCENT = 10 /* of all connections, that are kept for root and the broker's own user */
@@ -22,8 +24,9 @@ enum {
 struct net_peer {
     uint8_t route[NET_ROUTE_MAX];
     size_t route_length;
-    unsigned socket;              /* ipc and tcp have one each; a route is known to one of them */
-    unsigned key;                 /* number of its row in the list of keys; 0 = came without one */
+    unsigned socket; /* ipc and tcp have one each; a route is known to one of them */
+    uint64_t owner;  /* whose connection it is, a user or an address; a number for wire/net*.c */
+    unsigned key;    /* number of its row in the list of keys; 0 = came without one */
     char user[CONF_NAME_MAX + 1]; /* name of the key, or of the local user; "local": no keys */
     enum role role;               /* ROLE_NONE: may do nothing */
     char address[64];             /* of tcp peers; "pid N uid N" of local ones */

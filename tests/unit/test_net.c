@@ -1369,6 +1369,40 @@ static void a_peer_with_a_key_that_names_a_routing_id_is_refused(void **state)
     }
 }
 
+/* Many connections of one owner do not have as much each as one may have; what is read is given back. */
+static void peers_that_do_not_read_have_a_bound_together(void **state)
+{
+    enum { MANY = 24, LENGTH = 4 * 1024 * 1024, EACH = 16 };
+    struct world *w = *state;
+    const struct property type = {"Socket-Type", "DEALER", 0};
+    uint8_t *large = calloc(1, LENGTH);
+    struct net_peer peers[MANY];
+    int fds[MANY];
+    size_t sent = 0;
+    serve(w);
+    for (size_t i = 0; i < MANY; i++) {
+        fds[i] = raw_connect(w->path, &type, 1);
+        raw_send(fds[i], "\0\4mine", 6);
+        expect(w->server, NULL, &peers[i], "mine");
+        for (size_t k = 0; k < EACH; k++)
+            sent += net_send(w->server, &peers[i], large, LENGTH) == 0 ? LENGTH : 0;
+    }
+    assert_true(sent >= NET_UNSENT_BYTES - LENGTH &&
+                sent < NET_UNSENT_BYTES + LENGTH + MANY * 1024 * 1024);
+    assert_int_equal(net_send(w->server, &peers[0], large, LENGTH), -EAGAIN);
+    for (size_t i = 0; i < MANY; i++)
+        close(fds[i]);
+    int fd = raw_connect(w->path, &type, 1);
+    raw_send(fd, "\0\4mine", 6);
+    expect(w->server, NULL, &peers[0], "mine");
+    usec_t end_at = env_now(env_system()) + PATIENCE;
+    while (net_send(w->server, &peers[0], large, LENGTH) != 0 && env_now(env_system()) < end_at)
+        turn(w->server);
+    assert_true(env_now(env_system()) < end_at);
+    close(fd);
+    free(large);
+}
+
 /* The first routing id that a broker in a new process gives. */
 static void first_route(struct world *w, struct net_peer *ret_peer)
 {
@@ -1896,6 +1930,7 @@ int main(void)
         TEST(a_client_finds_a_broker_that_was_started_again),
         TEST(sending_to_a_peer_that_is_gone_says_so),
         TEST(a_peer_that_does_not_read_has_a_bounded_queue),
+        TEST(peers_that_do_not_read_have_a_bound_together),
         TEST(after_net_reconnect_nothing_sent_before_is_answered),
         TEST(large_and_empty_frames_pass_and_too_large_ones_do_not),
         TEST(frames_of_one_peer_keep_their_order),
