@@ -7,6 +7,7 @@
 #include "conf/log.h"
 #include "conf/service.h"
 #include "conf/text.h"
+#include "conf/unit.h"
 #include "store/dir.h"
 #include "store/record.h"
 #include "store/store.h"
@@ -343,12 +344,26 @@ static int serve(struct loop *loop, struct rm_err *err)
     }
 }
 
+/* A disk that is full ends the broker before a store that is full refuses anything. */
+static void tell_disk(const struct conf_broker *conf)
+{
+    char text[UNIT_TEXT_MAX];
+    uint64_t missing = store_disk_missing(conf->store, conf->store_size);
+
+    if (missing > 0)
+        log_warn(
+            "store=%s: its disk has %s less than store_size needs: make room there, or a smaller "
+            "store_size",
+            conf->store, unit_size_text(missing, text));
+}
+
 static int loop_open(struct loop *loop, struct rm_err *err)
 {
     int r = store_open(loop->conf->store, loop->conf->store_size, STORE_CREATE, &loop->store, err);
 
     if (r < 0)
         return r;
+    tell_disk(loop->conf);
     r = record_open(loop->store, err);
     if (r < 0)
         return r;
@@ -398,6 +413,8 @@ unsigned loop_check(const struct conf_broker *conf)
 
     if (!wrong && is_new)
         log_info("store=%s: there is none, the broker will begin an empty one", conf->store);
+    if (!wrong)
+        tell_disk(conf);
     wrong += service_wrong(core_try(conf, &err), &err);
     if (conf->key_file)
         wrong += service_wrong(net_key_check(conf->key_file, &err), &err);

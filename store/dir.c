@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -26,6 +27,26 @@ static int join(char *buffer, const char *path, const char *name)
 int place_data_file(const char *path, char name[static PATH_MAX])
 {
     return join(name, path, DATA_FILE);
+}
+
+uint64_t place_missing(const char *path, uint64_t size, uint64_t *ret_room)
+{
+    char name[PATH_MAX];
+    struct stat data;
+    struct statvfs fs;
+    uint64_t has = 0;
+
+    if (ret_room)
+        *ret_room = UINT64_MAX;
+    snprintf(name, sizeof(name), "%s", path);
+    if (statvfs(path, &fs) < 0 && statvfs(dirname(name), &fs) < 0) /* not made yet */
+        return 0;
+    if (place_data_file(path, name) == 0 && stat(name, &data) == 0)
+        has = (uint64_t)data.st_blocks * 512; /* stat(2): the unit, whatever the disk's is */
+    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (ret_room)
+        *ret_room = room;
+    return has + room < size ? size - has - room : 0;
 }
 
 /* mmap and locks of network file systems do not keep what LMDB needs. */

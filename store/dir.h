@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Makes it (0700) when it is not there. */
 int place_make(const char *path, struct rm_err *err);
@@ -22,6 +23,10 @@ int place_try(const char *path, bool *ret_new, struct rm_err *err);
 /* Becomes the only writer for as long as *ret_lock is open. It is set also on failure: close it
  * when it is not -1. -EBUSY: there is one. */
 int place_lock(const char *path, int *ret_lock, struct rm_err *err);
+
+/* Bytes that the disk lacks for the data to become `size`, with what it has already; 0 also where that is not known.
+ * ret_room (may be NULL): bytes that may still be written there. */
+uint64_t place_missing(const char *path, uint64_t size, uint64_t *ret_room);
 
 /* True when only what an interrupted first start may have left behind is there. */
 bool place_is_empty(const char *path);

@@ -441,6 +441,28 @@ void store_abort(struct store *store)
     store->failed = 0;
 }
 
+uint64_t store_disk_missing(const char *path, uint64_t size)
+{
+    return place_missing(path, size, NULL);
+}
+
+/* LMDB says EIO where the disk took only a part of what it wrote. */
+static int commit_failed(const struct store *store, int rc, struct rm_err *err)
+{
+    enum { NEXT_TO_NOTHING = 1024 * 1024 }; /* bytes */
+    uint64_t room;
+
+    (void)place_missing(store->path, 0, &room);
+    if ((rc == EIO || rc == ENOSPC) && room < NEXT_TO_NOTHING)
+        return rm_fail(
+            err, code_of(rc),
+            "cannot write the store %s: its disk is full: make room there, for as much as "
+            "store_size says, and start again; nothing that was acknowledged is lost",
+            store->path);
+    return rm_fail(err, code_of(rc), "cannot write the store %s: %s", store->path,
+                   mdb_strerror(rc));
+}
+
 int store_commit(struct store *store, struct rm_err *err)
 {
     store_rest(store);
@@ -463,8 +485,7 @@ int store_commit(struct store *store, struct rm_err *err)
     store->write = NULL; /* gone also when it failed */
     if (rc != 0) {
         changed_all(store);
-        return rm_fail(err, code_of(rc), "cannot write the store %s: %s", store->path,
-                       mdb_strerror(rc));
+        return commit_failed(store, rc, err);
     }
     store->commits++;
     return 0;

@@ -115,6 +115,9 @@ struct store_usage {
 };
 int store_usage(struct store *store, struct store_usage *ret);
 
+/* Bytes that the disk of a store lacks for it to become `size`; 0: none, or it is not known. */
+uint64_t store_disk_missing(const char *path, uint64_t size);
+
 /* Whoever begins something that makes the store grow claims room for it first, for all that it may
  * take: what is claimed counts until the commit. -ENOSPC: with all claims, and with what is kept
  * back, the store would be fuller than STORE_FULL_PERCENT, and nothing is claimed. So what has begun

@@ -787,3 +787,23 @@ END
     quiet
     site_down
 }
+
+@test "a disk that is smaller than the store is warned of, and said to be full when it is" {
+    [ "$(id -u)" = 0 ] || skip "only root makes a small disk"
+    local disk=$BATS_TEST_TMPDIR/disk conf=$BATS_TEST_TMPDIR/conf log=$BATS_TEST_TMPDIR/log i
+    mkdir "$disk"
+    cat >"$conf" <<END
+broker: { listen = [ "ipc://$BATS_TEST_TMPDIR/socket" ]; store = "$disk/store"; store_size = "64 MiB"; };
+client: { broker = "ipc://$BATS_TEST_TMPDIR/socket"; timeout = "2 s"; };
+END
+    unshare --mount sh -c 'mount -t tmpfs -o size=3m tmpfs "$1" && "$2" -c "$3" --check 2>&1 && exec "$2" -c "$3"' \
+        sh "$disk" "$BIN/rmigrate-broker" "$conf" >"$log" 2>&1 </dev/null 3>&- 4>&- &
+    local broker=$!
+    until_true 10 ask -c "$conf" ping
+    [ "$(grep -c 'its disk has 6[0-9.]* MiB less than store_size needs' "$log")" = 2 ] # --check, and the start
+    { echo '#node,groups,status,statustime,appstatus,appstatustime,primarysn,hidden,updatestatus,updatestatustime,zonename,comments,disable'
+      for i in {1..8}; do printf '"n%d",,,,,,,,,,,"%0900000d",\n' $i 0; done; } >"$BATS_TEST_TMPDIR/nodelist.csv"
+    run ask -c "$conf" tabrestore "$BATS_TEST_TMPDIR/nodelist.csv"
+    until_true 10 has_ended "$broker"
+    grep -q 'its disk is full: make room there' "$log" || { cat "$log" >&2; false; }
+}
