@@ -240,7 +240,11 @@ void pen_bar(struct pen *pen, int percent, unsigned look)
                                        : ".");
     }
     text[used] = '\0';
+    unsigned base = pen->base;
+    if (terminal.utf8) /* reversed, what is full would look empty */
+        pen->base &= ~(unsigned)A_REVERSE;
     pen_cell(pen, look, text, PEN_BAR, false);
+    pen->base = base;
     text[0] = '\0';
     if (percent >= 0)
         snprintf(text, sizeof(text), "%3d %%", percent);
