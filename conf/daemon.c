@@ -24,6 +24,10 @@ static void check_output(int code, void *unused)
 
 void service_check_output(void)
 {
+    static char buffer[64 * 1024]; /* what is longer fails on its way, and why is forgotten then */
+
+    if (!isatty(STDOUT_FILENO))
+        setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
     on_exit(check_output, NULL);
 }
 
