@@ -3,20 +3,20 @@
  * usage: bench_plan [DIR [MILLIONS]]    MILLIONS: looks that each plan may take (default: 10)
  *
  * DIR/balcon/NNN.json[.gz] (of andreigudkov/BalCon): the fullest 5 % of the hosts are emptied.
+ * DIR/mvm and DIR/scale: how long migrations take, and in which order (tests/bench/times.h).
  * DIR/tdsc/NAME.json[.gz] (of btrplace/scheduler): the guests that wait are placed; its constraints but `offline` are left aside.
  * Without DIR only the growth is printed, without rules and with. Figures are printed, nothing is asserted. */
 #include "broker/planner/plan.h"
 #include "conf/array.h"
+#include "tests/bench/instance.h"
+#include "tests/bench/times.h"
 
 #include <dirent.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <zlib.h>
 
-enum { CHUNK = 1 << 16, NAME = 4096, EMPTIED_PER_CENT = 5 };
+enum { NAME = 4096, EMPTIED_PER_CENT = 5 };
 
 struct site {
     struct plan_host *hosts;
@@ -32,31 +32,6 @@ struct sum {
     uint64_t leave_memory, room_memory;
     double seconds;
 };
-
-static json_t *read_json(const char *path)
-{
-    gzFile file = gzopen(path, "rb"); /* also what is not compressed */
-    char *text = NULL;
-    size_t n = 0, room = 0;
-    int got = 0;
-
-    if (!file)
-        return NULL;
-    do {
-        n += (size_t)got;
-        text = must(realloc(text, room = n + CHUNK));
-        got = gzread(file, text + n, CHUNK);
-    } while (got > 0);
-    gzclose(file);
-    json_t *json = json_loadb(text, n, 0, NULL);
-    free(text);
-    return json;
-}
-
-static uint64_t number(const json_t *object, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, key));
-}
 
 static void add_guest(struct site *site, uint32_t host, struct plan_size has, bool leaves)
 {
@@ -99,7 +74,9 @@ static bool read_balcon(const json_t *json, struct site *site)
 
     for (size_t i = 0; i < n; i++) {
         const json_t *host = json_array_get(hosts, i);
-        add_host(site, (struct plan_size){number(host, "mem"), number(host, "cpu")}, true);
+        add_host(site,
+                 (struct plan_size){instance_number(host, "mem"), instance_number(host, "cpu")},
+                 true);
         fill[i].host = i;
     }
     for (size_t i = 0; i < json_array_size(vms); i++) {
@@ -109,8 +86,8 @@ static bool read_balcon(const json_t *json, struct site *site)
             free(fill);
             return false;
         }
-        fill[at].taken.memory += number(vm, "mem");
-        fill[at].taken.vcpus += number(vm, "cpu");
+        fill[at].taken.memory += instance_number(vm, "mem");
+        fill[at].taken.vcpus += instance_number(vm, "cpu");
     }
     for (size_t i = 0; i < n; i++)
         fill[i].share = (double)fill[i].taken.memory / (double)site->hosts[i].all.memory +
@@ -121,7 +98,8 @@ static bool read_balcon(const json_t *json, struct site *site)
     for (size_t i = 0; i < json_array_size(vms); i++) {
         const json_t *vm = json_array_get(vms, i);
         uint32_t at = (uint32_t)json_integer_value(json_array_get(mapping, i));
-        add_guest(site, at, (struct plan_size){number(vm, "mem"), number(vm, "cpu")},
+        add_guest(site, at,
+                  (struct plan_size){instance_number(vm, "mem"), instance_number(vm, "cpu")},
                   !site->hosts[at].takes);
     }
     free(fill);
@@ -140,7 +118,7 @@ static uint64_t of_view(const json_t *model, const char *resource, const char *w
         const char *name = json_string_value(json_object_get(view, "rcId"));
         const json_t *value = json_object_get(json_object_get(view, what), id);
         if (name && strcmp(name, resource) == 0)
-            return value ? (uint64_t)json_integer_value(value) : number(view, fallback);
+            return value ? (uint64_t)json_integer_value(value) : instance_number(view, fallback);
     }
     return 0;
 }
@@ -165,7 +143,8 @@ static bool read_tdsc(const json_t *json, struct site *site)
     {
         const char *kind = json_string_value(json_object_get(constraint, "id"));
         char name[32];
-        snprintf(name, sizeof(name), "%llu", (unsigned long long)number(constraint, "node"));
+        snprintf(name, sizeof(name), "%llu",
+                 (unsigned long long)instance_number(constraint, "node"));
         if (kind && strcmp(kind, "offline") == 0)
             json_object_set_new(offline, name, json_true());
     }
@@ -189,14 +168,6 @@ static bool read_tdsc(const json_t *json, struct site *site)
     return site->n_hosts > 1;
 }
 
-static double now(void)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
-}
-
 static void run(const char *name, const struct site *site, uint64_t looks, struct sum *sum)
 {
     struct plan_site shown = {
@@ -207,9 +178,9 @@ static void run(const char *name, const struct site *site, uint64_t looks, struc
         .rules = site->rules,
         .n_rules = site->n_rules,
     };
-    double begin = now();
+    double begin = instance_now();
     struct plan plan = plan_make(&shown, looks);
-    double seconds = now() - begin;
+    double seconds = instance_now() - begin;
     uint64_t room = 0, leave = 0;
     size_t n = 0;
 
@@ -245,11 +216,6 @@ static void drop(struct site *site)
     *site = (struct site){0};
 }
 
-static int no_hidden(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.' && strstr(entry->d_name, ".json") != NULL;
-}
-
 static void folder(const char *dir, const char *set, uint64_t looks,
                    bool (*read)(const json_t *json, struct site *site))
 {
@@ -258,11 +224,11 @@ static void folder(const char *dir, const char *set, uint64_t looks,
     char path[NAME];
 
     snprintf(path, sizeof(path), "%s/%s", dir, set);
-    int n = scandir(path, &names, no_hidden, alphasort);
+    int n = scandir(path, &names, instance_file, alphasort);
     for (int i = 0; i < n; i++) {
         struct site site = {0};
         snprintf(path, sizeof(path), "%s/%s/%s", dir, set, names[i]->d_name);
-        json_t *json = read_json(path);
+        json_t *json = instance_read(path);
         if (json && read(json, &site))
             run(names[i]->d_name, &site, looks, &sum);
         else
@@ -340,6 +306,8 @@ int main(int argc, char **argv)
     if (argc > 1) {
         folder(argv[1], "balcon", looks, read_balcon);
         folder(argv[1], "tdsc", looks, read_tdsc);
+        times_measured(argv[1], looks);
+        times_linked(argv[1], looks);
     }
     growth(/* rules = */ false);
     growth(/* rules = */ true);
