@@ -2,7 +2,8 @@
 
 # Starts it; more settings of its section may be given. WATCH is where it is served.
 watch_up() { # [SETTINGS]
-    printf 'watch: { broker = "ipc://%s/broker"; listen = "127.0.0.1:0"; %s };\n' "$SITE" "${1:-}" >"$SITE/watch.conf"
+    printf 'watch: { broker = "%s"; listen = "127.0.0.1:0"; %s };\n' \
+        "${WATCH_BROKER:-ipc://$SITE/broker}" "${1:-}" >"$SITE/watch.conf"
     local before
     before=$(times_listened)
     launch watch "$BIN/rmigrate-watch" -c "$SITE/watch.conf"

@@ -7,7 +7,11 @@ facts() {
     ask guests --json | jq -S '{guests: [.guests[] | {guest: (.guest // .name), locked}] | sort_by(.guest)}'
     ask hosts --json | jq -S '{hosts: [.hosts[] | {host: (.host // .name), state, why: (.why // .text)}] | sort_by(.host)}'
     ask events --json --limit 1000 | jq -S '{events: [.events[] | {at, event, by: (.by // .who), host, text}]}'
-    local table
+    local table plan
+    # Whether a plan is too old to be applied is a matter of today.
+    for plan in $(ask plans --json | jq '.plans[].number'); do ask plans "$plan" --json; done |
+        jq -S -s '{plans: [.[] | {number, made_at, made_by, command, hosts, to, moves, room, left, batch, applied_at, applied_by,
+            overtaken_by, steps: [.plan[] | {guest, source, destination, step, after, room_for, rule, ok, result}]}]}'
     for table in nodelist vm; do ask tabdump "$table" | jq -RS --slurp "{tables: {$table: .}}"; done
 }
 

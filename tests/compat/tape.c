@@ -4,6 +4,7 @@
  *                                           through it; until it is killed
  *        tape replay FILE BROKER            says to a broker what was said to that one, each in its order, and waits for
  *                                           what was answered then: an answer of the same kind, a reply of the same code
+ *                                           that holds what that one held of plans, metrics and a snapshot
  *        tape unroll FILE                   prints all of it as one message of tape.proto, for protoc
  *
  * A tape is a list of frames: '>' (to the broker) or '<', the number of the peer, the length in four bytes (the lowest
@@ -207,10 +208,21 @@ struct heard {
     RmMessage__BodyCase kind;
     uint64_t tag;
     RmCode code;
-    uint64_t batch, session;
+    uint64_t batch, plan, session;
+    bool plans, metrics, snapshot; /* the reply has them */
     struct heard *next;
 };
 static struct heard *heard;
+
+static void hear_reply(struct heard *one, const RmReply *reply)
+{
+    one->code = reply->code;
+    one->batch = reply->batch;
+    one->plan = reply->plan;
+    one->plans = reply->n_plans > 0;
+    one->metrics = reply->metrics != NULL;
+    one->snapshot = reply->snapshot != NULL;
+}
 
 static void hear(struct player *players)
 {
@@ -223,8 +235,7 @@ static void hear(struct player *players)
                 die("replay", "no memory");
             *one = (struct heard){.peer = i, .kind = message->body_case, .tag = message->tag};
             if (one->kind == RM_MESSAGE__BODY_REPLY) {
-                one->code = message->reply->code;
-                one->batch = message->reply->batch;
+                hear_reply(one, message->reply);
             } else if (one->kind == RM_MESSAGE__BODY_WELCOME) {
                 one->session = message->welcome->session;
             }
@@ -246,6 +257,15 @@ static struct heard *find_heard(unsigned peer, const RmMessage *wanted)
         return one;
     }
     return NULL;
+}
+
+static bool is_same(const struct heard *now, const RmReply *reply)
+{
+    struct heard then = {0};
+    hear_reply(&then, reply);
+    return now->code == then.code && now->batch == then.batch && now->plan == then.plan &&
+           now->plans == then.plans && now->metrics == then.metrics &&
+           now->snapshot == then.snapshot;
 }
 
 /* Orders and asks come when the broker finds it right; what a worker then does is on the tape anyway. */
@@ -273,12 +293,13 @@ static void expect(struct player *players, const struct entry *entry, size_t num
     if (wanted->body_case == RM_MESSAGE__BODY_WELCOME) {
         player->session_then = wanted->welcome->session;
         player->session = one->session;
-    } else if (wanted->body_case == RM_MESSAGE__BODY_REPLY &&
-               (one->code != wanted->reply->code || one->batch != wanted->reply->batch)) {
+    } else if (wanted->body_case == RM_MESSAGE__BODY_REPLY && !is_same(one, wanted->reply)) {
         fprintf(stderr,
-                "tape: entry %zu: the reply has code %d and batch %" PRIu64 ", then it had %d and "
-                "%" PRIu64 "\n",
-                number, one->code, one->batch, wanted->reply->code, wanted->reply->batch);
+                "tape: entry %zu: the reply has code %d, batch %" PRIu64 " and plan %" PRIu64
+                ", then it had %d, %" PRIu64 " and %" PRIu64
+                ", or it has other parts: plans, metrics, snapshot\n",
+                number, one->code, one->batch, one->plan, wanted->reply->code, wanted->reply->batch,
+                wanted->reply->plan);
         exit(1);
     }
     free(one);
