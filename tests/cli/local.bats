@@ -101,8 +101,9 @@ settled() { [ -n "$(where "$1")" ] && [ "$(where "$1")" = "$2" ]; }
     runs_on ea3 h2
 }
 killed() {
-    pgrep -f "^$BIN/rmigrate .*--local" | xargs kill -KILL
-    pgrep -f "^rmigrate-(broker|worker) -c $LOCAL/" | xargs -r kill -KILL
+    # One of them may end meanwhile.
+    pgrep -f "^$BIN/rmigrate .*--local" | xargs kill -KILL || :
+    pgrep -f "^rmigrate-(broker|worker) -c $LOCAL/" | xargs -r kill -KILL || :
     until_true 10 nothing_runs
 }
 
