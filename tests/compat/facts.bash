@@ -19,3 +19,17 @@ facts() {
 as_text() { # TAPE-PROGRAM TAPE PROTO-DIRECTORY
     "$1" unroll "$2" | protoc --decode=Tape --proto_path="$3" --proto_path="$TREE/tests/compat" tape.proto
 }
+# The same of the file of rmigrate-watch, which has a head of 24 bytes.
+ledger_as_text() { # LEDGER PROTO-DIRECTORY
+    tail -c +25 "$1" | protoc --decode=RmLedger --proto_path="$2" rmigrate.proto
+}
+
+# A command for rmigrate-watch that notes what it is told.
+note_up() { # COMMAND FILE
+    printf '#!/bin/sh\necho "$(cat)" >>"%s"\n' "$2" >"$1"
+    chmod 755 "$1"
+}
+# A line for each news in that file; the broker's own lie at paths of the day.
+news_told() { # FILE
+    [ ! -e "$1" ] || jq -cS '.items[] | if .kind == "broker" then del(.host, .why) else . end' "$1"
+}
