@@ -24,6 +24,9 @@
 /* How long the end waits for threads in a library's call; a hypervisor that hangs answers none. */
 #define LAST_CALLS USEC_PER_SEC
 
+/* When a broker that has never answered is worth a line: one that starts beside the worker has. */
+#define SILENT_FOR (10 * USEC_PER_SEC)
+
 enum { FD_SIGNALS, FD_TASKS, FDS };
 
 struct worker {
@@ -37,6 +40,7 @@ struct worker {
     const struct driver **drivers; /* of the hypervisors of conf, in their order */
     struct log_limit bad;
     enum net_state logged; /* last state of the connection that stood in the log */
+    usec_t silent_at;      /* when to say that nothing has answered yet; USEC_NEVER: no more */
     struct watchdog watchdog;
     int fds[FDS];
     bool leaving;
@@ -170,11 +174,18 @@ static void send_all(struct worker *worker)
     }
 }
 
-static void log_connection(struct worker *worker)
+static void log_connection(struct worker *worker, usec_t now)
 {
     enum net_state state = net_state(worker->net);
-    if (state == worker->logged)
+    if (state == worker->logged) {
+        if (now < worker->silent_at)
+            return;
+        worker->silent_at = USEC_NEVER;
+        log_warn("broker=%s: nothing answers there, or its name is not known here, will retry",
+                 worker->conf->broker);
         return;
+    }
+    worker->silent_at = USEC_NEVER;
     worker->logged = state;
     if (state == NET_CONNECTED)
         log_info("connected with the broker at %s", worker->conf->broker);
@@ -204,8 +215,11 @@ static int serve(struct worker *worker, struct rm_err *err)
     for (;;) {
         bool ready[FDS] = {false};
         usec_t now = env_now(worker->env);
+        usec_t deadline = agent_deadline(worker->agent);
+        if (worker->silent_at < deadline)
+            deadline = worker->silent_at;
         int r = net_wait(worker->net, worker->fds, FDS, ready,
-                         service_wait(&worker->watchdog, now, agent_deadline(worker->agent)));
+                         service_wait(&worker->watchdog, now, deadline));
         if (r < 0 && r != -EINTR)
             return rm_fail(err, r, "cannot wait for messages: %s", strerror(-r));
         now = env_now(worker->env);
@@ -214,7 +228,7 @@ static int serve(struct worker *worker, struct rm_err *err)
         on_frames(worker, now);
         on_mail(worker, now);
         agent_tick(worker->agent, now);
-        log_connection(worker);
+        log_connection(worker, now);
         if (agent_wants_reconnect(worker->agent)) {
             r = net_reconnect(worker->net, err);
             if (r < 0)
@@ -302,6 +316,7 @@ static int worker_open(struct worker *worker, const char *machine, struct rm_err
 static int run(const struct conf_worker *conf, int signals, struct rm_err *err)
 {
     struct worker worker = {.conf = conf, .env = env_system(), .logged = NET_CONNECTING};
+    worker.silent_at = env_now(worker.env) + SILENT_FOR;
     char machine[256] = "";
     gethostname(machine, sizeof(machine) - 1);
     int r = worker_open(&worker, machine, err);

@@ -100,6 +100,17 @@ mode() { stat -c %a "$D/$1"; }
 }
 
 # bats test_tags=slow
+@test "a worker that has never had an answer says so: the broker's name may be unknown where it is" {
+    init 0 hyp01 --address mgmt.invalid
+    mkdir -p "$SITE/world/hyp01" "$SITE/world/plan" "$SITE/log"
+    sed -i "s|qemu:///system|fake://$SITE/world/hyp01|; s|/etc/rmigrate/worker.key|$D/hypervisors/hyp01/worker.key|" \
+        "$D/hypervisors/hyp01/rmigrate.conf"
+    launch hyp01 "$BIN/fakeworker" -c "$D/hypervisors/hyp01/rmigrate.conf"
+    until_true 30 log_has hyp01 "broker=tcp://mgmt.invalid:9749: nothing answers there, or its name is not known here, will retry"
+    site_down
+}
+
+# bats test_tags=slow
 @test "names and places that cannot be written are refused" {
     init 2 'hyp 01' 'a/b'
     err_has "Error: 'a/b' is not a valid name for a key"
