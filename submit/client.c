@@ -264,8 +264,11 @@ static int look_at_state(struct client *client, struct rm_err *err)
         client->state = state;
     if (state != NET_REFUSED_KEY && state != NET_DENIED)
         return 0;
-    return rm_fail(err, -EACCES, "Unable to reach the broker at %s: %s", client->endpoint,
-                   net_state_text(state));
+    return rm_fail(err, -EACCES, "Unable to reach the broker at %s: %s%s", client->endpoint,
+                   net_state_text(state),
+                   state == NET_DENIED ? "; run it as root or as a member of its group, or set "
+                                         "RMIGRATE_CONF to the settings with your key"
+                                       : "");
 }
 
 /* A request on its way: when it is sent, and for how long. */

@@ -88,8 +88,10 @@ static int check_directory(const char *path, mode_t mode, struct rm_err *err)
     if (!S_ISDIR(st.st_mode))
         return rm_fail(err, -ENOTDIR, "%s: is not a directory", path);
     if (st.st_uid != geteuid() && (st.st_uid != 0 || mode == 0700))
-        return rm_fail(err, -EPERM, "%s: belongs to another user (uid %u)", path,
-                       (unsigned)st.st_uid);
+        return rm_fail(err, -EPERM,
+                       "%s: belongs to another user (uid %u); run it as that user, or name another "
+                       "directory with --dir",
+                       path, (unsigned)st.st_uid);
     if (st.st_mode & 07777 & ~mode & (mode == 0700 ? 0777 : S_IWGRP | S_IWOTH))
         return rm_fail(err, -EPERM, "%s: others may %s it (mode %04o); chmod %o %s", path,
                        mode == 0700 ? "enter" : "write to", (unsigned)(st.st_mode & 07777),

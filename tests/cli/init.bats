@@ -100,6 +100,16 @@ mode() { stat -c %a "$D/$1"; }
 }
 
 # bats test_tags=slow
+@test "what belongs to another user is not added to, and what to do about it is said" {
+    [ "$(id -u)" = 0 ] || skip "only root can give a directory away"
+    init 0 hyp01
+    chown nobody "$D/hypervisors"
+    init 1 hyp02
+    err_is "Error: $D/hypervisors: belongs to another user (uid $(id -u nobody)); run it as that user, or name another directory with --dir"
+    [ "$(allowed)" = "hyp01 worker," ]
+}
+
+# bats test_tags=slow
 @test "a worker that has never had an answer says so: the broker's name may be unknown where it is" {
     init 0 hyp01 --address mgmt.invalid
     mkdir -p "$SITE/world/hyp01" "$SITE/world/plan" "$SITE/log"
