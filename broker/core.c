@@ -11,6 +11,7 @@
 #include "broker/host_query.h"
 #include "broker/inventory.h"
 #include "broker/job.h"
+#include "broker/learned.h"
 #include "broker/model.h"
 #include "broker/names.h"
 #include "broker/retention.h"
@@ -167,6 +168,8 @@ static int read_store(struct core *core)
         r = start_jobs(core);
     if (r >= 0)
         start_marks(core);
+    if (r >= 0)
+        learned_restore(core);
     core->names = names_new();
     core->rules = rules_new();
     if (r >= 0)
@@ -187,6 +190,7 @@ int core_new(const struct conf_broker *conf, struct store *store, uint64_t epoch
     core->wall = core->started_wall = wall;
     core->arena = must(arena_new(0));
     core->journal = journal_new(JOURNAL_KEPT);
+    core->learned = learned_new();
     core_turn_drop(core);
     retention_begin(core);
     int r = new_attr(conf, store, &core->attr, err);
@@ -222,6 +226,7 @@ void core_free(struct core *core)
     core_denials_drop(core);
     rules_free(core->rules);
     names_free(core->names);
+    learned_free(core->learned);
     attr_free(core->attr);
     journal_free(core->journal);
     arena_free(core->arena);

@@ -7,6 +7,7 @@
 #include "broker/leave.h"
 #include "broker/place.h"
 #include "broker/planned.h"
+#include "broker/times.h"
 #include "store/record.h"
 
 #include <string.h>
@@ -141,10 +142,13 @@ void evacuation_request(struct core *core, struct request *request)
 
     if (leave_begin(core, request, &sub) && look_at_hosts(core, request, &sub)) {
         leave_find_places(core, request, &sub, 0);
-        if (sub.look_only)
+        times_order(core, &sub);
+        if (sub.look_only) {
             submission_carry_out(core, request, &sub);
-        else
+            times_tell(core, request->reply, &sub);
+        } else {
             go(core, request, &sub);
+        }
         if (evacuate->plan_only && evacuate->keep && request->peer->role >= ROLE_OPERATOR)
             planned_keep(core, request, &sub);
     }

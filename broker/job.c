@@ -2,6 +2,7 @@
 #include "broker/job.h"
 
 #include "broker/instance.h"
+#include "broker/learned.h"
 #include "broker/session.h"
 #include "store/record.h"
 
@@ -573,6 +574,7 @@ static void write_result(struct core *core, const struct job *job, const struct 
     result.already = end->already;
     result.events = job->live.events;
     result.code = report ? report->code : 0;
+    learned_add(core, job->ask, &result);
     int r = record_result_put(core->store, &result);
     if (r >= 0 && job->is_stored)
         r = record_live_delete(core->store, job->id);

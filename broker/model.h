@@ -32,6 +32,7 @@ struct host;
 struct host_ask;
 struct host_query;
 struct job;
+struct learned;
 struct names;
 struct rules;
 struct session;
@@ -208,8 +209,9 @@ struct core {
     struct log_limit no_room; /* requests that the store had no room for; written by request.c */
     struct schedule schedule;
     struct retention retention;
-    struct names *names; /* what guests are called: names.h */
-    struct rules *rules; /* what holds them: rules.h */
+    struct names *names;     /* what guests are called: names.h */
+    struct rules *rules;     /* what holds them: rules.h */
+    struct learned *learned; /* how long migrations took: learned.h */
 };
 
 /* Drops what the last turn left behind, before the next one, the first one and the end. */

@@ -8,6 +8,7 @@
 #include "broker/leave.h"
 #include "broker/platforms.h"
 #include "broker/submit.h"
+#include "broker/times.h"
 
 /* One hypervisor of the request. */
 struct home {
@@ -145,6 +146,7 @@ static void bring_home(struct core *core, struct request *request, struct submis
     suppose_open(homes, true);
     collect(core, request, sub, homes);
     leave_find_places(core, request, sub, 0);
+    times_order(core, sub);
     bool has_room = sub->look_only || submission_has_room(core, request, sub);
     suppose_open(homes, false);
     if (!has_room)
@@ -152,6 +154,8 @@ static void bring_home(struct core *core, struct request *request, struct submis
     if (!sub->look_only)
         open_them(core, request, homes);
     submission_carry_out(core, request, sub);
+    if (sub->look_only)
+        times_tell(core, request->reply, sub);
 }
 
 void restore_request(struct core *core, struct request *request)

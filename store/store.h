@@ -16,7 +16,7 @@
 enum store_table {
     STORE_META,      /* name -> bytes: schema, counters */
     STORE_JOB,       /* id -> RmJob; appended, rewritten by modify alone */
-    STORE_LIVE,      /* id -> RmLive; unfinished jobs only: all that a restart reads */
+    STORE_LIVE,      /* id -> RmLive; unfinished jobs only */
     STORE_RESULT,    /* id -> RmResult */
     STORE_EVENT,     /* job, sequence -> RmEvent */
     STORE_BATCH,     /* id -> RmBatch */

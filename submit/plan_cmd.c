@@ -3,6 +3,7 @@
 
 #include "conf/json.h"
 #include "conf/service.h"
+#include "conf/unit.h"
 #include "submit/listing.h"
 #include "submit/out.h"
 #include "submit/outcome.h"
@@ -10,8 +11,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define OUTCOME(field) FIELD(RmOutcome, field)
-#define PLAN(field)    FIELD(RmPlan, field)
+#define OUTCOME(field)  FIELD(RmOutcome, field)
+#define EXPECTED(field) FIELD_INSIDE(RmOutcome, expected, RmExpected, field)
+#define WHOLE(field)    FIELD_INSIDE(RmReply, expected, RmExpected, field)
+#define PLAN(field)     FIELD(RmPlan, field)
 
 /* ---- the steps */
 
@@ -31,7 +34,12 @@ static const struct column step_columns[] = {
     {"GUEST", NULL, OUTCOME(name)},
     {"FROM", NULL, OUTCOME(source)},
     {"TO", NULL, OUTCOME(destination)},
+    {"STARTS", "starts_in", EXPECTED(starts_for), SHOW_SPAN},
+    {"TAKES", "takes", EXPECTED(takes_for), SHOW_SPAN},
+    {"PAUSE", "pause", EXPECTED(pause_for), SHOW_SPAN, .look = LOOK_SPARE},
     {"NOTE", NULL, OUTCOME(text), .look = LOOK_WRAP},
+    {NULL, "takes_low", EXPECTED(low_for), SHOW_SPAN},
+    {NULL, "takes_high", EXPECTED(high_for), SHOW_SPAN},
     {NULL, "rule", OUTCOME(rule)},
     {0},
 };
@@ -120,8 +128,26 @@ static int print_table(const struct args *args, const RmReply *reply, RmOutcome 
     return code;
 }
 
-static const struct column number_columns[] = {{NULL, "number", FIELD(RmReply, plan), SHOW_ANY},
-                                               {0}};
+static const struct column number_columns[] = {
+    {NULL, "number", FIELD(RmReply, plan), SHOW_ANY},
+    {NULL, "takes", WHOLE(takes_for), SHOW_SPAN},
+    {NULL, "takes_low", WHOLE(low_for), SHOW_SPAN},
+    {NULL, "takes_high", WHOLE(high_for), SHOW_SPAN},
+    {0},
+};
+
+/* When all of it is expected to be over. */
+static void print_expected(const RmExpected *expected)
+{
+    char takes[UNIT_TEXT_MAX], low[UNIT_TEXT_MAX], high[UNIT_TEXT_MAX];
+    if (expected)
+        out_note("it is expected to take %s (%s to %s)%s",
+                 unit_duration_text(expected->takes_for, takes),
+                 unit_duration_text(expected->low_for, low),
+                 unit_duration_text(expected->high_for, high),
+                 expected->guess ? ", a guess: nothing is known yet of some guests or hypervisors"
+                                 : "");
+}
 
 int plan_print(const struct args *args, const RmReply *reply)
 {
@@ -132,6 +158,8 @@ int plan_print(const struct args *args, const RmReply *reply)
                           : print_table(args, reply, order);
     for (size_t i = 0; i < reply->n_outcomes; i++)
         code = reply->outcomes[i]->ok ? code : EXIT_SOME_FAILED;
+    if (!args->json)
+        print_expected(reply->expected);
     if (reply->plan != 0 && !args->json)
         out_note("this is plan %" PRIu64 ": rmigrate evacuate --apply %" PRIu64, reply->plan,
                  reply->plan);

@@ -407,6 +407,20 @@ static void improve(struct search *search, uint64_t budget)
     }
 }
 
+/* Without gain the steps stay as they come. */
+static void improve_from(struct search *search, uint64_t budget)
+{
+    size_t bytes = search->site->n_steps * sizeof(*search->best);
+    uint64_t *first = must(malloc(bytes + 1)), first_end = search->best_end;
+
+    memcpy(first, search->best, bytes);
+    if (first_end > search->bound)
+        improve(search, budget);
+    if (search->best_end == first_end)
+        memcpy(search->best, first, bytes);
+    free(first);
+}
+
 /* Who comes after whom, forwards and back. */
 static void order(const struct timeline_site *site, struct way *way, bool back)
 {
@@ -499,7 +513,7 @@ struct timeline timeline_make(const struct timeline_site *site, uint64_t budget)
     list_first(&search, AS_THEY_COME);
     try_list(&search);
     if (!site->fixed)
-        improve(&search, budget);
+        improve_from(&search, budget);
     for (int i = 0; i < 2; i++) {
         free(search.ways[i].next);
         free(search.ways[i].next_first);

@@ -27,8 +27,8 @@ fill() {
 @test "--plan: who makes room, for whom, and who waits for that" {
     fill
     ok evacuate a1 --plan
-    matches 'b-small +b1 +c1 +makes room on b1 for big'
-    matches 'big +a1 +b1 +can move from a1 to b1 when b-small has left that'
+    matches 'b-small +b1 +c1 .*makes room on b1 for big'
+    matches 'big +a1 +b1 .*can move from a1 to b1 when b-small has left that'
     has_not b-large
     ok evacuate a1 --plan --json
     json '.plan | map(select(.guest == "b-small"))[0] | .room_for == "big" and .source == "b1" and .destination == "c1"'
@@ -120,5 +120,5 @@ big_waits() { told '.jobs | any(.guest == "big" and .why == "waits for room on b
     err_has 'big: Error: Unable to identify a suitable target host for guest big'
     ok chtab node=b-small vm.migrationdest=
     ok evacuate a1 --plan
-    matches 'b-small +b1 +c1 +makes room on b1 for big'
+    matches 'b-small +b1 +c1 .*makes room on b1 for big'
 }
