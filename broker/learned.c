@@ -3,9 +3,14 @@
 
 #include "store/record.h"
 
+struct one {
+    struct estimate_past past;
+    uint64_t at, job; /* when it ended */
+};
+
 /* Written by learned.c only. */
 struct learned {
-    struct estimate_past ring[LEARNED_MAX];
+    struct one ring[LEARNED_MAX];
     size_t n, next;
     struct estimator *estimator; /* NULL: something was learned since it was made */
 };
@@ -73,9 +78,9 @@ static bool read_past(struct core *core, const RmJob *job, const RmResult *resul
     return true;
 }
 
-static void add(struct learned *learned, const struct estimate_past *past)
+static void add(struct learned *learned, const struct one *one)
 {
-    learned->ring[learned->next] = *past;
+    learned->ring[learned->next] = *one;
     learned->next = (learned->next + 1) % LEARNED_MAX;
     learned->n += learned->n < LEARNED_MAX;
     estimator_free(learned->estimator);
@@ -84,10 +89,10 @@ static void add(struct learned *learned, const struct estimate_past *past)
 
 void learned_add(struct core *core, const RmJob *job, const RmResult *result)
 {
-    struct estimate_past past;
+    struct one one = {.at = result->finished_at, .job = result->id};
 
-    if (read_past(core, job, result, &past))
-        add(core->learned, &past);
+    if (read_past(core, job, result, &one.past))
+        add(core->learned, &one);
 }
 
 /* ---- from the store */
@@ -107,15 +112,6 @@ static int add_old(void *ctx, const ProtobufCMessage *record)
     return reading->n == LEARNED_MAX || ++reading->looks == LEARNED_LOOKS;
 }
 
-static int by_end(const void *a, const void *b)
-{
-    const RmResult *x = *(RmResult *const *)a, *y = *(RmResult *const *)b;
-
-    if (x->finished_at != y->finished_at)
-        return x->finished_at < y->finished_at ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
 void learned_restore(struct core *core)
 {
     struct reading reading = {.results = must(calloc(LEARNED_MAX, sizeof(RmResult *)))};
@@ -125,8 +121,7 @@ void learned_restore(struct core *core)
                             &reading);
     if (r < 0)
         core_note(core, LOG_LEVEL_WARN, "cannot read how long migrations took: %s", strerror(-r));
-    qsort(reading.results, reading.n, sizeof(*reading.results), by_end);
-    for (size_t i = 0; i < reading.n; i++) {
+    for (size_t i = reading.n; i-- > 0;) { /* the oldest first */
         RmJob *job;
         if (record_job_get(core->store, reading.results[i]->id, core->arena, &job) >= 0)
             learned_add(core, job, reading.results[i]);
@@ -138,6 +133,31 @@ void learned_restore(struct core *core)
 
 /* ---- what is expected */
 
+/* Of those that ended in one turn, too, always the same order. */
+static int by_end(const void *a, const void *b)
+{
+    const struct one *x = a, *y = b;
+
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return x->job < y->job ? -1 : x->job > y->job;
+}
+
+static struct estimator *make(const struct learned *learned)
+{
+    struct one *order = must(calloc(learned->n + 1, sizeof(*order)));
+    struct estimate_past *past = must(calloc(learned->n + 1, sizeof(*past)));
+
+    memcpy(order, learned->ring, learned->n * sizeof(*order));
+    qsort(order, learned->n, sizeof(*order), by_end);
+    for (size_t i = 0; i < learned->n; i++)
+        past[i] = order[i].past;
+    struct estimator *estimator = estimator_new(past, learned->n);
+    free(past);
+    free(order);
+    return estimator;
+}
+
 struct estimate learned_of(struct core *core, const struct guest *guest, const char *from,
                            const char *to, uint64_t bandwidth)
 {
@@ -145,13 +165,7 @@ struct estimate learned_of(struct core *core, const struct guest *guest, const c
     struct estimate_ask ask =
         ask_of(core, guest->rec->name, guest->rec->memory, from, to, bandwidth);
 
-    if (!learned->estimator) {
-        struct estimate_past *past = must(calloc(learned->n + 1, sizeof(*past)));
-        size_t first = learned->n < LEARNED_MAX ? 0 : learned->next;
-        for (size_t i = 0; i < learned->n; i++)
-            past[i] = learned->ring[(first + i) % LEARNED_MAX];
-        learned->estimator = estimator_new(past, learned->n);
-        free(past);
-    }
+    if (!learned->estimator)
+        learned->estimator = make(learned);
     return estimator_ask(learned->estimator, &ask);
 }

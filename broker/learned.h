@@ -1,8 +1,10 @@
 /* learned.h - how long migrations took, and so how long they are expected to take
  *
- * The newest LEARNED_MAX migrations that worked, whoever asked for them, in memory. They are read from the
- * results in the store when the broker starts, so a restart changes an expectation only where results
- * have been forgotten since (`keep`, `keep_jobs`). planner/estimate.h says what is made of them. */
+ * The newest LEARNED_MAX migrations that worked, whoever asked for them, in memory. When the broker starts they are
+ * read from the results in the store, those of the newest jobs, so a restart changes an expectation only where
+ * results have been forgotten since (`keep`, `keep_jobs`), or where there are more than that and the oldest ones
+ * did not end in the order of their jobs. planner/estimate.h says what is made of them.
+ */
 #ifndef BROKER_LEARNED_H
 #define BROKER_LEARNED_H
 
