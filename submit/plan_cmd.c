@@ -114,9 +114,24 @@ static int print_json(const struct column *columns, const void *record, const Rm
     return EXIT_OK;
 }
 
+/* Without a broker nobody knows times, and an older one says none: their columns would be empty. */
+static const struct column *columns_of(const RmReply *reply, struct column *room)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < reply->n_outcomes; i++)
+        if (reply->outcomes[i]->expected)
+            return step_columns;
+    for (const struct column *column = step_columns; column->heading || column->key; column++)
+        if (!column->value.inside)
+            room[n++] = *column;
+    room[n] = (struct column){0};
+    return room;
+}
+
 static int print_table(const struct args *args, const RmReply *reply, RmOutcome *const *order)
 {
-    struct listing *listing = listing_new(args, "plan", step_columns);
+    struct column room[sizeof(step_columns) / sizeof(*step_columns)];
+    struct listing *listing = listing_new(args, "plan", columns_of(reply, room));
     for (size_t i = 0; i < reply->n_outcomes; i++)
         if (order[i]->ok)
             listing_row(listing, order[i]);

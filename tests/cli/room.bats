@@ -25,7 +25,7 @@ setup() { load common; }
     plan r1 'fail 900 retry 9 one' 'fail 0 retry 9 two' 'fail 0 retry 9 three'
     plan r2 'fail 900 retry 9 one' 'fail 0 retry 9 two' 'fail 0 retry 9 three'
     ok evacuate a1 --plan
-    matches 'r3 +a1 +- +waits for room on small'
+    matches 'r3 +a1 .*waits for room on small'
     begin waits evacuate a1
     until_true 30 told '.jobs | any(.guest == "r3" and (.why | startswith("waits for room on small")))' jobs
     comes_to 1
