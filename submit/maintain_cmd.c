@@ -270,7 +270,7 @@ static int look_ahead(struct maintenance *m, char *group)
     evacuate.no_room = m->args->no_room;
     RmRequest request = client_request(RM_REQUEST__ASK_EVACUATE, &evacuate);
     int code = ask(m, &request, arena, &reply);
-    for (size_t i = 0; code <= EXIT_SOME_FAILED && !m->interrupted && i < reply->n_outcomes; i++)
+    for (size_t i = 0; reply && !m->interrupted && i < reply->n_outcomes; i++)
         if (!reply->outcomes[i]->ok) {
             out_failure(reply->outcomes[i]->name, reply->outcomes[i]->text);
             code = EXIT_SOME_FAILED;
